@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+
+	"github.com/fstrace/fstrace/tracer"
+	"github.com/spf13/cobra"
+)
+
+// exitFailed is fstrace's own failure, told apart from any that a command is
+// likely to have; 126 and 127 are as shells use them.
+const exitFailed = 125
+
+// flags of a run, as given.
+type flags struct {
+	output, format string
+	depTargets     []string
+	only, ignore   []string
+	ioUring, wait  string
+	quiet, verbose bool
+}
+
+// execute runs the command line and returns the exit status.
+func execute(args []string) int {
+	status := 0
+	root := newRoot(&status)
+	root.SetArgs(args)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
+		return exitFailed
+	}
+	return status
+}
+
+const longHelp = `fstrace runs a command unchanged and records every file access of it and of all
+its descendants: what it read, wrote, listed, executed, and what it looked up and
+found absent. The record says whether it is complete, and if not, why.
+
+The exit status is the command's own; if a signal killed it, fstrace ends by the
+same signal. 125: fstrace itself failed; 126: the command was found but cannot be
+executed; 127: it was not found.`
+
+const examples = `  fstrace -- cat /etc/hostname              a line per distinct access, on standard error
+  fstrace -f jsonl -o trace.jsonl -- make   every access, as JSON lines
+  fstrace -f depfile --depfile-target out.o -o out.d -- gcc -c in.c -o out.o
+  fstrace --ignore '/usr/**' -- ./configure`
+
+func newRoot(status *int) *cobra.Command {
+	f := &flags{}
+	root := &cobra.Command{
+		Use:           "fstrace [flags] -- command [argument ...]",
+		Short:         "Record every file access of a command",
+		Long:          longHelp,
+		Example:       examples,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          wantCommand,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := newRun(f, args)
+			if err != nil {
+				return err
+			}
+			*status = r.run()
+			return nil
+		},
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	flags := root.Flags()
+	flags.SortFlags = false
+	flags.StringVarP(&f.output, "output", "o", "", "write the record to `FILE` (whole or not at all); \"-\" is standard output (default standard error)")
+	flags.StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the record: text, jsonl or depfile")
+	flags.StringArrayVar(&f.depTargets, "depfile-target", nil, "a `TARGET` of the depfile's rule; repeatable")
+	flags.StringArrayVar(&f.ignore, "ignore", nil, "do not report paths that match `GLOB`; repeatable")
+	flags.StringArrayVar(&f.only, "only", nil, "report only paths that match `GLOB`; repeatable")
+	flags.StringVar(&f.wait, "wait", "root", "`WHO` the record ends with: root, the command; all, its last descendant")
+	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, programs fall back; allow, the record is incomplete if one uses it")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no warnings: only errors that make fstrace fail")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was recorded, at the end")
+	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
+	completeWords(root, "format", "text", "jsonl", "depfile")
+	completeWords(root, "wait", "root", "all")
+	completeWords(root, "io-uring", "deny", "allow")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see fstrace --help", err)
+	})
+	return root
+}
+
+func completeWords(cmd *cobra.Command, flag string, words ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // a flag that does not exist
+	}
+}
+
+// wantCommand insists on "--": what follows is the command's, whatever it looks
+// like.
+func wantCommand(cmd *cobra.Command, args []string) error {
+	switch dash := cmd.ArgsLenAtDash(); {
+	case dash > 0 || dash < 0 && len(args) > 0:
+		return fmt.Errorf("unexpected argument %q before \"--\": the command comes after it, as in fstrace -- %s", args[0], args[0])
+	case len(args) == 0:
+		return errors.New("no command: give one after \"--\", as in fstrace -- cat /etc/hostname; see fstrace --help")
+	}
+	return nil
+}
+
+// version is what the build knows of itself.
+func version() string {
+	v := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return v
+}
+
+// parseWait and parseIOUring read the words of their flags.
+func parseWait(word string) (tracer.WaitPolicy, error) {
+	switch word {
+	case "root":
+		return tracer.WaitRoot, nil
+	case "all":
+		return tracer.WaitAll, nil
+	}
+	return 0, fmt.Errorf("--wait %q: it is root or all", word)
+}
+
+func parseIOUring(word string) (tracer.IOUringPolicy, error) {
+	switch word {
+	case "deny":
+		return tracer.IOUringDeny, nil
+	case "allow":
+		return tracer.IOUringAllow, nil
+	}
+	return 0, fmt.Errorf("--io-uring %q: it is deny or allow", word)
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer"
+	"golang.org/x/sys/unix"
+)
+
+// A run is one command with its record, on this process's own descriptors.
+type run struct {
+	flags  *flags
+	cmd    *tracer.Cmd
+	output *output
+	counts events.Counts
+}
+
+// newRun checks the flags and opens the record: whatever is wrong with them is
+// said before the command is started.
+func newRun(f *flags, args []string) (*run, error) {
+	wait, err := parseWait(f.wait)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := parseIOUring(f.ioUring)
+	if err != nil {
+		return nil, err
+	}
+	// The format is checked before the file is opened: a wrong flag leaves none.
+	if _, err := newSink(f, nil, false); err != nil {
+		return nil, err
+	}
+	out, err := openOutput(f.output)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{flags: f, output: out}
+	sink, err := newSink(f, out, f.output == "" || f.output == "-")
+	if err != nil {
+		out.abort()
+		return nil, err
+	}
+	r.cmd = &tracer.Cmd{
+		Path: args[0], Args: args, InheritFiles: true,
+		IOUring: ring, Wait: wait, Sink: &countingSink{Sink: sink, counts: &r.counts},
+	}
+	return r, nil
+}
+
+// newSink makes the encoder for the format, behind the filters.
+func newSink(f *flags, out *output, live bool) (events.Sink, error) {
+	var sink events.Sink
+	switch f.format {
+	case "text":
+		var options []events.TextOption
+		if live {
+			options = append(options, events.LineBuffered())
+		}
+		sink = events.NewText(out, options...)
+	case "jsonl":
+		sink = events.NewJSONL(out)
+	case "depfile":
+		if len(f.depTargets) == 0 {
+			return nil, errors.New("--format depfile: a rule needs a target: give --depfile-target")
+		}
+		sink = events.NewDepfile(out, f.depTargets)
+	default:
+		return nil, fmt.Errorf("--format %q: it is text, jsonl or depfile", f.format)
+	}
+	if len(f.depTargets) > 0 && f.format != "depfile" {
+		return nil, errors.New("--depfile-target: only --format depfile has targets")
+	}
+	return events.Filter(sink, f.only, f.ignore)
+}
+
+// countingSink keeps the trailer's counts for the summary of -v.
+type countingSink struct {
+	events.Sink
+	counts *events.Counts
+}
+
+func (c *countingSink) End(t *events.Trailer) error {
+	*c.counts = t.Counts
+	return c.Sink.End(t)
+}
+
+// run runs the command and returns fstrace's exit status, or does not return if
+// the command was killed by a signal.
+func (r *run) run() int {
+	others := otherDescriptors()
+	s := catchSignals()
+	r.cmd.Stopped = s.commandStopped
+	if err := r.cmd.Start(); err != nil {
+		return r.failed(err)
+	}
+	letGoOfDescriptors(others, r.output.isStdout())
+	go s.forward(r.cmd)
+	result, err := r.cmd.Await()
+	if err == nil {
+		err = r.output.commit()
+	} else {
+		r.output.abort()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record could not be written: %v\n", describe(result.Exit), err)
+		return exitFailed
+	}
+	r.report(result)
+	if result.Status.Signaled() {
+		tracer.KillSelf(result.Status.Signal())
+		return 128 + int(result.Status.Signal()) // a signal that does not kill here
+	}
+	return result.Exit.Code
+}
+
+// failed reports a command that was not started. One that cannot be executed has
+// a record all the same, of where it was looked for.
+func (r *run) failed(err error) int {
+	var notRun *tracer.ExecError
+	if !errors.As(err, &notRun) {
+		r.output.abort()
+		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
+		return exitFailed
+	}
+	fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
+	_, err = r.cmd.Await()
+	if err == nil {
+		err = r.output.commit()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "fstrace: the record could not be written: %v\n", err)
+		return exitFailed
+	}
+	return notRun.ExitStatus()
+}
+
+// report says on standard error what the record does not show by itself.
+func (r *run) report(result *tracer.Result) {
+	textOnStderr := r.flags.format == "text" && r.flags.output == ""
+	if !r.flags.quiet && !textOnStderr {
+		for _, gap := range result.Incomplete {
+			of := ""
+			if gap.PID != 0 {
+				of = fmt.Sprintf("process %d: ", gap.PID)
+			}
+			fmt.Fprintf(os.Stderr, "fstrace: the record is incomplete: %s: %s%s\n", gap.Reason, of, gap.Detail)
+		}
+	}
+	if r.flags.verbose {
+		fmt.Fprintf(os.Stderr, "fstrace: %d events: %s; %s\n", r.counts.Total(), summary(&r.counts), describe(result.Exit))
+	}
+}
+
+func summary(c *events.Counts) string {
+	var parts []string
+	for op, n := range c {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, events.Op(op)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func describe(e events.Exit) string {
+	if e.Signal != "" {
+		return "killed by " + e.Signal
+	}
+	return fmt.Sprintf("exit status %d", e.Code)
+}
+
+// otherDescriptors lists what this process was started with beyond standard
+// input, output and error.
+func otherDescriptors() []int {
+	var list []int
+	fds, err := tracer.KeptDescriptors()
+	if err != nil {
+		return nil
+	}
+	for _, fd := range fds {
+		if fd > 2 {
+			list = append(list, fd)
+		}
+	}
+	return list
+}
+
+// letGoOfDescriptors drops what the command has now: a pipe must end when the
+// command closes it, not when fstrace does. Standard error is kept for messages.
+func letGoOfDescriptors(others []int, keepStdout bool) {
+	for _, fd := range others {
+		unix.Close(fd)
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return // what is held up is a reader's end of file, not the command
+	}
+	defer unix.Close(null)
+	_ = unix.Dup3(null, 0, unix.O_CLOEXEC)
+	if !keepStdout {
+		_ = unix.Dup3(null, 1, unix.O_CLOEXEC)
+	}
+}

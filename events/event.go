@@ -1,0 +1,205 @@
+package events
+
+import "time"
+
+// An Op is what an access means to a cache. The values are the words of the
+// text format and of the "op" field of a JSON event.
+type Op uint8
+
+// The operations on paths, then the three steps in the life of a process. Exec
+// is both: with a Path it is the kernel's opening of a program or of one of its
+// interpreters, without a Syscall it is the process's change of program.
+const (
+	OpNone     Op = iota
+	OpRead        // open for reading: the content matters
+	OpWrite       // open for writing, truncate, create by open
+	OpStat        // existence and metadata, directories opened but not listed
+	OpReadlink    // the target of a symbolic link
+	OpList        // the names in a directory: getdents was really called
+	OpExec        // program, "#!" interpreter, ELF interpreter
+	OpCreate      // mkdir, mknod, symlink, link, bind
+	OpDelete      // unlink, rmdir
+	OpRename      // two paths
+	OpChattr      // chmod, chown, utime, xattr writes
+	OpChdir       // chdir, fchdir, chroot, pivot_root
+	OpStart       // a process began
+	OpExit        // a process ended
+	opCount
+)
+
+var opNames = [opCount]string{
+	"", "read", "write", "stat", "readlink", "list", "exec", "create",
+	"delete", "rename", "chattr", "chdir", "start", "exit",
+}
+
+// String returns the word that the encodings use.
+func (o Op) String() string {
+	if o < opCount {
+		return opNames[o]
+	}
+	return ""
+}
+
+// ParseOp returns the Op with the given word, and whether there is one.
+func ParseOp(word string) (Op, bool) {
+	for op, name := range opNames {
+		if name == word && op != 0 {
+			return Op(op), true
+		}
+	}
+	return OpNone, false
+}
+
+// A State is what stood at a path when the call that named it was about to
+// run. For a call that follows a final symbolic link it is the state of what
+// the link leads to.
+type State uint8
+
+// States. StateUnknown is for what could not be looked at: it is never a guess.
+const (
+	StateNone    State = iota // no path, or a process event
+	StateUnknown              // could not be determined
+	StateFile                 // a regular file
+	StateDir                  // a directory
+	StateSymlink              // a symbolic link that the call does not follow
+	StateOther                // a device, pipe or socket
+	StateAbsent               // nothing there
+	stateCount
+)
+
+var stateNames = [stateCount]string{"", "unknown", "file", "dir", "symlink", "other", "absent"}
+
+// String returns the word that the encodings use.
+func (s State) String() string {
+	if s < stateCount {
+		return stateNames[s]
+	}
+	return ""
+}
+
+// ParseState returns the State with the given word, and whether there is one.
+func ParseState(word string) (State, bool) {
+	for s, name := range stateNames {
+		if name == word && s != 0 {
+			return State(s), true
+		}
+	}
+	return StateNone, false
+}
+
+// A Link is a symbolic link that the kernel followed on its way to a path.
+type Link struct {
+	Path   string // where the link stands: absolute, its directory part resolved
+	Target string // what it holds
+}
+
+// An Event is one access, or one step in the life of a process. Fields that do
+// not apply are zero.
+type Event struct {
+	Seq  uint64    // position in the record, from 1
+	Time time.Time // when fstrace learnt of it, before the call was let through
+	PID  int       // the process (tgid), in fstrace's own pid namespace
+	TID  int       // the thread
+	Op   Op
+
+	// Accesses.
+
+	Syscall string // as the kernel's tables name it; "" for a descriptor that the command inherited
+	ABI     string // "" for the machine's own, else "i386", "x32" or "arm"
+	Path    string // absolute; directory part resolved as the kernel does
+	As      string // the string that the program gave, where it differs from Path
+	To      string // the second path of a rename or a link
+	ToAs    string // the string given for To, where it differs
+	Target  string // what a new symbolic link is to hold
+	Flags   []string
+	State   State  // of Path
+	ToState State  // of To
+	Links   []Link // symbolic links followed for Path and To, in order
+	Real    string // what Path leads to, where the call follows a final link
+
+	// Steps of a process: OpStart has PPID, Argv, Exe, Cwd; OpExec has Argv,
+	// Exe, Cwd; OpExit has Exit.
+
+	PPID int
+	Argv []string
+	Exe  string
+	Cwd  string
+	Exit *Exit
+}
+
+// IsProcess tells whether e is a step in the life of a process, not an access.
+func (e *Event) IsProcess() bool {
+	return e.Op == OpStart || e.Op == OpExit || e.Op == OpExec && e.Syscall == ""
+}
+
+// An Exit is how a process ended.
+type Exit struct {
+	Code   int    // exit status, 0 to 255, if Signal is empty
+	Signal string // the name of the signal that killed it, "SIGKILL"
+	Core   bool   // it left a core dump
+}
+
+// A Reason is why a record may miss something. The list is closed: consumers
+// may switch on it (docs/completeness.md has each with its meaning).
+type Reason string
+
+// Reasons.
+const (
+	ReasonIOURing        Reason = "io_uring"              // a ring was set up: its requests pass no filter
+	ReasonForeignABI     Reason = "foreign_abi"           // a call of an ABI that the filter does not know
+	ReasonLostListener   Reason = "lost_listener"         // notifications stopped before the session's end
+	ReasonOpaqueProcess  Reason = "opaque_process"        // memory or directories of a process may not be read
+	ReasonRunning        Reason = "descendant_running"    // a descendant outlived the command
+	ReasonUntraced       Reason = "untraced_process"      // a process's start and end were not seen
+	ReasonMountNamespace Reason = "other_mount_namespace" // paths of another mount namespace
+	ReasonUnresolvedPath Reason = "unresolved_path"       // a path that could not be made absolute
+)
+
+// Incomplete is one thing that a record may miss.
+type Incomplete struct {
+	Reason Reason
+	PID    int // 0 if it concerns the whole session
+	Detail string
+}
+
+// A Header begins a record.
+type Header struct {
+	Session string // UUIDv7
+	Argv    []string
+	Cwd     string
+}
+
+// A Trailer ends a record. A record without one was cut off.
+type Trailer struct {
+	End        time.Time
+	Exit       Exit
+	Incomplete []Incomplete // empty if the record is complete
+	Counts     Counts
+}
+
+// Complete tells whether the record holds every access of the command.
+func (t *Trailer) Complete() bool { return len(t.Incomplete) == 0 }
+
+// Counts holds how many events of each kind a record has.
+type Counts [opCount]uint64
+
+// Add counts e.
+func (c *Counts) Add(e *Event) { c[e.Op]++ }
+
+// Total is the number of all events.
+func (c *Counts) Total() uint64 {
+	var n uint64
+	for _, k := range c {
+		n += k
+	}
+	return n
+}
+
+// A Sink receives a record. Its methods are called from one goroutine at a
+// time: Begin once, Event for each event, End once. An Event is the sink's only
+// until the call returns.
+type Sink interface {
+	Begin(*Header) error
+	Event(*Event) error
+	End(*Trailer) error
+}

@@ -1,0 +1,95 @@
+package tracer
+
+import (
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/sys/unix"
+)
+
+// An access is what was learnt of one call before it was let through: enough to
+// make its event of, later and elsewhere. It does not say by which means it was
+// learnt.
+type access struct {
+	time     time.Time
+	pid, tid int
+	row      *row // nil for a descriptor that the command inherited
+	abi      *seccomp.ABI
+	op       events.Op
+	flags    uint64
+	hasFlags bool
+	opaque   bool // what the call names could not be read
+
+	first, second resolved
+	target        string     // what a new symbolic link holds
+	interpreters  []resolved // of the program that an exec names
+}
+
+// openFlagBits and the like are read when the event is made.
+func (a *access) flagNames() []string {
+	if a.row == nil {
+		return openFlags.names(a.flags)
+	}
+	if !a.hasFlags {
+		return nil
+	}
+	return a.row.flagType.names(a.flags)
+}
+
+// events calls yield with each event of the access: one, and for an exec one more
+// for each interpreter. The event is the callee's only until it returns.
+func (a *access) events(e *events.Event, yield func(*events.Event)) {
+	*e = events.Event{
+		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: a.flagNames(),
+		Path: a.first.path, State: a.first.state, Real: a.first.real, Links: a.first.links,
+		Target: a.target,
+	}
+	if a.row != nil {
+		e.Syscall = a.row.name
+		if a.abi.Name != nativeABI {
+			e.ABI = a.abi.Name
+		}
+	}
+	if a.opaque {
+		e.State = events.StateUnknown
+	}
+	e.As = given(a.first)
+	if a.second.set {
+		e.To, e.ToState, e.ToAs = a.second.path, a.second.state, given(a.second)
+		if len(a.second.links) > 0 {
+			e.Links = append(e.Links[:len(e.Links):len(e.Links)], a.second.links...)
+		}
+	}
+	yield(e)
+	for _, in := range a.interpreters {
+		*e = events.Event{
+			Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
+			Path: in.path, As: given(in), State: in.state, Real: in.real, Links: in.links,
+		}
+		yield(e)
+	}
+}
+
+// given returns the string that the program gave, where it says more than the path.
+func given(r resolved) string {
+	if r.as == r.path {
+		return ""
+	}
+	return r.as
+}
+
+// openOp tells what opening means, by its flags and by what was there.
+func openOp(flags uint64, s events.State) events.Op {
+	switch {
+	case flags&unix.O_PATH != 0:
+		return events.OpStat
+	case flags&unix.O_ACCMODE != unix.O_RDONLY, flags&unix.O_TRUNC != 0:
+		return events.OpWrite
+	case flags&unix.O_CREAT != 0 && s == events.StateAbsent:
+		return events.OpWrite
+	case s == events.StateDir:
+		return events.OpStat // reading a directory is getdents
+	}
+	return events.OpRead
+}

@@ -1,0 +1,135 @@
+package tracer
+
+import (
+	"errors"
+	"os"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// An IOUringPolicy says what becomes of io_uring, whose requests pass no filter.
+type IOUringPolicy uint8
+
+// Policies for io_uring.
+const (
+	// IOUringDeny answers ENOSYS, as kernels without io_uring do: programs fall back.
+	IOUringDeny IOUringPolicy = iota
+	// IOUringAllow lets it be; the record is incomplete once a ring is set up.
+	IOUringAllow
+)
+
+// A WaitPolicy says when a session ends.
+type WaitPolicy uint8
+
+// When a session ends.
+const (
+	// WaitRoot ends it with the command itself. Descendants that still run then go
+	// on undisturbed; they are named, and the record is incomplete.
+	WaitRoot WaitPolicy = iota
+	// WaitAll ends it with the last descendant.
+	WaitAll
+)
+
+// A Cmd is a command to be run and traced, in the manner of os/exec. Its fields
+// must not be changed after Start. It can be started once.
+type Cmd struct {
+	// Path is the program's file, looked up in the PATH of Env if it has no slash.
+	Path string
+	// Args are the command's arguments, the name it is called by first.
+	Args []string
+	// Env is its environment, as "key=value"; nil stands for this process's.
+	Env []string
+	// Dir is its working directory; "" stands for this process's.
+	Dir string
+
+	// Stdin, Stdout and Stderr are its first descriptors; nil stands for /dev/null.
+	// ExtraFiles[i] becomes descriptor 3+i.
+	Stdin, Stdout, Stderr *os.File
+	ExtraFiles            []*os.File
+	// InheritFiles gives it each descriptor of this process that is not
+	// close-on-exec, under its own number, as execve(2) does; the four fields
+	// above are not used.
+	InheritFiles bool
+
+	IOUring IOUringPolicy
+	Wait    WaitPolicy
+	// Sink receives the record. Required.
+	Sink events.Sink
+	// Stopped, if set, is called when the command itself is stopped by a job
+	// control signal. It must return soon, and not wait for the command.
+	Stopped func(sig unix.Signal)
+
+	session *session
+	opened  []*os.File // for the command, closed once it has them
+}
+
+// Command returns a Cmd to run name with the given arguments.
+func Command(name string, arg ...string) *Cmd {
+	return &Cmd{Path: name, Args: append([]string{name}, arg...)}
+}
+
+// A Result is how a traced command ended.
+type Result struct {
+	Exit events.Exit
+	// Status is the command's wait status: wait(2).
+	Status unix.WaitStatus
+	// Incomplete says what the record may miss; empty if it is complete.
+	Incomplete []events.Incomplete
+}
+
+// Start starts the command and returns when it has been executed. The sink has
+// received the record's header by then.
+//
+// If the command cannot be executed Start returns an *ExecError; the session is
+// over then, and the sink has the whole record, which tells where the command was
+// looked for. After any other error nothing has been run, and the sink has
+// received nothing or no end.
+func (c *Cmd) Start() error {
+	if c.session != nil {
+		return errors.New("tracer: already started")
+	}
+	if c.Sink == nil {
+		return errors.New("tracer: no sink")
+	}
+	if len(c.Args) == 0 {
+		return errors.New("tracer: no arguments: not even a name")
+	}
+	if c.Env == nil {
+		c.Env = os.Environ()
+	}
+	s, err := newSession(c)
+	if err != nil {
+		return err
+	}
+	c.session = s
+	return s.start()
+}
+
+// Pid returns the command's process id, 0 before it has one.
+func (c *Cmd) Pid() int {
+	if c.session == nil {
+		return 0
+	}
+	return c.session.pid
+}
+
+// Signal sends a signal to the command itself, by pidfd: never to another process
+// that has got its number. It returns os.ErrProcessDone when the command has ended.
+func (c *Cmd) Signal(sig unix.Signal) error {
+	if c.session == nil {
+		return errors.New("tracer: not started")
+	}
+	return c.session.handle.signal(sig)
+}
+
+// Await waits for the session's end, and for the sink to have the whole record.
+// The error is the sink's, or says why notifications were lost; the Result is
+// there all the same.
+func (c *Cmd) Await() (*Result, error) {
+	if c.session == nil {
+		return nil, errors.New("tracer: not started")
+	}
+	<-c.session.done
+	return &c.session.result, c.session.err
+}

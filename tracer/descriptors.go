@@ -1,0 +1,140 @@
+package tracer
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// closedFD stands in a list of descriptors for one that is to be closed.
+const closedFD = ^uintptr(0)
+
+// descriptors lists what the shim's descriptors are to be, by number, with its
+// socket as the last. That takes the lowest number that the command has no use for.
+func (c *Cmd) descriptors(socket int) ([]uintptr, error) {
+	if c.InheritFiles {
+		return inheritAll(socket)
+	}
+	var list []uintptr
+	for i, f := range append([]*os.File{c.Stdin, c.Stdout, c.Stderr}, c.ExtraFiles...) {
+		switch {
+		case f != nil:
+			list = append(list, f.Fd())
+		case i > 2:
+			list = append(list, closedFD)
+		default:
+			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+			if err != nil {
+				c.closeOpened()
+				return nil, fmt.Errorf("launch: %w", err)
+			}
+			c.opened = append(c.opened, null)
+			list = append(list, null.Fd())
+		}
+	}
+	return append(list, uintptr(socket)), nil
+}
+
+// closeOpened closes what descriptors opened for the command.
+func (c *Cmd) closeOpened() {
+	for _, f := range c.opened {
+		f.Close()
+	}
+	c.opened = nil
+}
+
+// inheritAll passes on each descriptor that is not close-on-exec. Those above the
+// socket's number need not be listed: exec keeps them.
+func inheritAll(socket int) ([]uintptr, error) {
+	kept, err := KeptDescriptors()
+	if err != nil {
+		return nil, fmt.Errorf("launch: list own descriptors: %w", err)
+	}
+	var list []uintptr
+	for fd := 0; fd < 3 || slices.Contains(kept, fd); fd++ {
+		if slices.Contains(kept, fd) {
+			list = append(list, uintptr(fd))
+		} else {
+			list = append(list, closedFD)
+		}
+	}
+	return append(list, uintptr(socket)), nil
+}
+
+// KeptDescriptors lists this process's descriptors that an exec keeps.
+func KeptDescriptors() ([]int, error) {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil, err
+	}
+	var kept []int
+	for _, entry := range entries {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err == nil && flags&unix.FD_CLOEXEC == 0 { // EBADF: the one that listed them
+			kept = append(kept, fd)
+		}
+	}
+	return kept, nil
+}
+
+// inheritedFiles returns the regular files that a command starts with as
+// descriptors: accesses that no call will tell of (cmd < file). The shim's own
+// descriptors are close-on-exec.
+func inheritedFiles(pid int) []access {
+	var list []access
+	dir := "/proc/" + strconv.Itoa(pid)
+	entries, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		return nil
+	}
+	var p procfs
+	for _, entry := range entries {
+		fd, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		flags, ok := descriptorFlags(dir + "/fdinfo/" + entry.Name())
+		if !ok || flags&unix.O_CLOEXEC != 0 {
+			continue
+		}
+		mode, err := p.mode(pid, fd)
+		if err != nil || mode&unix.S_IFMT != unix.S_IFREG {
+			continue
+		}
+		file, err := p.fd(pid, fd)
+		if err != nil {
+			continue
+		}
+		list = append(list, access{
+			time: time.Now(), pid: pid, tid: pid, flags: flags, hasFlags: true,
+			op:    openOp(flags, events.StateFile),
+			first: resolved{set: true, path: file.path, state: events.StateFile, mode: mode},
+		})
+	}
+	return list
+}
+
+// descriptorFlags reads an open file's flags from its fdinfo: proc(5).
+func descriptorFlags(name string) (flags uint64, ok bool) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return 0, false
+	}
+	for line := range bytes.Lines(data) {
+		if value, found := bytes.CutPrefix(line, []byte("flags:")); found {
+			flags, err = strconv.ParseUint(string(bytes.TrimSpace(value)), 8, 64)
+			return flags, err == nil
+		}
+	}
+	return 0, false
+}

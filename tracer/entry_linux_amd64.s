@@ -1,0 +1,38 @@
+#include "textflag.h"
+
+// fstrace_entry is the process's first instruction where the binary is linked
+// with -ldflags=-E=fstrace_entry. It saves the signal mask and all dispositions,
+// which the Go runtime is about to change, in ·saved, and goes on to the runtime's
+// own entry. The stack and RDX are left as the kernel set them.
+//
+// struct savedSignals: done 0, mask 8, actions 16 (32 bytes each).
+TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
+	MOVQ	DX, R15
+	LEAQ	·saved(SB), R12
+
+	// rt_sigprocmask(SIG_BLOCK, NULL, &saved.mask, 8)
+	MOVQ	$14, AX
+	MOVQ	$0, DI
+	MOVQ	$0, SI
+	LEAQ	8(R12), DX
+	MOVQ	$8, R10
+	SYSCALL
+
+	MOVQ	$1, R13
+	LEAQ	16(R12), R14
+next:
+	// rt_sigaction(signal, NULL, &saved.actions[signal-1], 8)
+	MOVQ	$13, AX
+	MOVQ	R13, DI
+	MOVQ	$0, SI
+	MOVQ	R14, DX
+	MOVQ	$8, R10
+	SYSCALL
+	ADDQ	$32, R14
+	INCQ	R13
+	CMPQ	R13, $64
+	JLE	next
+
+	MOVQ	$1, 0(R12)
+	MOVQ	R15, DX
+	JMP	_rt0_amd64_linux(SB)

@@ -1,0 +1,35 @@
+#include "textflag.h"
+
+// fstrace_entry: see entry_linux_amd64.s. The stack and R0 are left as the kernel
+// set them.
+TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
+	MOVD	R0, R20
+	MOVD	$·saved(SB), R21
+
+	// rt_sigprocmask(SIG_BLOCK, NULL, &saved.mask, 8)
+	MOVD	$135, R8
+	MOVD	$0, R0
+	MOVD	$0, R1
+	ADD	$8, R21, R2
+	MOVD	$8, R3
+	SVC
+
+	MOVD	$1, R22
+	ADD	$16, R21, R23
+next:
+	// rt_sigaction(signal, NULL, &saved.actions[signal-1], 8)
+	MOVD	$134, R8
+	MOVD	R22, R0
+	MOVD	$0, R1
+	MOVD	R23, R2
+	MOVD	$8, R3
+	SVC
+	ADD	$32, R23
+	ADD	$1, R22
+	CMP	$64, R22
+	BLE	next
+
+	MOVD	$1, R24
+	MOVD	R24, (R21)
+	MOVD	R20, R0
+	JMP	_rt0_arm64_linux(SB)

@@ -1,0 +1,119 @@
+package tracer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// exec reads execve and execveat: the program, and the interpreters that the
+// kernel will open with it.
+func (o *observer) exec(c *call, v *view, a *access) error {
+	var err error
+	if a.first, err = o.lookup(c, v, c.row.first, a.flags, false); err != nil {
+		return err
+	}
+	program := a.first
+	name := o.nameFor(c, v, &program)
+	for range maxInterpreters + 1 {
+		if program.state != events.StateFile || program.mode&0o111 == 0 {
+			return nil // the kernel says ENOENT, EACCES
+		}
+		path, script, err := readInterpreter(name)
+		if err != nil && !errors.Is(err, errNotProgram) {
+			o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid,
+				fmt.Sprintf("its program %s may not be read: interpreters unknown", program.path))
+			return nil
+		}
+		if len(path) == 0 {
+			return nil
+		}
+		if program, err = o.resolve(c, v, ref{dir: none}, path, true, false); err != nil {
+			return err
+		}
+		a.interpreters = append(a.interpreters, program)
+		if !script {
+			return nil
+		}
+		name = v.prefix + endOf(&program)
+	}
+	return nil
+}
+
+// nameFor returns a path by which fstrace can open what an exec names.
+func (o *observer) nameFor(c *call, v *view, r *resolved) string {
+	if r.as == "" && c.row.first.dir != none { // by descriptor: it may have no name any more
+		return string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.first.dir))))))
+	}
+	return v.prefix + endOf(r)
+}
+
+// endOf returns what a path finally leads to.
+func endOf(r *resolved) string {
+	if r.real != "" {
+		return r.real
+	}
+	return r.path
+}
+
+func trimNUL(b []byte) []byte { return b[:len(b)-1] }
+
+func readInterpreter(name string) (path []byte, script bool, err error) {
+	f, err := openProgram(name)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	return interpreter(f)
+}
+
+// handle reads open_by_handle_at: the file is whatever the kernel finds for the
+// handle, so the kernel is asked.
+func (o *observer) handle(c *call, a *access) error {
+	const header = 8 // struct file_handle: handle_bytes, handle_type
+	a.op = openOp(a.flags, events.StateFile)
+	h, err := o.memory.bytes(c.tid, c.args[1], header)
+	if err != nil {
+		return err
+	}
+	size, kind := int(nativeUint32(h)), int32(nativeUint32(h[4:]))
+	if size > 128 { // MAX_HANDLE_SZ: the kernel says EINVAL
+		return errNoFile
+	}
+	data, err := o.memory.bytes(c.tid, c.args[1]+header, size)
+	if err != nil {
+		return err
+	}
+	a.first, err = o.openHandle(c, unix.NewFileHandle(kind, data))
+	if err == nil {
+		a.op = openOp(a.flags, a.first.state)
+	}
+	return err
+}
+
+func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
+	mount, err := unix.Open(string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.args[0]))))), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return resolved{}, fmt.Errorf("open the mount of a file handle: %w", err)
+	}
+	defer unix.Close(mount)
+	fd, err := unix.OpenByHandleAt(mount, h, unix.O_PATH|unix.O_CLOEXEC)
+	if err == unix.ESTALE {
+		return resolved{}, errNoFile
+	}
+	if err != nil {
+		return resolved{}, fmt.Errorf("open a file handle: %w", err)
+	}
+	defer unix.Close(fd)
+	p, err := o.procfs.fd(unix.Getpid(), fd)
+	if err != nil {
+		return resolved{}, err
+	}
+	mode, err := o.procfs.mode(unix.Getpid(), fd)
+	if err != nil {
+		return resolved{}, err
+	}
+	return resolved{set: true, path: p.path, state: stateOf(mode), mode: mode}, nil
+}

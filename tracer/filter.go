@@ -1,0 +1,78 @@
+package tracer
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/net/bpf"
+)
+
+// Calls of socketcall(2) that name files: linux/net.h.
+const (
+	socketcallBind    = 2
+	socketcallConnect = 3
+)
+
+// filterRules returns what the filter is to notify: the whole table.
+func filterRules() []seccomp.Rule {
+	rules := make([]seccomp.Rule, len(table))
+	for i := range table {
+		rules[i].Syscall = table[i].name
+		if table[i].how == bySocketcall {
+			rules[i].Arg0 = []uint32{socketcallBind, socketcallConnect}
+		}
+	}
+	return rules
+}
+
+// An index finds the row of a notified call.
+type index struct {
+	abis []*seccomp.ABI // the native one first
+	rows map[uint64]*row
+}
+
+// syscallIndex numbers the table for this machine's ABIs.
+var syscallIndex = sync.OnceValues(func() (*index, error) {
+	abis, err := seccomp.ABIs(runtime.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	x := &index{abis: abis, rows: make(map[uint64]*row, len(abis)*len(table))}
+	for _, abi := range abis {
+		for i := range table {
+			for _, nr := range abi.Numbers(table[i].name) {
+				x.rows[indexKey(abi.Audit, nr)] = &table[i]
+			}
+		}
+	}
+	return x, nil
+})
+
+func indexKey(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
+
+// filter assembles the filter for this machine.
+func (x *index) filter() ([]bpf.RawInstruction, error) {
+	return seccomp.Program(x.abis, filterRules())
+}
+
+// find returns the row and ABI of a call, or nil for one that the filter does
+// not know.
+func (x *index) find(d *seccomp.Data) (*row, *seccomp.ABI) {
+	r := x.rows[indexKey(d.Arch, d.NR)]
+	if r == nil {
+		return nil, nil
+	}
+	for _, abi := range x.abis {
+		if abi.Audit == d.Arch && d.NR&x32Bit == abi.Bit&x32Bit {
+			return r, abi
+		}
+	}
+	return nil, nil
+}
+
+// x32Bit tells x32's numbers from x86_64's, whose AUDIT_ARCH they share.
+const x32Bit = 0x40000000
+
+// narrow tells whether an ABI passes arguments in 32-bit registers.
+func narrow(abi *seccomp.ABI) bool { return abi.Name == "i386" || abi.Name == "arm" }

@@ -1,0 +1,130 @@
+package tracer
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// finish sees the session to its end, when the tracer thread has come to its own.
+func (s *session) finish() {
+	end := <-s.traced
+	s.handle.close()
+	s.result.Status, s.result.Exit = end.status, exitOf(end.status)
+	if end.err != nil {
+		s.gaps.add(events.ReasonUntraced, 0, end.err.Error())
+	}
+	for _, p := range end.released {
+		s.nameRunning(p)
+	}
+	if s.drain(len(end.released) > 0) {
+		s.keeper.leave()
+	} else {
+		s.keeper.dismiss()
+	}
+	_ = s.listener.Close()
+	s.queue.close()
+	if err := <-s.consumed; s.err == nil {
+		s.err = err
+	}
+	s.result.Incomplete = s.gaps.list()
+	s.end()
+	close(s.done)
+}
+
+// drain waits for the receiver to have seen every call that the session is to
+// record, and tells whether processes still have the filter.
+func (s *session) drain(running bool) bool {
+	if !running && s.cmd.Wait == WaitRoot {
+		// The filter goes with its last thread; before Linux 6.11 only when that is
+		// reaped, by whoever has to.
+		const reaping = 200 * time.Millisecond
+		running = !s.listener.WaitHangup(reaping)
+		if running {
+			s.nameEscaped()
+		}
+	}
+	if running {
+		s.listener.Stop()
+	}
+	if !running && !s.listener.SyncWakeUp() {
+		s.listener.WaitHangup(-1)
+		s.listener.Stop() // older kernels leave the receiver asleep at the end
+	}
+	<-s.received
+	return running
+}
+
+// nameRunning notes a descendant that outlives the session.
+func (s *session) nameRunning(p *process) {
+	exe, argv := s.registry.program(p)
+	detail := exe
+	if len(argv) > 0 {
+		detail = fmt.Sprintf("%s (%q)", exe, argv)
+	}
+	s.gaps.add(events.ReasonRunning, p.pid, "still running: "+detail)
+}
+
+// nameEscaped notes the descendants that outlive the session though ptrace knows
+// of none: those known by their calls, or else that there is one.
+func (s *session) nameEscaped() {
+	named := false
+	for _, p := range s.registry.escaped() {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d/ns", p.pid)); err == nil {
+			s.nameRunning(p)
+			named = true
+		}
+	}
+	if !named {
+		s.gaps.add(events.ReasonRunning, 0, "a process that could not be followed is still running")
+	}
+}
+
+// end gives the sink the record's last part.
+func (s *session) end() {
+	t := events.Trailer{
+		End: time.Now(), Exit: s.result.Exit, Incomplete: s.result.Incomplete, Counts: s.counts,
+	}
+	if s.err != nil {
+		return // the record is broken already: it must stay visibly cut off
+	}
+	if err := s.cmd.Sink.End(&t); err != nil {
+		s.err = fmt.Errorf("end record: %w", err)
+	}
+}
+
+// consume makes events of the queue's entries and gives them to the sink. A sink
+// that fails gets no more; the command goes on.
+func (s *session) consume() {
+	failed := s.err // by Begin
+	var seq uint64
+	var e events.Event
+	give := func(e *events.Event) {
+		seq++
+		e.Seq = seq
+		s.counts.Add(e)
+		if failed == nil {
+			failed = s.cmd.Sink.Event(e)
+		}
+	}
+	var batch []*entry
+	for {
+		var more bool
+		if batch, more = s.queue.take(batch[:0]); !more {
+			break
+		}
+		for _, en := range batch {
+			switch {
+			case en.dropped:
+			case en.process != nil:
+				give(en.process)
+			default:
+				en.access.events(&e, give)
+			}
+		}
+		s.queue.recycle(batch)
+	}
+	s.consumed <- failed
+}

@@ -1,0 +1,250 @@
+package tracer
+
+import (
+	"errors"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// errNoTracees says that the tracer thread has no tracee left, nor a child.
+var errNoTracees = errors.New("no tracees")
+
+// A kernel is what the follower does to tracees. Each may find the tracee gone
+// (ESRCH): somebody killed it while it was stopped. Then its death is reported
+// in time, and nothing else must be done.
+type kernel interface {
+	waiter
+	resume(tid int, sig unix.Signal) // PTRACE_CONT: deliver sig, if not 0
+	listen(tid int)                  // PTRACE_LISTEN: stay stopped, but report a SIGCONT
+	detach(tid int, sig unix.Signal) // PTRACE_DETACH: as resume, and let go
+	interrupt(tid int)               // PTRACE_INTERRUPT: stop it
+	// settleSignal makes a file call that a signal has interrupted restart
+	// whatever the signal's handler is, before the signal is delivered.
+	settleSignal(tid int)
+	// isThread tells whether tid is a thread of the group pid, not a process.
+	isThread(pid, tid int) bool
+	// status reads what the kernel knows of a tid; ok is false if it is gone.
+	status(tid int) (s status, ok bool)
+	// image reads what a process runs.
+	image(pid int) (exe string, argv []string)
+	// cwd reads where a process is.
+	cwd(pid int) string
+}
+
+// A task is one tracee: a thread.
+type task struct {
+	tid     int
+	proc    *process
+	started bool // its first stop is over
+}
+
+// A follower keeps the tree of processes by the events of ptrace. All it knows is
+// the tracer thread's own; others see it through the registry and the queue.
+//
+// Every stop is answered, at once, by exactly one resume, listen or detach: no
+// tracee is ever held for an event that may not come.
+type follower struct {
+	kernel   kernel
+	registry *registry
+	emit     func(*events.Event)
+	tasks    map[int]*task
+	root     int // the command's pid
+
+	// stopped is told when the command's group stops by job control, and when it
+	// goes on.
+	stopped func(sig unix.Signal)
+
+	rootDone  bool
+	rootState unix.WaitStatus
+	// release: the session is over for what is left. Each tracee is let go at its
+	// next stop.
+	release  bool
+	released []*process
+}
+
+func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
+	return &follower{kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), stopped: func(unix.Signal) {}}
+}
+
+// seized begins with the command's first thread, stopped or not.
+func (f *follower) seized(p *process) {
+	f.root = p.pid
+	f.tasks[p.pid] = &task{tid: p.pid, proc: p, started: true}
+	p.followed = true
+	f.registry.enter(p.pid, p)
+}
+
+// known tells whether a tid's first stop is over.
+func (f *follower) known(tid int) bool {
+	t := f.tasks[tid]
+	return t != nil && t.started
+}
+
+// handle answers one event.
+func (f *follower) handle(e *waitEvent) {
+	kind := e.kind()
+	if kind == evDead {
+		f.dead(e)
+		return
+	}
+	t := f.tasks[e.tid]
+	if t == nil {
+		if t = f.adopt(e.tid); t == nil {
+			f.resume(e.tid, kind, e.status)
+			return
+		}
+	}
+	t.started = true
+	switch kind {
+	case evNew:
+		f.born(t, e.message, ptraceEvent(e.status))
+	case evExec:
+		t = f.exec(t, e.message)
+	case evSignal:
+		f.kernel.settleSignal(e.tid)
+	case evGroupStop:
+		if e.tid == f.root {
+			f.stopped(e.status.StopSignal())
+		}
+	case evTrap, evOther, evDead:
+	}
+	f.resume(e.tid, kind, e.status)
+}
+
+// resume lets a stopped tracee go on as it would without us.
+func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
+	var sig unix.Signal
+	if kind == evSignal {
+		sig = ws.StopSignal()
+	}
+	switch {
+	case f.release:
+		f.letGo(tid)
+		f.kernel.detach(tid, sig) // a group stop goes on without us
+	case kind == evGroupStop:
+		f.kernel.listen(tid)
+	default:
+		f.kernel.resume(tid, sig)
+	}
+}
+
+// born enters the child that a clone event names, unless it was adopted already.
+func (f *follower) born(parent *task, tid, event int) {
+	if f.tasks[tid] != nil {
+		return
+	}
+	if event == unix.PTRACE_EVENT_CLONE && f.kernel.isThread(parent.proc.pid, tid) {
+		f.add(tid, parent.proc)
+		return
+	}
+	f.addProcess(tid, parent.proc.pid)
+}
+
+// adopt enters a tid whose first stop came before the event that names it, which
+// may never come: its parent can be killed in between.
+func (f *follower) adopt(tid int) *task {
+	st, ok := f.kernel.status(tid)
+	if !ok {
+		return nil
+	}
+	if leader := f.tasks[st.tgid]; leader != nil && st.tgid != tid {
+		return f.add(tid, leader.proc)
+	}
+	if st.tgid != tid { // a thread whose process is not known either
+		f.addProcess(st.tgid, st.ppid)
+		return f.add(tid, f.tasks[st.tgid].proc)
+	}
+	return f.addProcess(tid, st.ppid)
+}
+
+func (f *follower) add(tid int, p *process) *task {
+	t := &task{tid: tid, proc: p}
+	f.tasks[tid] = t
+	f.registry.enter(tid, p)
+	return t
+}
+
+// addProcess enters a new process, which runs what its parent runs.
+func (f *follower) addProcess(pid, ppid int) *task {
+	p := &process{pid: pid, ppid: ppid, followed: true}
+	if parent := f.registry.find(ppid); parent != nil {
+		p.exe, p.argv = f.registry.program(parent)
+	}
+	t := f.add(pid, p)
+	f.emit(startEvent(p, f.kernel.cwd(pid)))
+	return t
+}
+
+// exec notes a change of program. Whichever thread called exec, it has the
+// leader's tid now, and all others are gone; those that were killed for it may
+// still be reported, the caller's own tid will not be.
+func (f *follower) exec(t *task, former int) *task {
+	p := t.proc
+	if former != t.tid {
+		if caller := f.tasks[former]; caller != nil {
+			f.forget(former)
+		}
+	}
+	for tid, other := range f.tasks {
+		if other.proc == p && tid != t.tid {
+			f.forget(tid)
+		}
+	}
+	exe, argv := f.kernel.image(p.pid)
+	f.registry.setProgram(p, exe, argv)
+	f.emit(execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
+	return t
+}
+
+// dead takes out a thread, and its process with its leader: the kernel reports a
+// leader's end when the last thread has ended.
+func (f *follower) dead(e *waitEvent) {
+	t := f.tasks[e.tid]
+	if t == nil { // killed before its first stop, or by an exec; or a child that is no tracee
+		if p := f.registry.find(e.tid); p != nil && p.pid == e.tid {
+			f.registry.remove(e.tid)
+			f.emit(exitEvent(p, exitOf(e.status)))
+		}
+		return
+	}
+	f.forget(e.tid)
+	if e.tid != t.proc.pid {
+		return
+	}
+	f.emit(exitEvent(t.proc, exitOf(e.status)))
+	if e.tid == f.root && !f.rootDone {
+		f.rootDone, f.rootState = true, e.status
+	}
+}
+
+func (f *follower) forget(tid int) {
+	delete(f.tasks, tid)
+	f.registry.remove(tid)
+}
+
+// letGo forgets a tracee that is about to be detached. Its process stays in the
+// registry: its calls may still be notified.
+func (f *follower) letGo(tid int) {
+	if t := f.tasks[tid]; t != nil {
+		delete(f.tasks, tid)
+		if tid == t.proc.pid {
+			f.released = append(f.released, t.proc)
+		}
+	}
+}
+
+// releaseAll begins to let every tracee go. A leader that has ended before its
+// last thread cannot be stopped, and is not waited for: its end is reported only
+// after that of the threads.
+func (f *follower) releaseAll() {
+	f.release = true
+	for tid, t := range f.tasks {
+		f.kernel.interrupt(tid)
+		if tid == t.proc.pid {
+			if st, ok := f.kernel.status(tid); ok && st.zombie {
+				f.letGo(tid)
+			}
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package tracer
+
+import (
+	"fmt"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A launcher is what the tracer thread does: it starts the shim, so that the shim
+// is its child, and does what start asks of it until it follows the command.
+type launcher struct {
+	session *session
+	forked  chan error
+	orders  chan order
+	seized  chan error
+	reaped  chan unix.WaitStatus
+}
+
+type order uint8
+
+const (
+	orderSeize order = iota // trace the shim, and follow it if that succeeds
+	orderReap               // wait for the shim's end, untraced
+)
+
+func newLauncher(s *session) *launcher {
+	return &launcher{
+		session: s, forked: make(chan error), orders: make(chan order),
+		seized: make(chan error), reaped: make(chan unix.WaitStatus),
+	}
+}
+
+// seize has the shim traced, and followed from then on.
+func (l *launcher) seize() error {
+	l.orders <- orderSeize
+	return <-l.seized
+}
+
+// reap waits for the end of a shim that is not traced.
+func (l *launcher) reap() unix.WaitStatus {
+	l.orders <- orderReap
+	return <-l.reaped
+}
+
+// run is the tracer thread, to its end.
+func (l *launcher) run(files []uintptr) {
+	err := l.fork(files)
+	l.forked <- err
+	if err != nil {
+		return
+	}
+	pid := l.session.pid
+	for o := range l.orders {
+		if o == orderReap {
+			l.reaped <- waitFor(pid)
+			return
+		}
+		err := seize(pid)
+		l.seized <- err
+		if err == nil {
+			l.session.traced <- l.follow()
+			return
+		}
+	}
+}
+
+// fork starts the shim. The terminal's stop signals are blocked across it: one
+// that stopped the shim before its own exec would hold up this thread (vfork) for
+// as long as the job is stopped. The shim unblocks them when it is ready.
+func (l *launcher) fork(files []uintptr) error {
+	mask, errno := signalMask(nil)
+	if errno != 0 {
+		return fmt.Errorf("launch: read signal mask: %w", errno)
+	}
+	blocked := mask | jobControl
+	if _, errno := signalMask(&blocked); errno != 0 {
+		return fmt.Errorf("launch: block job control signals: %w", errno)
+	}
+	defer signalMask(&mask)
+	var fd int
+	pid, err := syscall.ForkExec("/proc/self/exe", []string{shimName, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{
+		Env: helperEnv, Files: files, Sys: &syscall.SysProcAttr{PidFD: &fd},
+	})
+	if err != nil {
+		return fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
+	}
+	l.session.pid = pid
+	if fd >= 0 {
+		l.session.handle.set(fd)
+	}
+	return nil
+}
+
+// waitFor reaps one child of this thread.
+func waitFor(pid int) unix.WaitStatus {
+	var ws unix.WaitStatus
+	for {
+		if _, err := unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
+			return ws
+		}
+	}
+}
+
+// follow handles the events of the command and its descendants until the session
+// is over: until the last of them has ended or, by the wait policy, the command
+// itself has and the others have been let go.
+func (l *launcher) follow() traceEnd {
+	s := l.session
+	k := linux{index: s.index}
+	f := newFollower(k, s.registry, s.queue.process)
+	if s.cmd.Stopped != nil {
+		f.stopped = s.cmd.Stopped
+	}
+	f.seized(s.root)
+	var batch []waitEvent
+	for {
+		var err error
+		batch, err = collect(k, batch, f.known)
+		if err != nil {
+			end := traceEnd{status: f.rootState, released: f.released}
+			if err != errNoTracees {
+				end.err = err
+			}
+			return end
+		}
+		for i := range batch {
+			f.handle(&batch[i])
+		}
+		if f.rootDone && s.cmd.Wait == WaitRoot && !f.release {
+			f.releaseAll()
+		}
+		if f.release && len(f.tasks) == 0 {
+			return traceEnd{status: f.rootState, released: f.released}
+		}
+	}
+}

@@ -1,0 +1,344 @@
+package tracer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/sys/unix"
+)
+
+// A call is one system call about to run, by whatever means it was learnt of:
+// its thread is held still until the observer has looked.
+type call struct {
+	tid  int
+	proc *process
+	row  *row
+	abi  *seccomp.ABI
+	args [6]uint64
+}
+
+// An observer turns calls into accesses: it reads what their arguments point to,
+// and finds out what the paths lead to at that moment. It is for one goroutine.
+type observer struct {
+	memory   memory
+	procfs   procfs
+	resolver resolver
+	gaps     *gaps
+
+	mountNS uint64 // fstrace's own mount namespace
+	// rootsVary: a call was seen after which a thread may have a root directory or
+	// mounts other than fstrace's. From then on each thread's are looked up.
+	rootsVary bool
+}
+
+func newObserver(gaps *gaps) (*observer, error) {
+	o := &observer{gaps: gaps}
+	ns, err := o.procfs.namespace(unix.Getpid(), "mnt")
+	if err != nil {
+		return nil, fmt.Errorf("look up own mount namespace: %w", err)
+	}
+	o.mountNS = ns
+	return o, nil
+}
+
+// observe fills a with what c accesses. It tells whether there is anything: calls
+// that fail before they look at a file, and descriptors that name none, are no
+// accesses.
+func (o *observer) observe(c *call, a *access) bool {
+	*a = access{time: time.Now(), tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
+	v, err := o.viewOf(c)
+	if err == nil {
+		if c.row.flags != none && c.row.flagType != flagsNone {
+			a.flags, a.hasFlags = c.arg(c.row.flags), true
+		}
+		err = o.read(c, &v, a)
+	}
+	switch {
+	case err == nil:
+		o.foresee(a)
+		return true
+	case errors.Is(err, errBadAddress), errors.Is(err, errTooLong), errors.Is(err, errNoFile), errors.Is(err, errCallerGone):
+		return false
+	case errors.Is(err, errOpaque):
+		a.opaque = true
+		o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid, "its memory and directories may not be read: "+c.row.name)
+		return true
+	}
+	a.opaque = true
+	o.gaps.add(events.ReasonUnresolvedPath, c.proc.pid, c.row.name+": "+err.Error())
+	return true
+}
+
+// arg returns an argument by its number in the table.
+func (c *call) arg(n int8) uint64 {
+	if narrow(c.abi) && n > 0 && wideBefore[c.row.name] {
+		n++
+	}
+	return c.args[n]
+}
+
+// read does what the row's method says.
+func (o *observer) read(c *call, v *view, a *access) error {
+	switch c.row.how {
+	case byOpen:
+		return o.open(c, v, a)
+	case byOpenHow:
+		return o.openHow(c, v, a)
+	case byExec:
+		return o.exec(c, v, a)
+	case bySymlink:
+		target, err := o.memory.cstring(c.tid, c.args[0])
+		if err != nil {
+			return err
+		}
+		a.target = string(target)
+	case bySockaddr:
+		return o.sockaddr(c, v, a, c.args[1], c.args[2])
+	case bySocketcall:
+		return o.socketcall(c, v, a)
+	case byHandle:
+		return o.handle(c, a)
+	case byMount:
+		return o.mount(c, v, a)
+	case byFsconfig:
+		const setPath, setPathEmpty = 3, 4 // enum fsconfig_command
+		if cmd := c.args[1]; cmd != setPath && cmd != setPathEmpty {
+			return errNoFile
+		}
+	case byNamespace:
+		o.rootsVary = true
+		return errNoFile
+	case byRefs, byDenial:
+	}
+	return o.readRefs(c, v, a)
+}
+
+// readRefs reads the paths that the row names.
+func (o *observer) readRefs(c *call, v *view, a *access) (err error) {
+	if a.first, err = o.lookup(c, v, c.row.first, a.flags, false); err != nil {
+		return err
+	}
+	if c.row.second.set {
+		a.second, err = o.lookup(c, v, c.row.second, a.flags, true)
+	}
+	return err
+}
+
+// lookup reads one path and resolves it.
+func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (resolved, error) {
+	if f.path == none {
+		return o.descriptor(c, f, c.row.op == events.OpList)
+	}
+	bits := c.row.flagType.lookupBits(second)
+	addr := c.arg(f.path)
+	if addr == 0 && (c.row.empty == nullIsFD || c.row.empty == emptyWithFlag && flags&bits.empty != 0) {
+		return o.descriptor(c, f, false)
+	}
+	name, err := o.memory.cstring(c.tid, addr)
+	if err != nil {
+		return resolved{}, err
+	}
+	if len(name) == 0 {
+		if c.row.empty == emptyAlways || c.row.empty == emptyWithFlag && flags&bits.empty != 0 {
+			return o.descriptor(c, f, false)
+		}
+		return resolved{}, errNoFile // ENOENT
+	}
+	parent := c.row.op == events.OpCreate || c.row.op == events.OpDelete || c.row.op == events.OpRename
+	follow := false
+	switch c.row.follow {
+	case followAlways:
+		follow = true
+	case followUnlessFlag:
+		follow = flags&bits.noFollow == 0
+	case followIfFlag:
+		follow = flags&bits.follow != 0 && !(second && parent)
+	case followNever:
+	}
+	return o.resolve(c, v, f, name, follow, parent)
+}
+
+// resolve resolves a path that is not empty.
+func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent bool) (resolved, error) {
+	var base place
+	if name[0] != '/' {
+		var err error
+		if base, err = o.base(c, f); err != nil {
+			return resolved{}, err
+		}
+	}
+	return o.resolver.resolve(v, base, name, follow, parent), nil
+}
+
+// base returns the directory that a ref's relative paths begin at.
+func (o *observer) base(c *call, f ref) (place, error) {
+	if f.dir == none {
+		return o.procfs.cwd(c.tid)
+	}
+	dir := int(int32(c.arg(f.dir)))
+	if dir == unix.AT_FDCWD {
+		return o.procfs.cwd(c.tid)
+	}
+	return o.procfs.fd(c.tid, dir)
+}
+
+// descriptor returns what a descriptor, or AT_FDCWD, stands for.
+func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
+	p, err := o.base(c, f)
+	if err != nil {
+		return resolved{}, err
+	}
+	r := resolved{set: true, path: p.path, state: events.StateDir, mode: unix.S_IFDIR}
+	fd := unix.AT_FDCWD
+	if f.dir != none {
+		fd = int(int32(c.arg(f.dir)))
+	}
+	if isDir || fd == unix.AT_FDCWD {
+		return r, nil
+	}
+	if r.mode, err = o.procfs.mode(c.tid, fd); err != nil {
+		return resolved{}, err
+	}
+	if p.gone && bytes.HasPrefix([]byte(p.path), []byte("/memfd:")) {
+		return resolved{}, errNoFile // memfd_create(2): looks like a removed file
+	}
+	r.state = stateOf(r.mode)
+	return r, nil
+}
+
+// open reads open, openat and creat.
+func (o *observer) open(c *call, v *view, a *access) error {
+	if c.row.flags == none { // creat
+		a.flags, a.hasFlags = unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, false
+	}
+	a.flags &= 0xffffffff
+	return o.openPath(c, v, a, 0)
+}
+
+// openHow reads openat2, whose flags are in a struct open_how.
+func (o *observer) openHow(c *call, v *view, a *access) error {
+	const flagsAndMode, withResolve = 16, 24
+	size := min(c.args[3], withResolve)
+	if size < withResolve { // OPEN_HOW_SIZE_VER0: the kernel says EINVAL
+		return errNoFile
+	}
+	how, err := o.memory.bytes(c.tid, c.args[2], int(size))
+	if err != nil {
+		return err
+	}
+	a.flags = binary.NativeEndian.Uint64(how)
+	return o.openPath(c, v, a, binary.NativeEndian.Uint64(how[flagsAndMode:]))
+}
+
+// openPath resolves the path of an open, and decides what the open means.
+func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
+	name, err := o.memory.cstring(c.tid, c.arg(c.row.first.path))
+	if err != nil {
+		return err
+	}
+	if len(name) == 0 {
+		return errNoFile
+	}
+	inside := *v
+	if resolve&unix.RESOLVE_IN_ROOT != 0 {
+		base, err := o.base(c, c.row.first)
+		if err != nil {
+			return err
+		}
+		inside.root = base.path
+		a.first = o.resolver.resolve(&inside, base, name, openFollows(a.flags), false)
+	} else {
+		inside.noLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
+		if a.first, err = o.resolve(c, &inside, c.row.first, name, openFollows(a.flags), false); err != nil {
+			return err
+		}
+	}
+	a.op = openOp(a.flags, a.first.state)
+	return nil
+}
+
+// openFollows tells whether open follows a symbolic link at the end: open(2).
+func openFollows(flags uint64) bool {
+	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
+}
+
+// sockaddr reads the address of bind and connect: unix(7). Only one that is a
+// path is an access.
+func (o *observer) sockaddr(c *call, v *view, a *access, addr, length uint64) error {
+	const family, sunPath = 2, 2
+	length = min(length&0xffffffff, unix.SizeofSockaddrUnix)
+	if length <= sunPath {
+		return errNoFile
+	}
+	b, err := o.memory.bytes(c.tid, addr, int(length))
+	if err != nil {
+		return err
+	}
+	if binary.NativeEndian.Uint16(b[:family]) != unix.AF_UNIX || b[sunPath] == 0 {
+		return errNoFile // another family, or an abstract name
+	}
+	name, _, _ := bytes.Cut(b[sunPath:], []byte{0})
+	create := a.op == events.OpCreate
+	a.first, err = o.resolve(c, v, ref{dir: none}, name, !create, create)
+	return err
+}
+
+// socketcall reads i386's multiplexer; the filter notifies bind and connect only.
+func (o *observer) socketcall(c *call, v *view, a *access) error {
+	const descriptor, address, length, size = 0, 4, 8, 12
+	b, err := o.memory.bytes(c.tid, c.args[1], size)
+	if err != nil {
+		return err
+	}
+	a.op = events.OpStat
+	if uint32(c.args[0]) == socketcallBind {
+		a.op = events.OpCreate
+	}
+	return o.sockaddr(c, v, a, uint64(binary.NativeEndian.Uint32(b[address:])), uint64(binary.NativeEndian.Uint32(b[length:])))
+}
+
+// mount reads mount(2), whose source is a path for some types of mount only.
+func (o *observer) mount(c *call, v *view, a *access) error {
+	target, err := o.lookup(c, v, c.row.second, 0, true)
+	if err != nil {
+		return err
+	}
+	a.first = target
+	if source, err := o.memory.cstring(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
+		if a.first, err = o.resolve(c, v, c.row.first, source, true, false); err != nil {
+			return err
+		}
+		a.second = target
+	}
+	return nil
+}
+
+// foresee prepares for what a call is about to change in what paths mean.
+func (o *observer) foresee(a *access) {
+	if a.row == nil {
+		return
+	}
+	switch a.op {
+	case events.OpDelete:
+		if a.first.state == events.StateDir {
+			o.resolver.dirs.removing(a.first.path)
+		}
+	case events.OpRename:
+		if a.first.state == events.StateDir || a.second.state == events.StateDir {
+			o.resolver.dirs.moving(a.first.path)
+			o.resolver.dirs.moving(a.second.path)
+		}
+	}
+	switch a.row.name {
+	case "chroot":
+		o.rootsVary = true
+	case "mount", "umount", "umount2", "move_mount", "pivot_root":
+		o.rootsVary = true
+		o.resolver.dirs.disable()
+	}
+}

@@ -1,0 +1,108 @@
+package tracer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// A procfs reads what /proc says of a thread: proc(5). All by thread id, never by
+// process id: the leader of a thread group may be gone, and threads can have
+// directories of their own. It is for one goroutine.
+type procfs struct {
+	name []byte
+	link [pathMax + 16]byte
+	stat unix.Stat_t
+}
+
+// errNoFile says that a descriptor names no file: a pipe, a socket, an anonymous
+// inode, or one that is not open.
+var errNoFile = errors.New("descriptor names no file")
+
+// entry forms "/proc/TID/what" with a NUL.
+func (p *procfs) entry(tid int, what string) []byte {
+	p.name = append(p.name[:0], "/proc/"...)
+	p.name = strconv.AppendInt(p.name, int64(tid), 10)
+	p.name = append(p.name, '/')
+	p.name = append(p.name, what...)
+	p.name = append(p.name, 0)
+	return p.name
+}
+
+// descriptor forms "/proc/TID/fd/N" with a NUL.
+func (p *procfs) descriptor(tid, fd int) []byte {
+	p.entry(tid, "fd/")
+	p.name = strconv.AppendInt(p.name[:len(p.name)-1], int64(fd), 10)
+	p.name = append(p.name, 0)
+	return p.name
+}
+
+// cwd returns a thread's working directory.
+func (p *procfs) cwd(tid int) (place, error) { return p.follow(p.entry(tid, "cwd")) }
+
+// root returns a thread's root directory as fstrace names it.
+func (p *procfs) root(tid int) (place, error) { return p.follow(p.entry(tid, "root")) }
+
+// fd returns what a descriptor stands for. Its mode is in p.stat afterwards.
+func (p *procfs) fd(tid, fd int) (place, error) {
+	if fd < 0 {
+		return place{}, errNoFile
+	}
+	return p.follow(p.descriptor(tid, fd))
+}
+
+// follow reads the magic link at name, and whether what it stands for was
+// removed: its text then ends in " (deleted)", but so may a name.
+func (p *procfs) follow(name []byte) (place, error) {
+	n, errno := readlinkat(unix.AT_FDCWD, name, p.link[:])
+	if errno != 0 {
+		return place{}, procError(errno, name)
+	}
+	text := p.link[:n]
+	if n == 0 || text[0] != '/' {
+		return place{}, errNoFile
+	}
+	if !bytes.HasSuffix(text, deletedSuffix) {
+		return place{path: string(text)}, nil
+	}
+	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+		return place{}, procError(errno, name)
+	}
+	if p.stat.Nlink > 0 {
+		return place{path: string(text)}, nil
+	}
+	return place{path: string(text[:n-len(deletedSuffix)]), gone: true}, nil
+}
+
+// mode returns the file mode of what a descriptor stands for.
+func (p *procfs) mode(tid, fd int) (uint32, error) {
+	name := p.descriptor(tid, fd)
+	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+		return 0, procError(errno, name)
+	}
+	return p.stat.Mode, nil
+}
+
+// inode returns the inode number of a namespace of a thread: "mnt", "pid".
+func (p *procfs) namespace(tid int, kind string) (uint64, error) {
+	name := p.entry(tid, "ns/"+kind)
+	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+		return 0, procError(errno, name)
+	}
+	return p.stat.Ino, nil
+}
+
+func procError(errno unix.Errno, name []byte) error {
+	switch errno {
+	case unix.EACCES, unix.EPERM:
+		return errOpaque
+	case unix.ESRCH:
+		return errCallerGone
+	case unix.ENOENT:
+		return errNoFile
+	}
+	return fmt.Errorf("read %s: %w", name[:len(name)-1], errno)
+}

@@ -1,0 +1,141 @@
+package tracer
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"sync"
+)
+
+// A process is what is known of one thread group. Its fields are guarded by its
+// registry, but for pid, which does not change.
+type process struct {
+	pid  int
+	ppid int // the process that made it
+	argv []string
+	exe  string
+	// followed: ptrace tells of its end. One that escaped (CLONE_UNTRACED) is
+	// known by its notifications alone.
+	followed bool
+}
+
+// A registry says which process a thread belongs to. The tracer thread enters
+// threads before it lets them run, so that a notification finds its thread.
+type registry struct {
+	mu    sync.RWMutex
+	tasks map[int]*process // by tid
+}
+
+func newRegistry() *registry { return &registry{tasks: make(map[int]*process)} }
+
+// find returns the process of a thread, or nil.
+func (g *registry) find(tid int) *process {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return g.tasks[tid]
+}
+
+// enter adds a thread. What a dead thread of the same number left is replaced.
+func (g *registry) enter(tid int, p *process) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.tasks[tid] = p
+}
+
+// remove takes a thread out.
+func (g *registry) remove(tid int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.tasks, tid)
+}
+
+// setProgram notes what a process runs now.
+func (g *registry) setProgram(p *process, exe string, argv []string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.exe, p.argv = exe, argv
+}
+
+// program returns what a process runs.
+func (g *registry) program(p *process) (exe string, argv []string) {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return p.exe, p.argv
+}
+
+// escaped returns the processes that ptrace does not follow.
+func (g *registry) escaped() []*process {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	var list []*process
+	for tid, p := range g.tasks {
+		if tid == p.pid && !p.followed {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// status is what /proc/TID/status says of a thread's kin.
+type status struct {
+	tgid, ppid         int
+	innerPID, innerTID int // the ids in the thread's own pid namespace
+	zombie             bool
+}
+
+// readStatus reads /proc/TID/status: proc(5).
+func readStatus(tid int) (status, error) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
+	if err != nil {
+		return status{}, err
+	}
+	var s status
+	for line := range bytes.Lines(data) {
+		key, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
+		fields := bytes.Fields(value)
+		if len(fields) == 0 {
+			continue
+		}
+		switch string(key) {
+		case "Tgid":
+			s.tgid, err = strconv.Atoi(string(fields[0]))
+		case "PPid":
+			s.ppid, err = strconv.Atoi(string(fields[0]))
+		case "State":
+			s.zombie = fields[0][0] == 'Z'
+		case "NStgid":
+			s.innerPID, err = strconv.Atoi(string(fields[len(fields)-1]))
+		case "NSpid":
+			s.innerTID, err = strconv.Atoi(string(fields[len(fields)-1]))
+		}
+		if err != nil {
+			return status{}, err
+		}
+	}
+	return s, nil
+}
+
+// readArgv reads /proc/PID/cmdline. It is empty for a process that has overwritten
+// its arguments, or has none.
+func readArgv(pid int) []string {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
+	if err != nil || len(data) == 0 {
+		return nil
+	}
+	data = bytes.TrimSuffix(data, []byte{0})
+	parts := bytes.Split(data, []byte{0})
+	argv := make([]string, len(parts))
+	for i, part := range parts {
+		argv[i] = string(part)
+	}
+	return argv
+}
+
+// readLink reads /proc/PID/what, "" if it may not be read.
+func readLink(pid int, what string) string {
+	target, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/" + what)
+	if err != nil {
+		return ""
+	}
+	return target
+}

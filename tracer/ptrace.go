@@ -1,0 +1,126 @@
+package tracer
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// seizeOptions: tracees die with the tracer thread, and their children are
+// tracees from their first instruction. Threads' exits need no stop: wait4 tells.
+const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
+	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
+
+// linux is the kernel itself. ptrace knows a tracer as a thread: each method is
+// for the tracer thread alone.
+type linux struct {
+	index *index
+}
+
+// seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
+func seize(tid int) error {
+	if errno := ptraceCall(unix.PTRACE_SEIZE, tid, 0, seizeOptions); errno != 0 {
+		return fmt.Errorf("ptrace: seize %d: %w", tid, errno)
+	}
+	return nil
+}
+
+// wait implements waiter. __WALL reports threads as well as processes,
+// __WNOTHREAD only what this very thread traces or has started: the host
+// program's own children are left to it.
+func (linux) wait(block bool) (waitEvent, bool, error) {
+	options := unix.WALL | unix.WNOTHREAD
+	if !block {
+		options |= unix.WNOHANG
+	}
+	for {
+		var ws unix.WaitStatus
+		tid, err := unix.Wait4(-1, &ws, options, nil)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.ECHILD:
+			return waitEvent{}, false, errNoTracees
+		case err != nil:
+			return waitEvent{}, false, fmt.Errorf("wait for tracees: %w", err)
+		case tid == 0:
+			return waitEvent{}, false, nil
+		}
+		e := waitEvent{tid: tid, status: ws}
+		if kind := e.kind(); kind == evNew || kind == evExec {
+			msg, errno := ptraceEventMessage(tid)
+			if errno != 0 {
+				e.message = tid // it was killed since: nothing more is to be known
+			} else {
+				e.message = int(msg)
+			}
+		}
+		return e, true, nil
+	}
+}
+
+func (linux) resume(tid int, sig unix.Signal) { _ = ptraceCall(unix.PTRACE_CONT, tid, 0, uintptr(sig)) }
+func (linux) listen(tid int)                  { _ = ptraceCall(unix.PTRACE_LISTEN, tid, 0, 0) }
+func (linux) interrupt(tid int)               { _ = ptraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }
+func (linux) detach(tid int, sig unix.Signal) {
+	_ = ptraceCall(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
+}
+
+func (linux) isThread(pid, tid int) bool {
+	return unix.Faccessat(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid), unix.F_OK, 0) == nil
+}
+
+func (linux) status(tid int) (status, bool) {
+	st, err := readStatus(tid)
+	return st, err == nil
+}
+
+func (linux) image(pid int) (exe string, argv []string) { return readLink(pid, "exe"), readArgv(pid) }
+func (linux) cwd(pid int) string                        { return readLink(pid, "cwd") }
+
+// restartNoIntr is the kernel's -ERESTARTNOINTR, restartSys its -ERESTARTSYS: how
+// a call that a signal has interrupted says, to the code that delivers the signal
+// and never to the program, whether it is to run again. The one always does, the
+// other only if the signal's handler was installed with SA_RESTART.
+const (
+	restartSys    = -512
+	restartNoIntr = -513
+)
+
+// settleSignal mends what waiting for a reply changes in a program: a file call
+// that never sleeps interruptibly by itself would give EINTR to a program whose
+// handler has no SA_RESTART. Calls that may sleep so, the opening of a FIFO and
+// connect, are left alone.
+func (k linux) settleSignal(tid int) {
+	regs, ok := interruptedCall(tid)
+	if !ok || regs.result() != restartSys {
+		return
+	}
+	if row := k.rowOf(&regs); row != nil && !slices.Contains(maySleep, row.name) {
+		regs.setResult(tid, restartNoIntr)
+	}
+}
+
+// maySleep lists the calls that a signal may interrupt untraced as well: signal(7).
+var maySleep = []string{
+	"open", "openat", "openat2", "creat", "connect", "socketcall",
+	"open_by_handle_at", "fallocate", "io_uring_enter",
+}
+
+// rowOf finds the interrupted call in the table, by whichever ABI it was made.
+func (k linux) rowOf(regs *callRegisters) *row {
+	return k.index.rows[indexKey(regs.arch, regs.number)]
+}
+
+// tracerThread runs f on a thread that does nothing else, and ends with it: what
+// f traces is let go, or killed, with the thread. The thread is f's parent in the
+// sense of wait4 as well: what f starts is its child.
+func tracerThread(f func()) {
+	go func() {
+		runtime.LockOSThread() // never unlocked
+		f()
+	}()
+}

@@ -1,0 +1,180 @@
+package tracer
+
+import (
+	"sync"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// A queue carries what was learnt from those who must be quick, the receiver and
+// the tracer thread, to the one who makes events of it.
+//
+// Its order is the record's order, and the one in which the kernel let things
+// happen: an entry takes its place before its call is let through (reserve), and
+// is filled or taken back after (settle), when nobody waits any more. A call
+// whose caller was killed before it ran is taken back.
+type queue struct {
+	mu      sync.Mutex
+	entries []*entry
+	free    []*entry
+	space   sync.Cond
+	closed  bool
+	idle    bool // the consumer waits for a settled entry
+
+	wake chan struct{}
+	full chan struct{}
+}
+
+// An entry is one access, or one step of a process.
+type entry struct {
+	access  access
+	process *events.Event // instead of access
+	settled bool
+	dropped bool
+}
+
+const (
+	// queueLimit is how many entries may wait before calls are held up: a consumer
+	// that is slow for good must slow the command down, not fill the memory.
+	queueLimit = 1 << 14
+	// lull is how long the consumer lets entries gather before it takes them:
+	// waking it for each would cost more than the rest of the work.
+	lull = time.Millisecond
+	// enough entries end the lull.
+	enough = 1 << 9
+)
+
+func newQueue() *queue {
+	q := &queue{wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	q.space.L = &q.mu
+	return q
+}
+
+// blank returns an entry to fill.
+func (q *queue) blank() *entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n := len(q.free); n > 0 {
+		e := q.free[n-1]
+		q.free = q.free[:n-1]
+		return e
+	}
+	return new(entry)
+}
+
+// unused gives back an entry that was not reserved.
+func (q *queue) unused(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.free = append(q.free, e)
+}
+
+// reserve gives e the next place in the record. It waits while the queue is full.
+func (q *queue) reserve(e *entry) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.entries) >= queueLimit && !q.closed {
+		q.space.Wait()
+	}
+	q.entries = append(q.entries, e)
+}
+
+// settle says that a reserved entry is final, or that its call has not run.
+func (q *queue) settle(e *entry, dropped bool) {
+	q.mu.Lock()
+	e.settled, e.dropped = true, dropped
+	idle := q.idle
+	q.idle = false
+	n := len(q.entries)
+	q.mu.Unlock()
+	if idle {
+		signal(q.wake)
+	}
+	if n >= enough {
+		signal(q.full)
+	}
+}
+
+// process adds a step of a process. It never waits: the tracer thread must not.
+func (q *queue) process(e *events.Event) {
+	q.mu.Lock()
+	en := &entry{process: e}
+	q.entries = append(q.entries, en)
+	q.mu.Unlock()
+	q.settle(en, false)
+}
+
+// close says that nothing will be added any more.
+func (q *queue) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.space.Broadcast()
+	q.mu.Unlock()
+	signal(q.wake)
+	signal(q.full)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// take appends to batch the entries that are settled and have none unsettled
+// before them. It waits for at least one, and returns false when the queue is
+// closed and empty.
+func (q *queue) take(batch []*entry) ([]*entry, bool) {
+	for {
+		q.mu.Lock()
+		n := 0
+		for n < len(q.entries) && q.entries[n].settled {
+			n++
+		}
+		if n > 0 {
+			batch = append(batch, q.entries[:n]...)
+			rest := copy(q.entries, q.entries[n:])
+			clear(q.entries[rest:])
+			q.entries = q.entries[:rest]
+			q.space.Broadcast()
+			q.mu.Unlock()
+			return batch, true
+		}
+		if q.closed && len(q.entries) == 0 {
+			q.mu.Unlock()
+			return batch, false
+		}
+		q.idle = true
+		closed := q.closed
+		q.mu.Unlock()
+		<-q.wake
+		if !closed {
+			q.gather()
+		}
+	}
+}
+
+// gather waits for more entries, for a short time.
+func (q *queue) gather() {
+	select {
+	case <-q.full: // a signal left over from before
+	default:
+	}
+	t := time.NewTimer(lull)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-q.full:
+	}
+}
+
+// recycle takes back entries that were taken.
+func (q *queue) recycle(batch []*entry) {
+	for _, e := range batch {
+		*e = entry{}
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.free = append(q.free, batch...)
+}

@@ -1,0 +1,135 @@
+package tracer
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/sys/unix"
+)
+
+// A receiver is the thread that notified calls wait for. Whatever it does between
+// receiving and replying is paid by the command; the rest is the consumer's.
+type receiver struct {
+	listener *seccomp.Listener
+	index    *index
+	observer *observer
+	registry *registry
+	queue    *queue
+	gaps     *gaps
+	ioUring  IOUringPolicy
+	lastID   *uint64 // shared with the keeper: what it may have to let through
+	err      error   // after run
+}
+
+// run receives until no thread has the filter any more, or the listener is
+// stopped. It locks its thread for good.
+func (r *receiver) run() {
+	runtime.LockOSThread()
+	var n seccomp.Notification
+	for {
+		switch err := r.listener.Receive(&n); {
+		case err == nil:
+		case errors.Is(err, seccomp.ErrHangup), errors.Is(err, seccomp.ErrStopped):
+			return
+		default:
+			r.lost(err)
+			return
+		}
+		if r.lastID != nil {
+			atomic.StoreUint64(r.lastID, n.ID)
+		}
+		if err := r.handle(&n); err != nil {
+			r.lost(err)
+			return
+		}
+	}
+}
+
+// lost notes that notifications can be received no more.
+func (r *receiver) lost(err error) {
+	r.err = err
+	r.gaps.add(events.ReasonLostListener, 0, err.Error())
+}
+
+// handle looks at one call and lets it through. The error is for the listener as
+// a whole; a caller that went away is none.
+func (r *receiver) handle(n *seccomp.Notification) error {
+	row, abi := r.index.find(&n.Data)
+	tid := int(n.PID)
+	switch {
+	case row == nil:
+		r.gaps.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
+		return r.letThrough(n)
+	case row.how == byDenial:
+		return r.ring(n, row)
+	case tid == 0:
+		r.gaps.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
+		return r.letThrough(n)
+	}
+	proc := r.processOf(tid)
+	if proc == nil {
+		return r.letThrough(n) // it was killed
+	}
+	e := r.queue.blank()
+	c := call{tid: tid, proc: proc, row: row, abi: abi, args: n.Data.Args}
+	if !r.observer.observe(&c, &e.access) {
+		r.queue.unused(e)
+		return r.letThrough(n)
+	}
+	r.queue.reserve(e)
+	err := r.listener.Continue(n.ID)
+	// A successful reply proves that the caller was there all the time: what was
+	// read by its thread id was its own.
+	r.queue.settle(e, err != nil)
+	if errors.Is(err, seccomp.ErrGone) {
+		return nil
+	}
+	return err
+}
+
+func (r *receiver) letThrough(n *seccomp.Notification) error {
+	if err := r.listener.Continue(n.ID); !errors.Is(err, seccomp.ErrGone) {
+		return err
+	}
+	return nil
+}
+
+// ring answers the calls of io_uring by policy.
+func (r *receiver) ring(n *seccomp.Notification, row *row) error {
+	if r.ioUring == IOUringAllow {
+		if row.name == "io_uring_setup" {
+			r.gaps.add(events.ReasonIOURing, int(n.PID), "set up a ring, whose requests are not seen")
+		}
+		return r.letThrough(n)
+	}
+	if err := r.listener.Errno(n.ID, unix.ENOSYS); !errors.Is(err, seccomp.ErrGone) {
+		return err
+	}
+	return nil
+}
+
+// processOf returns the process of a thread. One that ptrace has not told of
+// escaped it: it is known from here on. Nil says that the thread is gone.
+func (r *receiver) processOf(tid int) *process {
+	if p := r.registry.find(tid); p != nil {
+		return p
+	}
+	st, err := readStatus(tid)
+	if err != nil {
+		return nil
+	}
+	p := r.registry.find(st.tgid)
+	if p == nil {
+		p = &process{pid: st.tgid, ppid: st.ppid, argv: readArgv(st.tgid), exe: readLink(st.tgid, "exe")}
+		r.registry.enter(st.tgid, p)
+		r.queue.process(startEvent(p, readLink(st.tgid, "cwd")))
+	}
+	if tid != st.tgid {
+		r.registry.enter(tid, p)
+	}
+	return p
+}

@@ -1,0 +1,119 @@
+package tracer
+
+import (
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// readRemote copies from the memory of a thread's process: process_vm_readv(2),
+// Linux 3.2. It stops at the first page that cannot be read: fewer bytes than
+// asked for, or EFAULT if there are none.
+func readRemote(tid int, addr uint64, buf []byte) (int, unix.Errno) {
+	if len(buf) == 0 {
+		return 0, 0
+	}
+	local := unix.Iovec{Base: &buf[0], Len: uint64(len(buf))}
+	remote := unix.RemoteIovec{Base: uintptr(addr), Len: len(buf)}
+	n, _, errno := unix.Syscall6(unix.SYS_PROCESS_VM_READV, uintptr(tid),
+		uintptr(unsafe.Pointer(&local)), 1, uintptr(unsafe.Pointer(&remote)), 1, 0)
+	runtime.KeepAlive(buf)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
+}
+
+// readlinkat reads a symbolic link by a NUL-terminated path, without allocating.
+func readlinkat(dir int, path, buf []byte) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dir),
+		uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
+	runtime.KeepAlive(path)
+	runtime.KeepAlive(buf)
+	return int(n), errno
+}
+
+// fstatat looks at a NUL-terminated path, without allocating.
+func fstatat(dir int, path []byte, st *unix.Stat_t, flags int) unix.Errno {
+	_, _, errno := unix.Syscall6(sysFstatat, uintptr(dir),
+		uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(st)), uintptr(flags), 0, 0)
+	runtime.KeepAlive(path)
+	return errno
+}
+
+// ptraceCall issues one ptrace(2) request whose arguments are numbers.
+func ptraceCall(request, tid int, addr, data uintptr) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
+	return errno
+}
+
+// ptraceEventMessage fetches the message of a stop: PTRACE_GETEVENTMSG.
+func ptraceEventMessage(tid int) (uint64, unix.Errno) {
+	var msg uint64
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETEVENTMSG, uintptr(tid), 0,
+		uintptr(unsafe.Pointer(&msg)), 0, 0)
+	return msg, errno
+}
+
+// kernelSigaction is the kernel's own struct sigaction, which is not libc's.
+type kernelSigaction struct {
+	handler  uintptr
+	flags    uint64
+	restorer uintptr
+	mask     uint64
+}
+
+// signalHandler returns a signal's disposition: sigDefault, sigIgnore or an address.
+func signalHandler(sig int) (uintptr, unix.Errno) {
+	var old kernelSigaction
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	return old.handler, errno
+}
+
+// setSignalHandler sets a signal's disposition behind the Go runtime's back: for
+// a process that is about to exec.
+func setSignalHandler(sig int, handler uintptr) unix.Errno {
+	action := kernelSigaction{handler: handler}
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	return errno
+}
+
+// Dispositions: signal(7).
+const (
+	sigDefault = 0
+	sigIgnore  = 1
+)
+
+// signalMask sets the calling thread's mask, if set is not nil, and returns the
+// one it had.
+func signalMask(set *uint64) (old uint64, errno unix.Errno) {
+	_, _, errno = unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
+		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
+	return old, errno
+}
+
+// mapWord maps the first eight bytes of a file, shared, to be written or read by
+// several processes.
+func mapWord(fd int) (*uint64, error) {
+	p, err := unix.MmapPtr(fd, 0, nil, 8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, err
+	}
+	return (*uint64)(p), nil
+}
+
+func unmapWord(w *uint64) error { return unix.MunmapPtr(unsafe.Pointer(w), 8) }
+
+// getRegSet fills buf with one register set of a stopped tracee: PTRACE_GETREGSET,
+// Linux 2.6.34.
+func getRegSet(tid, set int, buf []byte) error {
+	iov := unix.Iovec{Base: &buf[0]}
+	iov.SetLen(len(buf))
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETREGSET, uintptr(tid), uintptr(set),
+		uintptr(unsafe.Pointer(&iov)), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
