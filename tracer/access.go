@@ -26,7 +26,16 @@ type access struct {
 	interpreters  []resolved // of the program that an exec names
 }
 
-// openFlagBits and the like are read when the event is made.
+// setOpaque says that a call could be seen, but not what it names.
+func (a *access) setOpaque() {
+	a.opaque = true
+	a.first, a.second = resolved{}, resolved{}
+	if a.op == events.OpNone {
+		a.op = openOp(a.flags, events.StateUnknown)
+	}
+}
+
+// flagNames returns the names of the call's flags.
 func (a *access) flagNames() []string {
 	if a.row == nil {
 		return openFlags.names(a.flags)

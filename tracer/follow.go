@@ -192,6 +192,9 @@ func (f *follower) exec(t *task, former int) *task {
 		}
 	}
 	exe, argv := f.kernel.image(p.pid)
+	if exe == "" { // a program that may be executed but not looked at
+		exe = f.registry.tried(p)
+	}
 	f.registry.setProgram(p, exe, argv)
 	f.emit(execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
 	return t

@@ -65,11 +65,11 @@ func (o *observer) observe(c *call, a *access) bool {
 	case errors.Is(err, errBadAddress), errors.Is(err, errTooLong), errors.Is(err, errNoFile), errors.Is(err, errCallerGone):
 		return false
 	case errors.Is(err, errOpaque):
-		a.opaque = true
+		a.setOpaque()
 		o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid, "its memory and directories may not be read: "+c.row.name)
 		return true
 	}
-	a.opaque = true
+	a.setOpaque()
 	o.gaps.add(events.ReasonUnresolvedPath, c.proc.pid, c.row.name+": "+err.Error())
 	return true
 }

@@ -14,6 +14,8 @@ type process struct {
 	ppid int // the process that made it
 	argv []string
 	exe  string
+	// trying is the program of the last exec call, which may have failed.
+	trying string
 	// followed: ptrace tells of its end. One that escaped (CLONE_UNTRACED) is
 	// known by its notifications alone.
 	followed bool
@@ -54,6 +56,20 @@ func (g *registry) setProgram(p *process, exe string, argv []string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.exe, p.argv = exe, argv
+}
+
+// setTrying notes what a process is about to execute.
+func (g *registry) setTrying(p *process, path string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.trying = path
+}
+
+// tried returns what a process executed last.
+func (g *registry) tried(p *process) string {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return p.trying
 }
 
 // program returns what a process runs.

@@ -80,6 +80,9 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		r.queue.unused(e)
 		return r.letThrough(n)
 	}
+	if row.how == byExec {
+		r.registry.setTrying(proc, endOf(&e.access.first))
+	}
 	r.queue.reserve(e)
 	err := r.listener.Continue(n.ID)
 	// A successful reply proves that the caller was there all the time: what was

@@ -1,0 +1,186 @@
+package tracer
+
+import (
+	"encoding/binary"
+	"fmt"
+	"testing"
+
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/net/bpf"
+)
+
+const (
+	retNotify = 0x7fc00000
+	retAllow  = 0x7fff0000
+)
+
+// packet lays out struct seccomp_data for the test's virtual machine, which loads
+// words in network byte order.
+func packet(arch, nr, arg0 uint32) []byte {
+	b := make([]byte, 64)
+	binary.BigEndian.PutUint32(b, nr)
+	binary.BigEndian.PutUint32(b[4:], arch)
+	binary.BigEndian.PutUint32(b[16:], arg0)
+	return b
+}
+
+// TestFilterAgreesWithTable runs the assembled filter on each number of each ABI,
+// and on numbers that none has, and compares with the table.
+func TestFilterAgreesWithTable(t *testing.T) {
+	for _, goarch := range []string{"amd64", "arm64"} {
+		t.Run(goarch, func(t *testing.T) {
+			abis, err := seccomp.ABIs(goarch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			vm := assembleFor(t, abis)
+			for _, abi := range abis {
+				for nr := range uint32(2048) {
+					checkNumber(t, vm, abi, nr|abi.Bit)
+				}
+				for _, nr := range []uint32{0x0fffffff, 0x3fffffff, 0x7fffffff, 0xffffffff, 0x80000000, 0xc0000000} {
+					checkNumber(t, vm, abi, nr|abi.Bit)
+				}
+			}
+			const foreign = 0xc0000015 // AUDIT_ARCH_PPC64LE
+			if got := run(t, vm, packet(foreign, 1, 0)); got != retNotify {
+				t.Errorf("a call of a foreign architecture gives %#x, want a notification", got)
+			}
+		})
+	}
+}
+
+func assembleFor(t *testing.T, abis []*seccomp.ABI) *bpf.VM {
+	t.Helper()
+	raw, err := seccomp.Program(abis, filterRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, ok := bpf.Disassemble(raw)
+	if !ok {
+		t.Fatal("the filter has instructions that do not disassemble")
+	}
+	vm, err := bpf.NewVM(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vm
+}
+
+// checkNumber decides by the table alone, without the index that the product uses.
+func checkNumber(t *testing.T, vm *bpf.VM, abi *seccomp.ABI, nr uint32) {
+	t.Helper()
+	name := abi.Syscall(nr)
+	var want *row
+	for i := range table {
+		if table[i].name == name {
+			want = &table[i]
+		}
+	}
+	for _, arg0 := range []uint32{0, 1, 2, 3, 4, 1 << 31} {
+		expect := retAllow
+		switch {
+		case want == nil:
+		case want.how == bySocketcall && arg0 != socketcallBind && arg0 != socketcallConnect:
+		default:
+			expect = retNotify
+		}
+		if got := run(t, vm, packet(abi.Audit, nr, arg0)); got != expect {
+			t.Errorf("%s number %#x (%s), first argument %d: %#x, want %#x", abi.Name, nr, name, arg0, got, expect)
+		}
+	}
+}
+
+func run(t *testing.T, vm *bpf.VM, in []byte) int {
+	t.Helper()
+	got, err := vm.Run(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// TestFilterBranchesOnNumberAlone keeps argument checks, which cost each call of
+// that number, to the one multiplexer.
+func TestFilterBranchesOnNumberAlone(t *testing.T) {
+	abis, err := seccomp.ABIs("amd64")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := seccomp.Program(abis, filterRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, _ := bpf.Disassemble(raw)
+	loads := 0
+	for _, in := range program {
+		if load, ok := in.(bpf.LoadAbsolute); ok && load.Off >= 8 {
+			loads++
+		}
+	}
+	if loads != 1 {
+		t.Errorf("the filter loads arguments %d times, want once, for i386's socketcall", loads)
+	}
+}
+
+// TestEveryRowIsKnown fails for a name that no ABI has: a misspelt row would
+// silently notify nothing.
+func TestEveryRowIsKnown(t *testing.T) {
+	numbers := make(map[string]int)
+	for _, goarch := range []string{"amd64", "arm64"} {
+		abis, err := seccomp.ABIs(goarch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, abi := range abis {
+			for i := range table {
+				numbers[table[i].name] += len(abi.Numbers(table[i].name))
+			}
+		}
+	}
+	seen := make(map[string]bool)
+	for i := range table {
+		name := table[i].name
+		if numbers[name] == 0 {
+			t.Errorf("no ABI has a call named %s", name)
+		}
+		if seen[name] {
+			t.Errorf("%s has two rows", name)
+		}
+		seen[name] = true
+	}
+}
+
+// TestKnownNumbers pins a few numbers by hand, against tables that shift.
+func TestKnownNumbers(t *testing.T) {
+	known := []struct {
+		goarch, abi, call string
+		nr                uint32
+	}{
+		{"amd64", "x86_64", "openat", 257},
+		{"amd64", "x86_64", "getdents64", 217},
+		{"amd64", "x86_64", "statx", 332},
+		{"amd64", "x86_64", "file_getattr", 468},
+		{"amd64", "i386", "open", 5},
+		{"amd64", "i386", "socketcall", 102},
+		{"amd64", "i386", "file_setattr", 469},
+		{"amd64", "x32", "openat", 257 | 1<<30},
+		{"amd64", "x32", "execve", 520 | 1<<30},
+		{"arm64", "aarch64", "newfstatat", 79},
+		{"arm64", "aarch64", "openat", 56},
+		{"arm64", "arm", "open", 5},
+	}
+	for _, k := range known {
+		t.Run(fmt.Sprintf("%s/%s", k.abi, k.call), func(t *testing.T) {
+			abis, err := seccomp.ABIs(k.goarch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, abi := range abis {
+				if abi.Name == k.abi && abi.Syscall(k.nr) != k.call {
+					t.Errorf("number %d is %q, want %q", k.nr, abi.Syscall(k.nr), k.call)
+				}
+			}
+		})
+	}
+}
