@@ -1,0 +1,117 @@
+package tracer
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/fstrace/fstrace/seccomp"
+)
+
+var update = flag.Bool("update", false, "write docs/syscalls.md anew from the table")
+
+const syscallsDoc = "../docs/syscalls.md"
+
+const syscallsHead = `# System calls
+
+Made from the table in tracer/table.go by ` + "`make docs`" + `; a test keeps it so.
+
+Every call below is notified, on each ABI that has it; no other is. The numbers are
+the kernel's own. *op* is what the call means in a record; for calls that open, the
+flags and what is there decide: for reading ` + "`read`" + `, for writing, truncating or
+creating ` + "`write`" + `, with O_PATH or on a directory ` + "`stat`" + `. *names* says what the
+call names: a path, a path relative to a directory descriptor, a descriptor alone.
+
+`
+
+// TestSyscallsDoc compares docs/syscalls.md with the table.
+func TestSyscallsDoc(t *testing.T) {
+	want := syscallsMarkdown(t)
+	if *update {
+		if err := os.WriteFile(syscallsDoc, []byte(want), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(syscallsDoc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != want {
+		t.Errorf("%s is not what the table says: run make docs", syscallsDoc)
+	}
+}
+
+func syscallsMarkdown(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString(syscallsHead)
+	var abis []*seccomp.ABI
+	for _, goarch := range []string{"amd64", "arm64"} {
+		list, err := seccomp.ABIs(goarch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		abis = append(abis, list...)
+	}
+	b.WriteString("| call | op | names |")
+	for _, abi := range abis {
+		fmt.Fprintf(&b, " %s |", abi.Name)
+	}
+	b.WriteString("\n|---|---|---|" + strings.Repeat("--:|", len(abis)) + "\n")
+	for i := range table {
+		r := &table[i]
+		fmt.Fprintf(&b, "| %s | %s | %s |", r.name, opText(r), namesText(r))
+		for _, abi := range abis {
+			var numbers []string
+			for _, nr := range abi.Numbers(r.name) {
+				numbers = append(numbers, fmt.Sprint(nr&^abi.Bit))
+			}
+			fmt.Fprintf(&b, " %s |", strings.Join(numbers, ", "))
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString("\nNumbers of x32 are given without its bit 30.\n")
+	return b.String()
+}
+
+func opText(r *row) string {
+	switch r.how {
+	case byOpen, byOpenHow, byHandle:
+		return "read, write, stat"
+	case bySocketcall:
+		return "create, stat"
+	case byDenial:
+		return "(answered ENOSYS)"
+	case byNamespace:
+		return "(no access)"
+	}
+	return r.op.String()
+}
+
+func namesText(r *row) string {
+	switch r.how {
+	case bySockaddr, bySocketcall:
+		return "AF_UNIX path"
+	case byHandle:
+		return "file handle"
+	case byDenial, byNamespace:
+		return ""
+	}
+	text := refText(r.first)
+	if r.second.set {
+		text += ", " + refText(r.second)
+	}
+	return text
+}
+
+func refText(f ref) string {
+	switch {
+	case f.path == none:
+		return "descriptor"
+	case f.dir == none:
+		return "path"
+	}
+	return "directory and path"
+}
