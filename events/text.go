@@ -1,0 +1,185 @@
+package events
+
+import (
+	"hash/maphash"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	absentMark = " (absent)" // after a path at which nothing was
+	arrow      = " -> "      // between the two paths of a rename or link
+	textColumn = 10          // where paths begin, counted from 0
+	textChunk  = 32 << 10    // a write at least this often
+)
+
+// Text is a [Sink] for people: a line per distinct access, as first seen
+// (docs/text.md). It writes no process events.
+//
+// What was seen is kept as 128 bits of hash for each access, not as strings: a
+// build makes hundreds of thousands of distinct accesses, of a hundred bytes
+// each. Two that shared a hash would cost a line that nobody could miss; with
+// 64 bits that is unlikely, with 128 it does not happen.
+type Text struct {
+	w    io.Writer
+	buf  []byte
+	err  error // the writer's first error; nothing is written after it
+	live bool
+
+	seen map[[2]uint64]struct{}
+	hash [2]maphash.Hash
+}
+
+// A TextOption changes how [Text] writes.
+type TextOption func(*Text)
+
+// LineBuffered has every line written as soon as it is known: for a terminal,
+// or for a file that messages of others go to as well.
+func LineBuffered() TextOption {
+	return func(t *Text) { t.live = true }
+}
+
+// NewText returns a sink that writes to w: in chunks, if no option says
+// otherwise. What it holds back is written by End, or by Flush.
+func NewText(w io.Writer, options ...TextOption) *Text {
+	t := &Text{w: w, seen: make(map[[2]uint64]struct{})}
+	for i := range t.hash {
+		t.hash[i].SetSeed(maphash.MakeSeed())
+	}
+	for _, o := range options {
+		o(t)
+	}
+	return t
+}
+
+// Begin writes nothing: a record for people begins with its first access.
+func (t *Text) Begin(*Header) error { return t.err }
+
+// Event writes a line for e, and one for each symbolic link on the way, unless
+// they were seen before.
+func (t *Text) Event(e *Event) error {
+	if t.err != nil || e.IsProcess() {
+		return t.err
+	}
+	for i := range e.Links {
+		t.access(OpReadlink, e.Links[i].Path, "", false)
+	}
+	absent := e.State == StateAbsent
+	followed := e.Real != "" && e.Real != e.Path
+	t.access(e.Op, e.Path, e.To, absent && !followed)
+	if followed {
+		t.access(e.Op, e.Real, "", absent)
+	}
+	if t.live && len(t.buf) > 0 || len(t.buf) >= textChunk {
+		return t.Flush()
+	}
+	return nil
+}
+
+// End writes what the record may miss, and all that was held back.
+func (t *Text) End(end *Trailer) error {
+	for i := range end.Incomplete {
+		r := &end.Incomplete[i]
+		t.buf = append(t.buf, "# incomplete: "...)
+		t.buf = append(t.buf, r.Reason...)
+		if r.PID != 0 {
+			t.buf = append(t.buf, ": pid "...)
+			t.buf = strconv.AppendInt(t.buf, int64(r.PID), 10)
+		}
+		if r.Detail != "" {
+			t.buf = append(t.buf, ": "...)
+			t.buf = appendPrintable(t.buf, r.Detail, !printable(r.Detail))
+		}
+		t.buf = append(t.buf, '\n')
+	}
+	return t.Flush()
+}
+
+// Flush writes what is held back. It returns the writer's first error, and so
+// does every later call of any method.
+func (t *Text) Flush() error {
+	if t.err == nil && len(t.buf) > 0 {
+		t.err = writeAll(t.w, t.buf)
+	}
+	t.buf = t.buf[:0]
+	return t.err
+}
+
+// access appends a line, unless there was one for the same access.
+func (t *Text) access(op Op, path, to string, absent bool) {
+	key := t.key(op, path, to)
+	if _, ok := t.seen[key]; ok {
+		return
+	}
+	t.seen[key] = struct{}{}
+
+	word := op.String()
+	t.buf = append(t.buf, word...)
+	for n := len(word); n < textColumn; n++ {
+		t.buf = append(t.buf, ' ')
+	}
+	t.buf = appendPath(t.buf, path)
+	if absent {
+		t.buf = append(t.buf, absentMark...)
+	}
+	if to != "" {
+		t.buf = append(t.buf, arrow...)
+		t.buf = appendPath(t.buf, to)
+	}
+	t.buf = append(t.buf, '\n')
+}
+
+// key hashes an access. No path holds a NUL, so that no two accesses are
+// written the same.
+func (t *Text) key(op Op, path, to string) (key [2]uint64) {
+	for i := range t.hash {
+		h := &t.hash[i]
+		h.Reset()
+		h.WriteByte(byte(op))
+		h.WriteString(path)
+		h.WriteByte(0)
+		h.WriteString(to)
+		key[i] = h.Sum64()
+	}
+	return key
+}
+
+// appendPath appends a path as it is if a reader cannot take it for anything
+// else, otherwise quoted.
+func appendPath(b []byte, path string) []byte {
+	quote := path == "" ||
+		path[0] == '"' || path[0] == ' ' || path[len(path)-1] == ' ' ||
+		strings.Contains(path, arrow) || strings.HasSuffix(path, absentMark) ||
+		!printable(path)
+	return appendPrintable(b, path, quote)
+}
+
+func appendPrintable(b []byte, s string, quote bool) []byte {
+	if quote {
+		return strconv.AppendQuote(b, s)
+	}
+	return append(b, s...)
+}
+
+// printable tells whether a terminal shows s as it is: no control characters,
+// no bytes that are not UTF-8, no space but the ASCII one.
+func printable(s string) bool {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c < ' ' || c == 0x7f {
+				return false
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 || !strconv.IsPrint(r) {
+			return false
+		}
+		i += n
+	}
+	return true
+}
