@@ -3,6 +3,8 @@ package tracer
 import (
 	"errors"
 	"os"
+	"sync"
+	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
@@ -54,14 +56,20 @@ type Cmd struct {
 
 	IOUring IOUringPolicy
 	Wait    WaitPolicy
+	// Timeout, if not 0, is how long the session may last before every process of it
+	// gets SIGTERM; those that are left KillAfter later get SIGKILL. The session then
+	// ends with the last of them, whatever Wait says.
+	Timeout, KillAfter time.Duration
 	// Sink receives the record. Required.
 	Sink events.Sink
 	// Stopped, if set, is called when the command itself is stopped by a job
 	// control signal. It must return soon, and not wait for the command.
 	Stopped func(sig unix.Signal)
 
+	mu      sync.Mutex
 	session *session
-	opened  []*os.File // for the command, closed once it has them
+	early   []unix.Signal // sent before there was a session
+	opened  []*os.File    // for the command, closed once it has them
 }
 
 // Command returns a Cmd to run name with the given arguments.
@@ -74,6 +82,8 @@ type Result struct {
 	Exit events.Exit
 	// Status is the command's wait status: wait(2).
 	Status unix.WaitStatus
+	// Ending says what the timeout had to do with it.
+	Ending Ending
 	// Incomplete says what the record may miss; empty if it is complete.
 	Incomplete []events.Incomplete
 }
@@ -86,7 +96,7 @@ type Result struct {
 // looked for. After any other error nothing has been run, and the sink has
 // received nothing or no end.
 func (c *Cmd) Start() error {
-	if c.session != nil {
+	if c.current() != nil {
 		return errors.New("tracer: already started")
 	}
 	if c.Sink == nil {
@@ -102,34 +112,54 @@ func (c *Cmd) Start() error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
 	c.session = s
+	for _, sig := range c.early {
+		_ = s.owner.signal(sig) // kept until there is a process
+	}
+	c.mu.Unlock()
 	return s.start()
 }
 
-// Pid returns the command's process id, 0 before it has one.
+// current returns the session, nil before Start.
+func (c *Cmd) current() *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.session
+}
+
+// Pid returns the command's process id, once Start has returned.
 func (c *Cmd) Pid() int {
-	if c.session == nil {
-		return 0
+	if s := c.current(); s != nil && s.root != nil {
+		return s.root.pid
 	}
-	return c.session.pid
+	return 0
 }
 
 // Signal sends a signal to the command itself, by pidfd: never to another process
-// that has got its number. It returns os.ErrProcessDone when the command has ended.
+// that has got its number. Before there is a process it is kept for it. It returns
+// os.ErrProcessDone when the command has ended.
 func (c *Cmd) Signal(sig unix.Signal) error {
-	if c.session == nil {
-		return errors.New("tracer: not started")
+	c.mu.Lock()
+	s := c.session
+	if s == nil {
+		c.early = append(c.early, sig)
 	}
-	return c.session.handle.signal(sig)
+	c.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	return s.owner.signal(sig)
 }
 
 // Await waits for the session's end, and for the sink to have the whole record.
 // The error is the sink's, or says why notifications were lost; the Result is
 // there all the same.
 func (c *Cmd) Await() (*Result, error) {
-	if c.session == nil {
+	s := c.current()
+	if s == nil {
 		return nil, errors.New("tracer: not started")
 	}
-	<-c.session.done
-	return &c.session.result, c.session.err
+	<-s.done
+	return &s.result, s.err
 }

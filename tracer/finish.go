@@ -2,7 +2,6 @@ package tracer
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -11,7 +10,7 @@ import (
 // finish sees the session to its end, when the tracer thread has come to its own.
 func (s *session) finish() {
 	end := <-s.traced
-	s.handle.close()
+	s.result.Ending = ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
 	s.result.Status, s.result.Exit = end.status, exitOf(end.status)
 	if end.err != nil {
 		s.gaps.add(events.ReasonUntraced, 0, end.err.Error())
@@ -25,6 +24,7 @@ func (s *session) finish() {
 		s.keeper.dismiss()
 	}
 	_ = s.listener.Close()
+	s.owner.close()
 	s.queue.close()
 	if err := <-s.consumed; s.err == nil {
 		s.err = err
@@ -57,6 +57,12 @@ func (s *session) drain(running bool) bool {
 	return running
 }
 
+// strangerEnded notes the end of a process that ptrace does not follow.
+func (s *session) strangerEnded(p *process, exit *events.Exit) {
+	s.registry.removeAll(p)
+	s.queue.process(exitEvent(p, exit))
+}
+
 // nameRunning notes a descendant that outlives the session.
 func (s *session) nameRunning(p *process) {
 	exe, argv := s.registry.program(p)
@@ -71,11 +77,9 @@ func (s *session) nameRunning(p *process) {
 // of none: those known by their calls, or else that there is one.
 func (s *session) nameEscaped() {
 	named := false
-	for _, p := range s.registry.escaped() {
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/ns", p.pid)); err == nil {
-			s.nameRunning(p)
-			named = true
-		}
+	for _, p := range ask(s.owner, func(r chan<- []*process) message { return msgLiving{r} }) {
+		s.nameRunning(p)
+		named = true
 	}
 	if !named {
 		s.gaps.add(events.ReasonRunning, 0, "a process that could not be followed is still running")

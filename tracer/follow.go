@@ -51,9 +51,11 @@ type follower struct {
 	tasks    map[int]*task
 	root     int // the command's pid
 
-	// stopped is told when the command's group stops by job control, and when it
-	// goes on.
+	// stopped is told when the command's group stops by job control, started of a
+	// new process before it runs, ended of its end when it is reaped.
 	stopped func(sig unix.Signal)
+	started func(p *process)
+	ended   func(p *process, status unix.WaitStatus)
 
 	rootDone  bool
 	rootState unix.WaitStatus
@@ -64,7 +66,10 @@ type follower struct {
 }
 
 func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
-	return &follower{kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), stopped: func(unix.Signal) {}}
+	return &follower{
+		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task),
+		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
+	}
 }
 
 // seized begins with the command's first thread, stopped or not.
@@ -172,6 +177,7 @@ func (f *follower) addProcess(pid, ppid int) *task {
 		p.exe, p.argv = f.registry.program(parent)
 	}
 	t := f.add(pid, p)
+	f.started(p)
 	f.emit(startEvent(p, f.kernel.cwd(pid)))
 	return t
 }
@@ -206,8 +212,7 @@ func (f *follower) dead(e *waitEvent) {
 	t := f.tasks[e.tid]
 	if t == nil { // killed before its first stop, or by an exec; or a child that is no tracee
 		if p := f.registry.find(e.tid); p != nil && p.pid == e.tid {
-			f.registry.remove(e.tid)
-			f.emit(exitEvent(p, exitOf(e.status)))
+			f.endOf(p, e.status)
 		}
 		return
 	}
@@ -215,9 +220,17 @@ func (f *follower) dead(e *waitEvent) {
 	if e.tid != t.proc.pid {
 		return
 	}
-	f.emit(exitEvent(t.proc, exitOf(e.status)))
-	if e.tid == f.root && !f.rootDone {
-		f.rootDone, f.rootState = true, e.status
+	f.endOf(t.proc, e.status)
+}
+
+// endOf notes the end of a process.
+func (f *follower) endOf(p *process, status unix.WaitStatus) {
+	exit := exitOf(status)
+	f.registry.removeAll(p)
+	f.emit(exitEvent(p, &exit))
+	f.ended(p, status)
+	if p.pid == f.root && !f.rootDone {
+		f.rootDone, f.rootState = true, status
 	}
 }
 

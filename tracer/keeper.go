@@ -97,6 +97,12 @@ func (k *keeper) close() {
 // runKeeper is the keeper's process.
 func runKeeper(socket int) {
 	unix.CloseOnExec(socket)
+	// What the supervisor was started with is the command's: a pipe must end without us.
+	if kept, err := KeptDescriptors(); err == nil {
+		for _, fd := range kept {
+			unix.Close(fd)
+		}
+	}
 	var b [1]byte
 	n, fds, err := receiveDescriptors(socket, b[:])
 	if err != nil || n == 0 || len(fds) != 2 {

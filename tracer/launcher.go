@@ -2,6 +2,7 @@ package tracer
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"syscall"
 
@@ -51,7 +52,7 @@ func (l *launcher) run(files []uintptr) {
 	if err != nil {
 		return
 	}
-	pid := l.session.pid
+	pid := l.session.root.pid
 	for o := range l.orders {
 		if o == orderReap {
 			l.reaped <- waitFor(pid)
@@ -79,18 +80,32 @@ func (l *launcher) fork(files []uintptr) error {
 		return fmt.Errorf("launch: block job control signals: %w", errno)
 	}
 	defer signalMask(&mask)
-	var fd int
+	fd := -1
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{shimName, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{
 		Env: helperEnv, Files: files, Sys: &syscall.SysProcAttr{PidFD: &fd},
 	})
 	if err != nil {
 		return fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
 	}
-	l.session.pid = pid
-	if fd >= 0 {
-		l.session.handle.set(fd)
-	}
+	l.session.root = &process{pid: pid, ppid: os.Getpid(), argv: l.session.cmd.Args}
+	l.session.owner.mail.send(msgStarted{proc: l.session.root, fd: fd, root: true})
 	return nil
+}
+
+// leavesRest tells whether descendants that outlive the command are let go: not if
+// they are to be waited for, nor if a timeout has told them to end.
+func (s *session) leavesRest() bool {
+	return s.cmd.Wait == WaitRoot && !ask(s.owner, func(r chan<- bool) message { return msgTimedOut{r} })
+}
+
+// openPidfd returns a process's pidfd, or -1. It must be called when the process
+// surely has not been reaped.
+func openPidfd(pid int) int {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
 }
 
 // waitFor reaps one child of this thread.
@@ -110,6 +125,8 @@ func (l *launcher) follow() traceEnd {
 	s := l.session
 	k := linux{index: s.index}
 	f := newFollower(k, s.registry, s.queue.process)
+	f.started = func(p *process) { s.owner.mail.send(msgStarted{proc: p, fd: openPidfd(p.pid)}) }
+	f.ended = func(p *process, ws unix.WaitStatus) { s.owner.mail.send(msgEnded{p, ws}) }
 	if s.cmd.Stopped != nil {
 		f.stopped = s.cmd.Stopped
 	}
@@ -128,7 +145,7 @@ func (l *launcher) follow() traceEnd {
 		for i := range batch {
 			f.handle(&batch[i])
 		}
-		if f.rootDone && s.cmd.Wait == WaitRoot && !f.release {
+		if f.rootDone && !f.release && s.leavesRest() {
 			f.releaseAll()
 		}
 		if f.release && len(f.tasks) == 0 {

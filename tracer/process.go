@@ -5,6 +5,8 @@ import (
 	"os"
 	"strconv"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // A process is what is known of one thread group. Its fields are guarded by its
@@ -17,7 +19,7 @@ type process struct {
 	// trying is the program of the last exec call, which may have failed.
 	trying string
 	// followed: ptrace tells of its end. One that escaped (CLONE_UNTRACED) is
-	// known by its notifications alone.
+	// known by its calls, and its pidfd.
 	followed bool
 }
 
@@ -42,6 +44,17 @@ func (g *registry) enter(tid int, p *process) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.tasks[tid] = p
+}
+
+// removeAll takes all threads of a process out.
+func (g *registry) removeAll(p *process) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for tid, owner := range g.tasks {
+		if owner == p {
+			delete(g.tasks, tid)
+		}
+	}
 }
 
 // remove takes a thread out.
@@ -77,19 +90,6 @@ func (g *registry) program(p *process) (exe string, argv []string) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return p.exe, p.argv
-}
-
-// escaped returns the processes that ptrace does not follow.
-func (g *registry) escaped() []*process {
-	g.mu.RLock()
-	defer g.mu.RUnlock()
-	var list []*process
-	for tid, p := range g.tasks {
-		if tid == p.pid && !p.followed {
-			list = append(list, p)
-		}
-	}
-	return list
 }
 
 // status is what /proc/TID/status says of a thread's kin.
@@ -129,6 +129,22 @@ func readStatus(tid int) (status, error) {
 		}
 	}
 	return s, nil
+}
+
+// readZombie returns the wait status of a process that has ended and is not yet
+// reaped: the last field of /proc/PID/stat, 0 for those who may not know it.
+func readZombie(pid int) (unix.WaitStatus, bool) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, false
+	}
+	// The second field, a name in parentheses, may hold anything.
+	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
+	if len(fields) < 2 || string(fields[0]) != "Z" {
+		return 0, false
+	}
+	ws, err := strconv.Atoi(string(fields[len(fields)-1]))
+	return unix.WaitStatus(ws), err == nil
 }
 
 // readArgv reads /proc/PID/cmdline. It is empty for a process that has overwritten

@@ -18,6 +18,7 @@ type receiver struct {
 	index    *index
 	observer *observer
 	registry *registry
+	owner    *owner
 	queue    *queue
 	gaps     *gaps
 	ioUring  IOUringPolicy
@@ -128,7 +129,10 @@ func (r *receiver) processOf(tid int) *process {
 	p := r.registry.find(st.tgid)
 	if p == nil {
 		p = &process{pid: st.tgid, ppid: st.ppid, argv: readArgv(st.tgid), exe: readLink(st.tgid, "exe")}
+		fd := openPidfd(st.tgid)
 		r.registry.enter(st.tgid, p)
+		r.owner.mail.send(msgStarted{proc: p, fd: fd})
+		r.owner.mail.send(msgEscaped{p})
 		r.queue.process(startEvent(p, readLink(st.tgid, "cwd")))
 	}
 	if tid != st.tgid {

@@ -3,7 +3,6 @@ package tracer
 import (
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -14,9 +13,10 @@ import (
 
 // A session is one traced command, from its launch to the end of its record.
 //
-// Four threads of control, each with what it alone may touch:
+// Five threads of control, each with what it alone may touch:
 //
 //   - start, the caller's: the launch, in order;
+//   - the owner: which processes live, their pidfds, timeouts;
 //   - the tracer thread: ptrace and wait4, the follower's tree;
 //   - the receiver's thread: notifications, reading the callers;
 //   - the consumer: makes events of what the two have queued, and feeds the sink.
@@ -33,9 +33,8 @@ type session struct {
 	receiver *receiver
 	control  int // the supervisor's end of the shim's socket
 
-	pid    int // set before anybody else looks
-	handle pidfd
-	root   *process
+	owner *owner
+	root  *process // set when the shim has been started
 
 	traced   chan traceEnd // the tracer thread has ended
 	received chan struct{} // the receiver has
@@ -69,6 +68,9 @@ func newSession(c *Cmd) (*session, error) {
 		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
 	}
+	if s.owner, err = newOwner(s.strangerEnded, c.Timeout, c.KillAfter); err != nil {
+		return nil, err
+	}
 	s.header = events.Header{Session: id.String(), Argv: c.Args, Cwd: c.Dir}
 	if s.header.Cwd == "" {
 		if s.header.Cwd, err = unix.Getwd(); err != nil {
@@ -93,8 +95,9 @@ func (s *session) start() (err error) {
 		return err
 	}
 	k := <-keepers
-	if err = k.err; err == nil {
-		s.keeper = k.value
+	if s.keeper = k.value; k.err != nil {
+		err = s.abandon(l, k.err)
+	} else {
 		err = s.launch(l)
 	}
 	unix.Close(s.control)
@@ -128,6 +131,7 @@ func (s *session) startShim() (*launcher, error) {
 	s.cmd.closeOpened()
 	if err != nil {
 		unix.Close(s.control)
+		s.owner.close()
 		return nil, err
 	}
 	m := launch{
@@ -153,7 +157,6 @@ func (s *session) launch(l *launcher) error {
 		unix.Close(fd)
 		return s.abandon(l, err)
 	}
-	s.root = &process{pid: s.pid, ppid: os.Getpid(), argv: s.cmd.Args}
 	if err := l.seize(); err != nil {
 		err = s.abandon(l, fmt.Errorf("follow the command's processes: %w", err))
 		s.stopReceiving()
@@ -163,7 +166,7 @@ func (s *session) launch(l *launcher) error {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer
 	}
 	s.queue.process(startEvent(s.root, s.header.Cwd))
-	for _, a := range inheritedFiles(s.pid) {
+	for _, a := range inheritedFiles(s.root.pid) {
 		e := s.queue.blank()
 		e.access = a
 		s.queue.reserve(e)
@@ -172,7 +175,7 @@ func (s *session) launch(l *launcher) error {
 	go s.consume()
 	go s.finish()
 	if err := writeFull(s.control, []byte{goAhead}); err != nil && !errors.Is(err, unix.EPIPE) {
-		_ = s.handle.signal(unix.SIGKILL)
+		_ = s.owner.signal(unix.SIGKILL)
 	}
 	return s.awaitExec()
 }
@@ -231,7 +234,7 @@ func (s *session) beginReceiving(fd int) error {
 	}
 	s.listener = l
 	s.receiver = &receiver{
-		listener: l, index: s.index, observer: o, registry: s.registry, queue: s.queue, gaps: s.gaps,
+		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, gaps: s.gaps,
 		ioUring: s.cmd.IOUring, lastID: s.keeper.lastID,
 	}
 	go func() {
@@ -251,10 +254,12 @@ func (s *session) stopReceiving() {
 // killed by a signal, as the command would have been, that is how the session
 // ends, and no error.
 func (s *session) abandon(l *launcher, cause error) error {
-	_ = s.handle.signal(unix.SIGKILL)
+	_ = s.owner.signal(unix.SIGKILL)
 	ws := l.reap()
-	s.keeper.dismiss()
-	s.handle.close()
+	if s.keeper != nil {
+		s.keeper.dismiss()
+	}
+	s.owner.close()
 	if errors.Is(cause, errPeerGone) && ws.Signaled() {
 		s.endEarly(ws)
 		return nil

@@ -24,9 +24,9 @@ func execEvent(p *process, exe string, argv []string, cwd string) *events.Event 
 	}
 }
 
-// exitEvent tells that a process ended.
-func exitEvent(p *process, exit events.Exit) *events.Event {
-	return &events.Event{Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExit, Exit: &exit}
+// exitEvent tells that a process ended; exit is nil if it is not known how.
+func exitEvent(p *process, exit *events.Exit) *events.Event {
+	return &events.Event{Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExit, Exit: exit}
 }
 
 // exitOf reads a wait status: wait(2).

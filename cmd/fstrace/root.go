@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/fstrace/fstrace/tracer"
 	"github.com/spf13/cobra"
@@ -20,6 +21,8 @@ type flags struct {
 	depTargets     []string
 	only, ignore   []string
 	ioUring, wait  string
+	timeout        time.Duration
+	killAfter      time.Duration
 	quiet, verbose bool
 }
 
@@ -78,6 +81,8 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringArrayVar(&f.only, "only", nil, "report only paths that match `GLOB`; repeatable")
 	flags.StringVar(&f.wait, "wait", "root", "`WHO` the record ends with: root, the command; all, its last descendant")
 	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, programs fall back; allow, the record is incomplete if one uses it")
+	flags.DurationVar(&f.timeout, "timeout", 0, "send SIGTERM to the command and all its descendants after `D` (30s, 5m); 0 is never")
+	flags.DurationVar(&f.killAfter, "kill-after", 10*time.Second, "send SIGKILL to what is left a further `D` after the timeout")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no warnings: only errors that make fstrace fail")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was recorded, at the end")
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")

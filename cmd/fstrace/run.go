@@ -30,6 +30,9 @@ func newRun(f *flags, args []string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.timeout < 0 || f.killAfter < 0 {
+		return nil, errors.New("--timeout, --kill-after: a duration is not negative")
+	}
 	// The format is checked before the file is opened: a wrong flag leaves none.
 	if _, err := newSink(f, nil, false); err != nil {
 		return nil, err
@@ -46,6 +49,7 @@ func newRun(f *flags, args []string) (*run, error) {
 	}
 	r.cmd = &tracer.Cmd{
 		Path: args[0], Args: args, InheritFiles: true,
+		Timeout: f.timeout, KillAfter: f.killAfter,
 		IOUring: ring, Wait: wait, Sink: &countingSink{Sink: sink, counts: &r.counts},
 	}
 	return r, nil
@@ -94,11 +98,11 @@ func (r *run) run() int {
 	others := otherDescriptors()
 	s := catchSignals()
 	r.cmd.Stopped = s.commandStopped
+	go s.forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {
 		return r.failed(err)
 	}
 	letGoOfDescriptors(others, r.output.isStdout())
-	go s.forward(r.cmd)
 	result, err := r.cmd.Await()
 	if err == nil {
 		err = r.output.commit()
@@ -110,6 +114,7 @@ func (r *run) run() int {
 		return exitFailed
 	}
 	r.report(result)
+	r.reportTimeout(result)
 	if result.Status.Signaled() {
 		tracer.KillSelf(result.Status.Signal())
 		return 128 + int(result.Status.Signal()) // a signal that does not kill here
@@ -152,6 +157,17 @@ func (r *run) report(result *tracer.Result) {
 	}
 	if r.flags.verbose {
 		fmt.Fprintf(os.Stderr, "fstrace: %d events: %s; %s\n", r.counts.Total(), summary(&r.counts), describe(result.Exit))
+	}
+}
+
+// reportTimeout says what ended a command that ran into its timeout.
+func (r *run) reportTimeout(result *tracer.Result) {
+	switch result.Ending {
+	case tracer.EndedAfterTerm:
+		fmt.Fprintf(os.Stderr, "fstrace: timed out after %v: sent SIGTERM; %s\n", r.flags.timeout, describe(result.Exit))
+	case tracer.EndedByKill:
+		fmt.Fprintf(os.Stderr, "fstrace: timed out after %v: did not respond to SIGTERM within %v; killed\n", r.flags.timeout, r.flags.killAfter)
+	case tracer.EndedByItself:
 	}
 }
 

@@ -1,0 +1,91 @@
+package tracer
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// A lifecycle decides what happens to a command that has run for too long. It is
+// pure: events go in, in whichever order the machine lets them happen, and what is
+// to be done comes out. All that it says of the end is said by the command's own
+// wait status, which arrives once: no flag can be written too late.
+//
+//	            timeout                  grace
+//	running ────────────────▶ terminating ────────────────▶ killing
+//	        SIGTERM to all                 SIGKILL to all
+//
+// The command may end in each stage. Its descendants stay subject to what follows:
+// what has been told to end must end.
+type lifecycle struct {
+	stage  stage
+	ended  bool            // the command itself
+	status unix.WaitStatus // how
+	at     stage           // in which stage
+}
+
+type stage uint8
+
+const (
+	running stage = iota
+	terminating
+	killing
+)
+
+// An action is what the owner is to do to every process of the session.
+type action uint8
+
+const (
+	doNothing action = iota
+	terminateAll
+	killAll
+)
+
+// timeout: the command has run as long as it may.
+func (l *lifecycle) timeout() action {
+	if l.stage != running {
+		return doNothing
+	}
+	l.stage = terminating
+	return terminateAll
+}
+
+// grace: the command has had its time after SIGTERM.
+func (l *lifecycle) grace() action {
+	if l.stage != terminating {
+		return doNothing
+	}
+	l.stage = killing
+	return killAll
+}
+
+// exit: the command itself has ended.
+func (l *lifecycle) exit(status unix.WaitStatus) {
+	if !l.ended {
+		l.ended, l.at, l.status = true, l.stage, status
+	}
+}
+
+// An Ending says what a timeout had to do with a command's end.
+type Ending uint8
+
+// Endings.
+const (
+	// EndedByItself: no timeout, or the command ended before it.
+	EndedByItself Ending = iota
+	// EndedAfterTerm: the timeout sent SIGTERM, and the command ended: by that
+	// signal, or in its own way.
+	EndedAfterTerm
+	// EndedByKill: the command did not respond to SIGTERM, and SIGKILL ended it.
+	EndedByKill
+)
+
+// ending tells it, by what really ended the command. A SIGKILL that came when the
+// command was already ending otherwise did not end it.
+func (l *lifecycle) ending() Ending {
+	switch {
+	case l.at == running:
+		return EndedByItself
+	case l.at == killing && l.status.Signaled() && l.status.Signal() == unix.SIGKILL:
+		return EndedByKill
+	}
+	return EndedAfterTerm
+}
