@@ -21,6 +21,19 @@ const (
 	IOUringAllow
 )
 
+// A Lifecycle says how processes are followed.
+type Lifecycle uint8
+
+// Ways to follow processes.
+const (
+	// LifecyclePtrace follows each process and thread by ptrace(2).
+	LifecyclePtrace Lifecycle = iota
+	// LifecycleNotify knows processes by their calls, pidfds and /proc alone: for
+	// commands that cannot be traced, and a little faster. A process that makes no
+	// file call is not seen; the command does not die with the supervisor.
+	LifecycleNotify
+)
+
 // A WaitPolicy says when a session ends.
 type WaitPolicy uint8
 
@@ -54,8 +67,9 @@ type Cmd struct {
 	// above are not used.
 	InheritFiles bool
 
-	IOUring IOUringPolicy
-	Wait    WaitPolicy
+	Lifecycle Lifecycle
+	IOUring   IOUringPolicy
+	Wait      WaitPolicy
 	// Timeout, if not 0, is how long the session may last before every process of it
 	// gets SIGTERM; those that are left KillAfter later get SIGKILL. The session then
 	// ends with the last of them, whatever Wait says.

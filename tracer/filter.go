@@ -6,6 +6,7 @@ import (
 
 	"github.com/fstrace/fstrace/seccomp"
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // Calls of socketcall(2) that name files: linux/net.h.
@@ -14,14 +15,19 @@ const (
 	socketcallConnect = 3
 )
 
+// multiplexers are the calls whose first argument says what they do, with those of
+// its values that are notified.
+var multiplexers = map[string][]uint32{
+	"socketcall": {socketcallBind, socketcallConnect},
+	"prctl":      {unix.PR_SET_SECCOMP},
+}
+
 // filterRules returns what the filter is to notify: the whole table.
 func filterRules() []seccomp.Rule {
 	rules := make([]seccomp.Rule, len(table))
 	for i := range table {
 		rules[i].Syscall = table[i].name
-		if table[i].how == bySocketcall {
-			rules[i].Arg0 = []uint32{socketcallBind, socketcallConnect}
-		}
+		rules[i].Arg0 = multiplexers[table[i].name]
 	}
 	return rules
 }

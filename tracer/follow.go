@@ -57,6 +57,12 @@ type follower struct {
 	started func(p *process)
 	ended   func(p *process, status unix.WaitStatus)
 
+	// wishes are the tracees that somebody inside the session wants to trace itself.
+	wishes *wishes
+	// held are callers of ptrace that stay stopped until their target is let out.
+	held    map[int][]int
+	escaped func(p *process) // a process was let out
+
 	rootDone  bool
 	rootState unix.WaitStatus
 	// release: the session is over for what is left. Each tracee is let go at its
@@ -68,16 +74,19 @@ type follower struct {
 func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
 	return &follower{
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task),
+		wishes: new(wishes), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
+		escaped: func(*process) {},
 	}
 }
 
-// seized begins with the command's first thread, stopped or not.
-func (f *follower) seized(p *process) {
+// begin begins with the command's first thread, a tracee or only a child.
+func (f *follower) begin(p *process, traced bool) {
 	f.root = p.pid
-	f.tasks[p.pid] = &task{tid: p.pid, proc: p, started: true}
-	p.followed = true
-	f.registry.enter(p.pid, p)
+	if traced {
+		f.tasks[p.pid] = &task{tid: p.pid, proc: p, started: true}
+	}
+	f.registry.enter(p.pid, p, traced)
 }
 
 // known tells whether a tid's first stop is over.
@@ -95,12 +104,19 @@ func (f *follower) handle(e *waitEvent) {
 	}
 	t := f.tasks[e.tid]
 	if t == nil {
+		if p, followed := f.registry.find(e.tid); p != nil && !followed {
+			f.childStopped(e)
+			return
+		}
 		if t = f.adopt(e.tid); t == nil {
 			f.resume(e.tid, kind, e.status)
 			return
 		}
 	}
 	t.started = true
+	if kind == evSignal && f.grant(t, e.status.StopSignal()) {
+		return
+	}
 	switch kind {
 	case evNew:
 		f.born(t, e.message, ptraceEvent(e.status))
@@ -117,6 +133,14 @@ func (f *follower) handle(e *waitEvent) {
 	f.resume(e.tid, kind, e.status)
 }
 
+// childStopped: the command itself, a child that ptrace does not follow, has been
+// stopped.
+func (f *follower) childStopped(e *waitEvent) {
+	if e.tid == f.root {
+		f.stopped(e.status.StopSignal())
+	}
+}
+
 // resume lets a stopped tracee go on as it would without us.
 func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	var sig unix.Signal
@@ -124,6 +148,8 @@ func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 		sig = ws.StopSignal()
 	}
 	switch {
+	case len(f.held[tid]) > 0:
+		f.letOut(tid, sig)
 	case f.release:
 		f.letGo(tid)
 		f.kernel.detach(tid, sig) // a group stop goes on without us
@@ -166,14 +192,14 @@ func (f *follower) adopt(tid int) *task {
 func (f *follower) add(tid int, p *process) *task {
 	t := &task{tid: tid, proc: p}
 	f.tasks[tid] = t
-	f.registry.enter(tid, p)
+	f.registry.enter(tid, p, true)
 	return t
 }
 
 // addProcess enters a new process, which runs what its parent runs.
 func (f *follower) addProcess(pid, ppid int) *task {
-	p := &process{pid: pid, ppid: ppid, followed: true}
-	if parent := f.registry.find(ppid); parent != nil {
+	p := &process{pid: pid, ppid: ppid}
+	if parent, _ := f.registry.find(ppid); parent != nil {
 		p.exe, p.argv = f.registry.program(parent)
 	}
 	t := f.add(pid, p)
@@ -211,12 +237,13 @@ func (f *follower) exec(t *task, former int) *task {
 func (f *follower) dead(e *waitEvent) {
 	t := f.tasks[e.tid]
 	if t == nil { // killed before its first stop, or by an exec; or a child that is no tracee
-		if p := f.registry.find(e.tid); p != nil && p.pid == e.tid {
+		if p, _ := f.registry.find(e.tid); p != nil && p.pid == e.tid {
 			f.endOf(p, e.status)
 		}
 		return
 	}
 	f.forget(e.tid)
+	f.freeHeld(e.tid)
 	if e.tid != t.proc.pid {
 		return
 	}

@@ -22,7 +22,7 @@ type launcher struct {
 type order uint8
 
 const (
-	orderSeize order = iota // trace the shim, and follow it if that succeeds
+	orderSeize order = iota // trace the shim, if the command is to be traced, and follow it
 	orderReap               // wait for the shim's end, untraced
 )
 
@@ -58,7 +58,10 @@ func (l *launcher) run(files []uintptr) {
 			l.reaped <- waitFor(pid)
 			return
 		}
-		err := seize(pid)
+		var err error
+		if l.session.cmd.Lifecycle == LifecyclePtrace {
+			err = seize(pid)
+		}
 		l.seized <- err
 		if err == nil {
 			l.session.traced <- l.follow()
@@ -126,11 +129,13 @@ func (l *launcher) follow() traceEnd {
 	k := linux{index: s.index}
 	f := newFollower(k, s.registry, s.queue.process)
 	f.started = func(p *process) { s.owner.mail.send(msgStarted{proc: p, fd: openPidfd(p.pid)}) }
+	f.wishes = s.wishes
+	f.escaped = func(p *process) { s.owner.mail.send(msgEscaped{p}) }
 	f.ended = func(p *process, ws unix.WaitStatus) { s.owner.mail.send(msgEnded{p, ws}) }
 	if s.cmd.Stopped != nil {
 		f.stopped = s.cmd.Stopped
 	}
-	f.seized(s.root)
+	f.begin(s.root, s.cmd.Lifecycle == LifecyclePtrace)
 	var batch []waitEvent
 	for {
 		var err error

@@ -76,7 +76,9 @@ func (m *memory) bytes(tid int, addr uint64, n int) ([]byte, error) {
 	return m.buf[:n], nil
 }
 
+func nativeUint16(b []byte) uint16 { return binary.NativeEndian.Uint16(b) }
 func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
+func nativeUint64(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
 
 // read reads at least one byte.
 func (m *memory) read(tid int, addr uint64, buf []byte) (int, error) {

@@ -113,7 +113,7 @@ func (o *observer) read(c *call, v *view, a *access) error {
 	case byNamespace:
 		o.rootsVary = true
 		return errNoFile
-	case byRefs, byDenial:
+	case byRefs, byDenial, byPtrace, bySeccomp:
 	}
 	return o.readRefs(c, v, a)
 }

@@ -2,7 +2,9 @@ package tracer
 
 import (
 	"bytes"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -18,40 +20,49 @@ type process struct {
 	exe  string
 	// trying is the program of the last exec call, which may have failed.
 	trying string
-	// followed: ptrace tells of its end. One that escaped (CLONE_UNTRACED) is
-	// known by its calls, and its pidfd.
-	followed bool
+	// unsure: a process that ptrace does not follow has called exec, and nothing
+	// has been seen of it since.
+	unsure bool
 }
 
 // A registry says which process a thread belongs to. The tracer thread enters
 // threads before it lets them run, so that a notification finds its thread.
 type registry struct {
 	mu    sync.RWMutex
-	tasks map[int]*process // by tid
+	tasks map[int]member // by tid
 }
 
-func newRegistry() *registry { return &registry{tasks: make(map[int]*process)} }
+// A member is one thread. Ptrace tells of the end of one that it follows; others,
+// that escaped it or were left to a debugger, are known by their calls alone.
+type member struct {
+	proc     *process
+	followed bool
+}
 
-// find returns the process of a thread, or nil.
-func (g *registry) find(tid int) *process {
+func newRegistry() *registry { return &registry{tasks: make(map[int]member)} }
+
+// find returns the process of a thread, or nil, and whether ptrace follows the
+// thread.
+func (g *registry) find(tid int) (p *process, followed bool) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
-	return g.tasks[tid]
+	m := g.tasks[tid]
+	return m.proc, m.followed
 }
 
 // enter adds a thread. What a dead thread of the same number left is replaced.
-func (g *registry) enter(tid int, p *process) {
+func (g *registry) enter(tid int, p *process, followed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.tasks[tid] = p
+	g.tasks[tid] = member{p, followed}
 }
 
 // removeAll takes all threads of a process out.
 func (g *registry) removeAll(p *process) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for tid, owner := range g.tasks {
-		if owner == p {
+	for tid, m := range g.tasks {
+		if m.proc == p {
 			delete(g.tasks, tid)
 		}
 	}
@@ -64,6 +75,13 @@ func (g *registry) remove(tid int) {
 	delete(g.tasks, tid)
 }
 
+// tids lists the threads that are known.
+func (g *registry) tids() []int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return slices.Collect(maps.Keys(g.tasks))
+}
+
 // setProgram notes what a process runs now.
 func (g *registry) setProgram(p *process, exe string, argv []string) {
 	g.mu.Lock()
@@ -71,11 +89,26 @@ func (g *registry) setProgram(p *process, exe string, argv []string) {
 	p.exe, p.argv = exe, argv
 }
 
-// setTrying notes what a process is about to execute.
-func (g *registry) setTrying(p *process, path string) {
+// setTrying notes what a process is about to execute. Whether it did is known when
+// ptrace says so or, without ptrace, by looking at it later (executed).
+func (g *registry) setTrying(p *process, path string, followed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	p.trying = path
+	p.trying, p.unsure = path, !followed
+}
+
+// wasUnsure tells whether a process has to be looked at for what it runs now, and
+// takes that note away.
+func (g *registry) wasUnsure(p *process) bool {
+	g.mu.RLock()
+	unsure := p.unsure
+	g.mu.RUnlock()
+	if unsure {
+		g.mu.Lock()
+		p.unsure = false
+		g.mu.Unlock()
+	}
+	return unsure
 }
 
 // tried returns what a process executed last.

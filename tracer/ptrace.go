@@ -30,9 +30,10 @@ func seize(tid int) error {
 
 // wait implements waiter. __WALL reports threads as well as processes,
 // __WNOTHREAD only what this very thread traces or has started: the host
-// program's own children are left to it.
+// program's own children are left to it. WUNTRACED reports stops of the command
+// itself when it is a child but no tracee.
 func (linux) wait(block bool) (waitEvent, bool, error) {
-	options := unix.WALL | unix.WNOTHREAD
+	options := unix.WALL | unix.WNOTHREAD | unix.WUNTRACED
 	if !block {
 		options |= unix.WNOHANG
 	}

@@ -19,6 +19,7 @@ type receiver struct {
 	observer *observer
 	registry *registry
 	owner    *owner
+	wishes   *wishes
 	queue    *queue
 	gaps     *gaps
 	ioUring  IOUringPolicy
@@ -71,9 +72,17 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		r.gaps.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
 		return r.letThrough(n)
 	}
-	proc := r.processOf(tid)
-	if proc == nil {
+	proc, followed := r.processOf(tid)
+	switch {
+	case proc == nil:
 		return r.letThrough(n) // it was killed
+	case row.how == byPtrace:
+		return r.debug(n, proc, followed)
+	case row.how == bySeccomp:
+		r.inspectFilter(n, proc, abi)
+		return r.letThrough(n)
+	case !followed && r.registry.wasUnsure(proc):
+		r.executed(proc)
 	}
 	e := r.queue.blank()
 	c := call{tid: tid, proc: proc, row: row, abi: abi, args: n.Data.Args}
@@ -82,7 +91,7 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		return r.letThrough(n)
 	}
 	if row.how == byExec {
-		r.registry.setTrying(proc, endOf(&e.access.first))
+		r.registry.setTrying(proc, endOf(&e.access.first), followed)
 	}
 	r.queue.reserve(e)
 	err := r.listener.Continue(n.ID)
@@ -114,29 +123,4 @@ func (r *receiver) ring(n *seccomp.Notification, row *row) error {
 		return err
 	}
 	return nil
-}
-
-// processOf returns the process of a thread. One that ptrace has not told of
-// escaped it: it is known from here on. Nil says that the thread is gone.
-func (r *receiver) processOf(tid int) *process {
-	if p := r.registry.find(tid); p != nil {
-		return p
-	}
-	st, err := readStatus(tid)
-	if err != nil {
-		return nil
-	}
-	p := r.registry.find(st.tgid)
-	if p == nil {
-		p = &process{pid: st.tgid, ppid: st.ppid, argv: readArgv(st.tgid), exe: readLink(st.tgid, "exe")}
-		fd := openPidfd(st.tgid)
-		r.registry.enter(st.tgid, p)
-		r.owner.mail.send(msgStarted{proc: p, fd: fd})
-		r.owner.mail.send(msgEscaped{p})
-		r.queue.process(startEvent(p, readLink(st.tgid, "cwd")))
-	}
-	if tid != st.tgid {
-		r.registry.enter(tid, p)
-	}
-	return p
 }

@@ -33,8 +33,9 @@ type session struct {
 	receiver *receiver
 	control  int // the supervisor's end of the shim's socket
 
-	owner *owner
-	root  *process // set when the shim has been started
+	owner  *owner
+	wishes *wishes
+	root   *process // set when the shim has been started
 
 	traced   chan traceEnd // the tracer thread has ended
 	received chan struct{} // the receiver has
@@ -63,7 +64,7 @@ func newSession(c *Cmd) (*session, error) {
 		return nil, fmt.Errorf("make a session id: %w", err)
 	}
 	s := &session{
-		cmd: c, index: x, registry: newRegistry(), queue: newQueue(), gaps: new(gaps),
+		cmd: c, index: x, registry: newRegistry(), queue: newQueue(), gaps: new(gaps), wishes: new(wishes),
 		control: -1,
 		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
@@ -234,7 +235,7 @@ func (s *session) beginReceiving(fd int) error {
 	}
 	s.listener = l
 	s.receiver = &receiver{
-		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, gaps: s.gaps,
+		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, gaps: s.gaps,
 		ioUring: s.cmd.IOUring, lastID: s.keeper.lastID,
 	}
 	go func() {

@@ -84,7 +84,7 @@ func opText(r *row) string {
 		return "create, stat"
 	case byDenial:
 		return "(answered ENOSYS)"
-	case byNamespace:
+	case byNamespace, byPtrace, bySeccomp:
 		return "(no access)"
 	}
 	return r.op.String()
@@ -96,7 +96,7 @@ func namesText(r *row) string {
 		return "AF_UNIX path"
 	case byHandle:
 		return "file handle"
-	case byDenial, byNamespace:
+	case byDenial, byNamespace, byPtrace, bySeccomp:
 		return ""
 	}
 	text := refText(r.first)

@@ -50,6 +50,8 @@ const (
 	byMount             // mount: the source is a path for some flags only
 	byFsconfig          // fsconfig: a path for some commands only
 	byDenial            // io_uring: answered, or let through and noted
+	byPtrace            // ptrace: no access, but who wants to trace must be let
+	bySeccomp           // seccomp, prctl: no access, but a filter may be hidden from what it wants
 	byNamespace         // unshare, setns: no access, but paths may mean something else afterwards
 )
 
@@ -205,6 +207,11 @@ var table = []row{
 	{name: "fsconfig", op: events.OpStat, how: byFsconfig, first: at(4, 3), flags: none},
 	{name: "unshare", how: byNamespace, flags: none},
 	{name: "setns", how: byNamespace, flags: none},
+
+	// Programs that trace.
+	{name: "ptrace", how: byPtrace, flags: none},
+	{name: "seccomp", how: bySeccomp, flags: none},
+	{name: "prctl", how: bySeccomp, flags: none}, // PR_SET_SECCOMP only
 
 	// Requests on a ring pass no filter.
 	{name: "io_uring_setup", how: byDenial, flags: none},

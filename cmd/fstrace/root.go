@@ -21,6 +21,7 @@ type flags struct {
 	depTargets     []string
 	only, ignore   []string
 	ioUring, wait  string
+	lifecycle      string
 	timeout        time.Duration
 	killAfter      time.Duration
 	quiet, verbose bool
@@ -80,6 +81,7 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "do not report paths that match `GLOB`; repeatable")
 	flags.StringArrayVar(&f.only, "only", nil, "report only paths that match `GLOB`; repeatable")
 	flags.StringVar(&f.wait, "wait", "root", "`WHO` the record ends with: root, the command; all, its last descendant")
+	flags.StringVar(&f.lifecycle, "lifecycle", "ptrace", "`HOW` to follow processes: ptrace, or notify for commands that cannot be ptraced")
 	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, programs fall back; allow, the record is incomplete if one uses it")
 	flags.DurationVar(&f.timeout, "timeout", 0, "send SIGTERM to the command and all its descendants after `D` (30s, 5m); 0 is never")
 	flags.DurationVar(&f.killAfter, "kill-after", 10*time.Second, "send SIGKILL to what is left a further `D` after the timeout")
@@ -88,6 +90,7 @@ func newRoot(status *int) *cobra.Command {
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	completeWords(root, "format", "text", "jsonl", "depfile")
 	completeWords(root, "wait", "root", "all")
+	completeWords(root, "lifecycle", "ptrace", "notify")
 	completeWords(root, "io-uring", "deny", "allow")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see fstrace --help", err)
@@ -123,7 +126,7 @@ func version() string {
 	return v
 }
 
-// parseWait and parseIOUring read the words of their flags.
+// parseWait and the others read the words of their flags.
 func parseWait(word string) (tracer.WaitPolicy, error) {
 	switch word {
 	case "root":
@@ -132,6 +135,16 @@ func parseWait(word string) (tracer.WaitPolicy, error) {
 		return tracer.WaitAll, nil
 	}
 	return 0, fmt.Errorf("--wait %q: it is root or all", word)
+}
+
+func parseLifecycle(word string) (tracer.Lifecycle, error) {
+	switch word {
+	case "ptrace":
+		return tracer.LifecyclePtrace, nil
+	case "notify":
+		return tracer.LifecycleNotify, nil
+	}
+	return 0, fmt.Errorf("--lifecycle %q: it is ptrace or notify", word)
 }
 
 func parseIOUring(word string) (tracer.IOUringPolicy, error) {

@@ -30,6 +30,10 @@ func newRun(f *flags, args []string) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	lifecycle, err := parseLifecycle(f.lifecycle)
+	if err != nil {
+		return nil, err
+	}
 	if f.timeout < 0 || f.killAfter < 0 {
 		return nil, errors.New("--timeout, --kill-after: a duration is not negative")
 	}
@@ -50,7 +54,7 @@ func newRun(f *flags, args []string) (*run, error) {
 	r.cmd = &tracer.Cmd{
 		Path: args[0], Args: args, InheritFiles: true,
 		Timeout: f.timeout, KillAfter: f.killAfter,
-		IOUring: ring, Wait: wait, Sink: &countingSink{Sink: sink, counts: &r.counts},
+		Lifecycle: lifecycle, IOUring: ring, Wait: wait, Sink: &countingSink{Sink: sink, counts: &r.counts},
 	}
 	return r, nil
 }

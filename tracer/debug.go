@@ -1,0 +1,120 @@
+package tracer
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/sys/unix"
+)
+
+// debug answers a call of ptrace: if it is about a thread that fstrace traces, that
+// is let out first (letout.go).
+func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool) error {
+	tid := int(n.PID)
+	target := 0
+	switch uint32(n.Data.Args[0]) {
+	case unix.PTRACE_TRACEME:
+		target = tid
+	case unix.PTRACE_ATTACH, unix.PTRACE_SEIZE:
+		target = r.numbered(tid, int(int32(n.Data.Args[1])))
+	}
+	if _, traced := r.registry.find(target); !traced {
+		return r.letThrough(n)
+	}
+	if !followed {
+		go r.debugByStranger(n.ID, target)
+		return nil
+	}
+	r.wishes.add(tid, target)
+	if err := interruptCaller(caller.pid, tid); err != nil {
+		r.wishes.take(tid)
+		return r.letThrough(n)
+	}
+	if err := r.listener.Errno(n.ID, -restartNoIntr); !errors.Is(err, seccomp.ErrGone) {
+		return err
+	}
+	return nil
+}
+
+// debugByStranger answers a caller that the tracer thread cannot stop: a debugger
+// that is itself being debugged. The target is stopped instead, and the caller
+// held meanwhile; if the target cannot be stopped it gets EPERM, as it would from
+// any tracee.
+func (r *receiver) debugByStranger(id uint64, target int) {
+	const patience, step = 2 * time.Second, time.Millisecond
+	if p, _ := r.registry.find(target); p != nil {
+		r.wishes.add(target, target)
+		if interruptCaller(p.pid, target) == nil {
+			for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(step) {
+				if _, traced := r.registry.find(target); !traced {
+					break
+				}
+			}
+		}
+		r.wishes.take(target)
+	}
+	_ = r.listener.Continue(id) // ErrGone: it was killed meanwhile
+}
+
+// inspectFilter looks at a filter that a process is about to install. One that
+// wants to trace calls itself (strace --seccomp-bpf, proot) does not get to see
+// those that fstrace's filter notifies: the kernel runs both, and obeys the
+// notification: seccomp(2).
+func (r *receiver) inspectFilter(n *seccomp.Notification, p *process, abi *seccomp.ABI) {
+	program, flags := n.Data.Args[2], uint64(0)
+	if r.index.rows[indexKey(n.Data.Arch, n.Data.NR)].name == "seccomp" {
+		const setModeFilter = 1
+		if uint32(n.Data.Args[0]) != setModeFilter {
+			return
+		}
+		flags = n.Data.Args[1]
+	}
+	const newListener = 1 << 3
+	if flags&newListener != 0 {
+		r.gaps.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
+	}
+	if program == 0 {
+		return // EFAULT: a probe for flags
+	}
+	traces, err := r.observer.memory.filterTraces(int(n.PID), program, narrow(abi))
+	switch {
+	case errors.Is(err, errBadAddress), errors.Is(err, errCallerGone): // it installs nothing
+	case err != nil:
+		r.gaps.add(events.ReasonBypassedFilter, p.pid, fmt.Sprintf("a filter that could not be read: %v", err))
+	case traces:
+		r.gaps.add(events.ReasonBypassedFilter, p.pid, "its own SECCOMP_RET_TRACE filter does not see the calls that are recorded")
+	}
+}
+
+// filterTraces tells whether a filter in a tracee's memory (struct sock_fprog) can
+// return SECCOMP_RET_TRACE.
+func (m *memory) filterTraces(tid int, addr uint64, narrow bool) (bool, error) {
+	const retConstant, retTrace, actionMask = 0x06, 0x7ff00000, 0xffff0000
+	size := 16
+	if narrow {
+		size = 8
+	}
+	head, err := m.bytes(tid, addr, size)
+	if err != nil {
+		return false, err
+	}
+	count := int(nativeUint16(head))
+	at := uint64(nativeUint32(head[4:]))
+	if !narrow {
+		at = nativeUint64(head[8:])
+	}
+	for ; count > 0; count-- {
+		in, err := m.bytes(tid, at, 8)
+		if err != nil {
+			return false, err
+		}
+		if nativeUint16(in) == retConstant && nativeUint32(in[4:])&actionMask == retTrace {
+			return true, nil
+		}
+		at += 8
+	}
+	return false, nil
+}

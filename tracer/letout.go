@@ -1,0 +1,100 @@
+package tracer
+
+import (
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A tracee can have one tracer. When a process inside the session wants to trace
+// another, or to be traced by its parent, that one is let out of fstrace's ptrace
+// first; its calls go on being notified. This way gdb, strace and the leak checker
+// of AddressSanitizer work inside a traced command.
+//
+// The ptrace call itself is notified. A tracee can only be let go while it is
+// stopped, by the tracer thread, which sleeps in wait4. So the receiver notes the
+// wish, sends the caller a SIGSTOP, and answers its call in such a way that the
+// kernel starts it again after the signal (-ERESTARTNOINTR). The signal's delivery
+// stops the caller and wakes the tracer thread, which lets the target out, takes
+// the signal back, and resumes the caller: it calls ptrace again, and finds the
+// target free.
+
+// wishes holds the callers whose next SIGSTOP is fstrace's own, with the tid that
+// each wants to trace: itself, for PTRACE_TRACEME. It is safe for concurrent use.
+type wishes struct {
+	mu      sync.Mutex
+	targets map[int]int // by caller
+}
+
+// add notes a wish, before the caller gets its signal.
+func (w *wishes) add(caller, target int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.targets == nil {
+		w.targets = make(map[int]int)
+	}
+	w.targets[caller] = target
+}
+
+// take returns a caller's wish and removes it.
+func (w *wishes) take(caller int) (target int, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	target, ok = w.targets[caller]
+	delete(w.targets, caller)
+	return target, ok
+}
+
+// grant lets a caller's target out, if the signal that stopped it says that it has
+// one. It then answers the stop itself, or leaves the caller stopped until the
+// target is, and returns true.
+func (f *follower) grant(caller *task, sig unix.Signal) bool {
+	if sig != unix.SIGSTOP {
+		return false
+	}
+	target, ok := f.wishes.take(caller.tid)
+	switch {
+	case !ok:
+		return false
+	case target == caller.tid:
+		f.letOut(target, 0)
+	case f.tasks[target] == nil: // it has ended, or was let out meanwhile
+		f.kernel.resume(caller.tid, 0)
+	default:
+		f.held[target] = append(f.held[target], caller.tid)
+		f.kernel.interrupt(target)
+	}
+	return true
+}
+
+// letOut lets a stopped tracee go, delivering sig, and resumes who waited for that.
+func (f *follower) letOut(tid int, sig unix.Signal) {
+	p := f.tasks[tid].proc
+	delete(f.tasks, tid)
+	f.registry.enter(tid, p, false)
+	f.kernel.detach(tid, sig)
+	if tid == p.pid {
+		f.escaped(p)
+	}
+	f.freeHeld(tid)
+}
+
+// freeHeld resumes the callers that waited for a tracee to be let out, or to die.
+func (f *follower) freeHeld(target int) {
+	for _, caller := range f.held[target] {
+		f.resumeCaller(caller)
+	}
+	delete(f.held, target)
+}
+
+func (f *follower) resumeCaller(caller int) {
+	if f.tasks[caller] == nil {
+		return // killed
+	}
+	if f.release {
+		f.letGo(caller)
+		f.kernel.detach(caller, 0)
+		return
+	}
+	f.kernel.resume(caller, 0)
+}

@@ -1,0 +1,85 @@
+package tracer
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// What is learnt of processes that ptrace does not follow, by their calls: those
+// that escaped it, were let out of it, or are traced without it altogether.
+
+// processOf returns the process of a thread, and whether ptrace follows the
+// thread. One that nobody has told of is known from here on. Nil says that the
+// thread is gone.
+func (r *receiver) processOf(tid int) (p *process, followed bool) {
+	p, followed = r.registry.find(tid)
+	if p != nil && (followed || stillThread(p.pid, tid)) {
+		return p, followed
+	}
+	st, err := readStatus(tid)
+	if err != nil {
+		return nil, false
+	}
+	if p, _ = r.registry.find(st.tgid); p == nil {
+		p = r.newStranger(&st)
+	}
+	if tid != st.tgid {
+		r.registry.enter(tid, p, false)
+	}
+	return p, false
+}
+
+// newStranger enters a process known by its first call.
+func (r *receiver) newStranger(st *status) *process {
+	p := &process{pid: st.tgid, ppid: st.ppid, argv: readArgv(st.tgid), exe: readLink(st.tgid, "exe")}
+	fd := openPidfd(st.tgid) // its thread waits for us: it is there
+	r.registry.enter(st.tgid, p, false)
+	r.owner.mail.send(msgStarted{proc: p, fd: fd})
+	r.owner.mail.send(msgEscaped{p})
+	r.queue.process(startEvent(p, readLink(st.tgid, "cwd")))
+	return p
+}
+
+// stillThread tells whether a tid is a thread of a process, not of another that
+// has got its number: nobody tells of a stranger's threads ending. A process's own
+// end its pidfd tells.
+func stillThread(pid, tid int) bool {
+	return tid == pid || linux{}.isThread(pid, tid)
+}
+
+// executed looks whether a process that called exec runs another program now.
+func (r *receiver) executed(p *process) {
+	exe, argv := readLink(p.pid, "exe"), readArgv(p.pid)
+	if exe == "" {
+		exe = r.registry.tried(p)
+	}
+	before, args := r.registry.program(p)
+	if exe == before && slices.Equal(argv, args) {
+		return // the exec failed, or changed nothing that shows
+	}
+	r.registry.setProgram(p, exe, argv)
+	r.queue.process(execEvent(p, exe, argv, readLink(p.pid, "cwd")))
+}
+
+// numbered returns the tid, in fstrace's pid namespace, of a thread that a caller
+// in another one names, or 0.
+func (r *receiver) numbered(caller, tid int) int {
+	st, err := readStatus(caller)
+	if err != nil {
+		return 0
+	}
+	if st.innerTID == caller {
+		return tid
+	}
+	ns := readLink(caller, "ns/pid")
+	for _, candidate := range r.registry.tids() {
+		if other, err := readStatus(candidate); err == nil && other.innerTID == tid && readLink(candidate, "ns/pid") == ns {
+			return candidate
+		}
+	}
+	return 0
+}
+
+// interruptCaller sends a thread the SIGSTOP that the tracer thread takes back.
+func interruptCaller(pid, tid int) error { return unix.Tgkill(pid, tid, unix.SIGSTOP) }
