@@ -153,6 +153,7 @@ const (
 	ReasonUntraced       Reason = "untraced_process"      // a process's start and end were not seen
 	ReasonMountNamespace Reason = "other_mount_namespace" // paths of another mount namespace
 	ReasonBypassedFilter Reason = "bypassed_filter"       // a filter of the command's own does not see recorded calls
+	ReasonNested         Reason = "nested"                // another listener above sees the accesses instead
 	ReasonUnresolvedPath Reason = "unresolved_path"       // a path that could not be made absolute
 )
 

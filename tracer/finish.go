@@ -23,7 +23,9 @@ func (s *session) finish() {
 	} else {
 		s.keeper.dismiss()
 	}
-	_ = s.listener.Close()
+	if s.listener != nil {
+		_ = s.listener.Close()
+	}
 	s.owner.close()
 	s.queue.close()
 	if err := <-s.consumed; s.err == nil {
@@ -37,6 +39,9 @@ func (s *session) finish() {
 // drain waits for the receiver to have seen every call that the session is to
 // record, and tells whether processes still have the filter.
 func (s *session) drain(running bool) bool {
+	if s.listener == nil {
+		return false
+	}
 	if !running && s.cmd.Wait == WaitRoot {
 		// The filter goes with its last thread; before Linux 6.11 only when that is
 		// reaped, by whoever has to.

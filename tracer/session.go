@@ -147,16 +147,16 @@ func (s *session) startShim() (*launcher, error) {
 // launch sees the shim through to its exec.
 func (s *session) launch(l *launcher) error {
 	fd, err := s.receiveListener()
-	if err != nil {
+	switch {
+	case errors.Is(err, seccomp.ErrNested):
+		s.beginBlind()
+	case err != nil:
 		return s.abandon(l, err)
-	}
-	if err := s.keeper.hold(fd); err != nil {
-		unix.Close(fd)
-		return s.abandon(l, err)
-	}
-	if err := s.beginReceiving(fd); err != nil {
-		unix.Close(fd)
-		return s.abandon(l, err)
+	default:
+		if err := s.beginReceiving(fd); err != nil {
+			unix.Close(fd)
+			return s.abandon(l, err)
+		}
 	}
 	if err := l.seize(); err != nil {
 		err = s.abandon(l, fmt.Errorf("follow the command's processes: %w", err))
@@ -192,6 +192,8 @@ func (s *session) receiveListener() (int, error) {
 		return -1, errPeerGone
 	case b[0] == replyListener && len(fds) == 1:
 		return fds[0], nil
+	case b[0] == replyNested:
+		return -1, seccomp.ErrNested
 	case b[0] == replyFailure:
 		f, err := s.readFailure()
 		if err != nil {
@@ -215,16 +217,25 @@ func (s *session) readFailure() (*failure, error) {
 // explain makes an error of what the shim reports before the exec.
 func (f *failure) explain() error {
 	switch {
-	case f.step == "install filter" && f.errno == unix.EBUSY:
-		return fmt.Errorf("%s: %w: %w; fstrace cannot run inside another fstrace, or under a container runtime that notifies system calls itself", f.step, f.errno, seccomp.ErrNested)
 	case f.step == "install filter" && (f.errno == unix.EINVAL || f.errno == unix.ENOSYS):
 		return fmt.Errorf("%s: %w: this kernel has no user-notify filters (Linux 5.5 and later have them)", f.step, f.errno)
 	}
 	return fmt.Errorf("%s: %w", f.step, f.errno)
 }
 
-// beginReceiving starts the receiver.
+// beginBlind begins a session below another listener: the kernel allows one, so
+// file accesses are seen by the outer one alone, and processes are all that can be
+// followed here.
+func (s *session) beginBlind() {
+	s.gaps.add(events.ReasonNested, 0, "another fstrace, or a container runtime, has a seccomp listener above: it sees the file accesses, this record has processes only")
+	close(s.received)
+}
+
+// beginReceiving gives the keeper the listener and starts the receiver.
 func (s *session) beginReceiving(fd int) error {
+	if err := s.keeper.hold(fd); err != nil {
+		return err
+	}
 	l, err := seccomp.NewListener(fd)
 	if err != nil {
 		return err
@@ -246,6 +257,9 @@ func (s *session) beginReceiving(fd int) error {
 }
 
 func (s *session) stopReceiving() {
+	if s.listener == nil {
+		return
+	}
 	s.listener.Stop()
 	<-s.received
 	_ = s.listener.Close()

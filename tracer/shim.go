@@ -64,13 +64,19 @@ func runShim(socket int) {
 			s.fail("change directory to "+s.launch.dir, err)
 		}
 	}
-	listener, err := s.install()
-	if err != nil {
+	switch listener, err := s.install(); {
+	case errors.Is(err, seccomp.ErrNested):
+		err = writeFull(socket, []byte{replyNested})
+		if err != nil {
+			unix.Exit(exitFailed)
+		}
+	case err != nil:
 		s.fail("install filter", err)
-	}
-	// From here on each file call sleeps until the supervisor has the listener.
-	if err := sendDescriptors(socket, replyListener, listener); err != nil {
-		unix.Exit(exitFailed)
+	default:
+		// From here on each file call sleeps until the supervisor has the listener.
+		if err := sendDescriptors(socket, replyListener, listener); err != nil {
+			unix.Exit(exitFailed)
+		}
 	}
 	var reply [1]byte
 	if err := readFull(socket, reply[:]); err != nil || reply[0] != goAhead {

@@ -54,6 +54,10 @@ func (r *receiver) executed(p *process) {
 	if exe == "" {
 		exe = r.registry.tried(p)
 	}
+	if len(argv) > 0 && argv[0] == shimName {
+		r.registry.setTrying(p, r.registry.tried(p), false) // the launch has not come to the command
+		return
+	}
 	before, args := r.registry.program(p)
 	if exe == before && slices.Equal(argv, args) {
 		return // the exec failed, or changed nothing that shows

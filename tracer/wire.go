@@ -121,6 +121,7 @@ func decodeFailure(b []byte) (*failure, error) {
 // First bytes of the shim's replies, and the supervisor's go-ahead.
 const (
 	replyListener = 'L' // with the listener as SCM_RIGHTS
+	replyNested   = 'N' // another listener is above: the command runs without a filter
 	replyFailure  = 'E'
 	goAhead       = 'G'
 )
