@@ -16,20 +16,27 @@ type launcher struct {
 	forked  chan error
 	orders  chan order
 	seized  chan error
-	reaped  chan unix.WaitStatus
+	reaped  chan reapedShim
+}
+
+// reapedShim is how an untraced shim ended, and whether fstrace had to kill it.
+type reapedShim struct {
+	status unix.WaitStatus
+	killed bool
 }
 
 type order uint8
 
 const (
 	orderSeize order = iota // trace the shim, if the command is to be traced, and follow it
-	orderReap               // wait for the shim's end, untraced
+	orderReap               // see to the shim's end, untraced
+	orderAwait              // the same, and it is about to end by itself
 )
 
 func newLauncher(s *session) *launcher {
 	return &launcher{
 		session: s, forked: make(chan error), orders: make(chan order),
-		seized: make(chan error), reaped: make(chan unix.WaitStatus),
+		seized: make(chan error), reaped: make(chan reapedShim),
 	}
 }
 
@@ -39,14 +46,21 @@ func (l *launcher) seize() error {
 	return <-l.seized
 }
 
-// reap waits for the end of a shim that is not traced.
-func (l *launcher) reap() unix.WaitStatus {
-	l.orders <- orderReap
-	return <-l.reaped
+// reap waits for the end of a shim that is not traced, and kills it first if it
+// has not ended, unless it is ending.
+func (l *launcher) reap(ending bool) (ws unix.WaitStatus, killed bool) {
+	if ending {
+		l.orders <- orderAwait
+	} else {
+		l.orders <- orderReap
+	}
+	r := <-l.reaped
+	return r.status, r.killed
 }
 
 // run is the tracer thread, to its end.
 func (l *launcher) run(files []uintptr) {
+	failpoint("before-shim")
 	err := l.fork(files)
 	l.forked <- err
 	if err != nil {
@@ -54,8 +68,8 @@ func (l *launcher) run(files []uintptr) {
 	}
 	pid := l.session.root.pid
 	for o := range l.orders {
-		if o == orderReap {
-			l.reaped <- waitFor(pid)
+		if o != orderSeize {
+			l.reaped <- l.reapShim(pid, o == orderAwait)
 			return
 		}
 		var err error
@@ -70,17 +84,18 @@ func (l *launcher) run(files []uintptr) {
 	}
 }
 
-// fork starts the shim. The terminal's stop signals are blocked across it: one
-// that stopped the shim before its own exec would hold up this thread (vfork) for
-// as long as the job is stopped. The shim unblocks them when it is ready.
+// fork starts the shim with all signals blocked. A stop by the terminal before its
+// own exec would hold up this thread (vfork) for as long as the job is stopped; any
+// other signal would meet the Go runtime's handlers, not the command's defaults.
+// The shim unblocks them when it is ready.
 func (l *launcher) fork(files []uintptr) error {
 	mask, errno := signalMask(nil)
 	if errno != 0 {
 		return fmt.Errorf("launch: read signal mask: %w", errno)
 	}
-	blocked := mask | jobControl
+	blocked := ^uint64(0)
 	if _, errno := signalMask(&blocked); errno != 0 {
-		return fmt.Errorf("launch: block job control signals: %w", errno)
+		return fmt.Errorf("launch: block signals: %w", errno)
 	}
 	defer signalMask(&mask)
 	fd := -1
@@ -111,12 +126,22 @@ func openPidfd(pid int) int {
 	return fd
 }
 
+func (l *launcher) reapShim(pid int, ending bool) reapedShim {
+	if !ending {
+		if ws, ok := waitFor(pid, unix.WNOHANG); ok {
+			return reapedShim{status: ws}
+		}
+		_ = l.session.owner.signal(unix.SIGKILL)
+	}
+	ws, _ := waitFor(pid, 0)
+	return reapedShim{ws, !ending}
+}
+
 // waitFor reaps one child of this thread.
-func waitFor(pid int) unix.WaitStatus {
-	var ws unix.WaitStatus
+func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 	for {
-		if _, err := unix.Wait4(pid, &ws, 0, nil); err != unix.EINTR {
-			return ws
+		if got, err := unix.Wait4(pid, &ws, options, nil); err != unix.EINTR {
+			return ws, got == pid
 		}
 	}
 }

@@ -21,7 +21,8 @@ type owner struct {
 	handles map[*process]int   // pidfds of processes that live
 	escaped map[int32]*process // those of them that are watched, by pid
 	root    *process           // nil before it is started
-	waiting []unix.Signal      // for the root, from before it was started
+	ready   bool
+	waiting []unix.Signal // for the root, from before it could take them
 	life    lifecycle
 
 	timeout, killAfter time.Duration
@@ -39,6 +40,9 @@ type (
 		fd   int // -1 if there is none
 		root bool
 	}
+	// msgReady: the command's process takes signals as the command will. Before that
+	// they would meet the handlers of the Go runtime in the shim.
+	msgReady struct{}
 	// msgEnded: wait4 has reported a process's end.
 	msgEnded struct {
 		proc   *process
@@ -170,10 +174,6 @@ func (m msgStarted) tell(o *owner) {
 		if o.timeout > 0 {
 			o.timer.Reset(o.timeout)
 		}
-		for _, sig := range o.waiting {
-			_ = sendSignal(m.fd, sig) // it has just been started: it is there
-		}
-		o.waiting = nil
 	}
 	// Born after the others got it.
 	switch o.life.stage {
@@ -183,6 +183,14 @@ func (m msgStarted) tell(o *owner) {
 		_ = sendSignal(m.fd, unix.SIGKILL)
 	case running:
 	}
+}
+
+func (msgReady) tell(o *owner) {
+	o.ready = true
+	for _, sig := range o.waiting {
+		_ = sendSignal(o.handles[o.root], sig) // an error says that it has ended
+	}
+	o.waiting = nil
 }
 
 func (m msgEnded) tell(o *owner) {
@@ -246,12 +254,12 @@ func exitByPidfd(fd int) *events.Exit {
 }
 
 func (m msgSignal) tell(o *owner) {
-	if o.root == nil {
+	if !o.ready && m.sig != unix.SIGKILL {
 		o.waiting = append(o.waiting, m.sig)
 		m.reply <- nil
 		return
 	}
-	fd, ok := o.handles[o.root]
+	fd, ok := o.handles[o.root] // none before it is started, nor after its end
 	if !ok {
 		m.reply <- os.ErrProcessDone
 		return

@@ -139,6 +139,7 @@ func (s *session) startShim() (*launcher, error) {
 		path: s.cmd.Path, dir: s.cmd.Dir, argv: s.cmd.Args, env: s.cmd.Env,
 		filter: filter, signals: inherited,
 	}
+	failpoint("before-filter")
 	// A shim that is gone shows at the next step.
 	_ = writeFull(s.control, m.encode())
 	return l, nil
@@ -158,6 +159,7 @@ func (s *session) launch(l *launcher) error {
 			return s.abandon(l, err)
 		}
 	}
+	failpoint("before-seize")
 	if err := l.seize(); err != nil {
 		err = s.abandon(l, fmt.Errorf("follow the command's processes: %w", err))
 		s.stopReceiving()
@@ -166,6 +168,7 @@ func (s *session) launch(l *launcher) error {
 	if err := s.cmd.Sink.Begin(&s.header); err != nil {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer
 	}
+	s.owner.mail.send(msgReady{})
 	s.queue.process(startEvent(s.root, s.header.Cwd))
 	for _, a := range inheritedFiles(s.root.pid) {
 		e := s.queue.blank()
@@ -175,6 +178,7 @@ func (s *session) launch(l *launcher) error {
 	}
 	go s.consume()
 	go s.finish()
+	failpoint("before-exec")
 	if err := writeFull(s.control, []byte{goAhead}); err != nil && !errors.Is(err, unix.EPIPE) {
 		_ = s.owner.signal(unix.SIGKILL)
 	}
@@ -269,13 +273,12 @@ func (s *session) stopReceiving() {
 // killed by a signal, as the command would have been, that is how the session
 // ends, and no error.
 func (s *session) abandon(l *launcher, cause error) error {
-	_ = s.owner.signal(unix.SIGKILL)
-	ws := l.reap()
+	ws, killed := l.reap(errors.Is(cause, errPeerGone))
 	if s.keeper != nil {
 		s.keeper.dismiss()
 	}
 	s.owner.close()
-	if errors.Is(cause, errPeerGone) && ws.Signaled() {
+	if ws.Signaled() && !killed {
 		s.endEarly(ws)
 		return nil
 	}

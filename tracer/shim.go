@@ -59,6 +59,12 @@ func runShim(socket int) {
 		s.fail("read what to run", err)
 	}
 	s.dispositions()
+	// Whatever came since the fork takes effect now, but for stops by the terminal:
+	// those must find the command traced.
+	launching := s.launch.signals.mask | jobControl
+	if _, errno := signalMask(&launching); errno != 0 {
+		s.fail("set signal mask", errno)
+	}
 	if s.launch.dir != "" {
 		if err := unix.Chdir(s.launch.dir); err != nil {
 			s.fail("change directory to "+s.launch.dir, err)

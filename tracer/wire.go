@@ -132,10 +132,10 @@ func readFull(fd int, b []byte) error {
 		n, err := unix.Read(fd, b)
 		switch {
 		case err == unix.EINTR:
+		case n == 0 && err == nil, err == unix.ECONNRESET: // ended with something unread
+			return errPeerGone
 		case err != nil:
 			return err
-		case n == 0:
-			return errPeerGone
 		default:
 			b = b[n:]
 		}
@@ -191,6 +191,9 @@ func receiveDescriptors(fd int, b []byte) (n int, fds []int, err error) {
 		if err != unix.EINTR {
 			break
 		}
+	}
+	if err == unix.ECONNRESET { // ended with something unread
+		return 0, nil, nil
 	}
 	if err != nil {
 		return 0, nil, err
