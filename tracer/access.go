@@ -97,7 +97,7 @@ func openOp(flags uint64, s events.State) events.Op {
 		return events.OpWrite
 	case flags&unix.O_CREAT != 0 && s == events.StateAbsent:
 		return events.OpWrite
-	case s == events.StateDir:
+	case s == events.StateDir, flags&unix.O_DIRECTORY != 0:
 		return events.OpStat // reading a directory is getdents
 	}
 	return events.OpRead

@@ -67,7 +67,8 @@ func inheritAll(socket int) ([]uintptr, error) {
 	return append(list, uintptr(socket)), nil
 }
 
-// KeptDescriptors lists this process's descriptors that an exec keeps.
+// KeptDescriptors lists the descriptors that this process was started with, or has
+// made to be inherited: those that an exec keeps.
 func KeptDescriptors() ([]int, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -80,7 +81,7 @@ func KeptDescriptors() ([]int, error) {
 			return nil, err
 		}
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 { // EBADF: the one that listed them
+		if err == nil && flags&unix.FD_CLOEXEC == 0 && !startedClosed(fd) { // EBADF: the one that listed them
 			kept = append(kept, fd)
 		}
 	}

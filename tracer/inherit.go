@@ -54,6 +54,13 @@ type savedSignals struct {
 	done    uint64
 	mask    uint64
 	actions [signalCount]kernelSigaction
+	fdFlags [3]int64 // of the standard descriptors, negative if one was closed
+}
+
+// startedClosed tells whether a standard descriptor was closed when this process
+// was started. The Go runtime opens /dev/null in its place.
+func startedClosed(fd int) bool {
+	return saved.done != 0 && fd < len(saved.fdFlags) && saved.fdFlags[fd] < 0
 }
 
 var saved savedSignals

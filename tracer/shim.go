@@ -51,6 +51,11 @@ func init() {
 func runShim(socket int) {
 	s := shim{socket: socket}
 	unix.CloseOnExec(socket)
+	for fd := range 3 {
+		if startedClosed(fd) {
+			unix.CloseOnExec(fd) // what the runtime opened in its place
+		}
+	}
 	b, err := readMessage(socket)
 	if err != nil {
 		unix.Exit(exitFailed) // nobody to tell

@@ -92,6 +92,8 @@ func newRoot(status *int) *cobra.Command {
 	completeWords(root, "wait", "root", "all")
 	completeWords(root, "lifecycle", "ptrace", "notify")
 	completeWords(root, "io-uring", "deny", "allow")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(newCompletion())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see fstrace --help", err)
 	})
