@@ -1,11 +1,11 @@
 #include "textflag.h"
 
 // fstrace_entry is the process's first instruction where the binary is linked
-// with -ldflags=-E=fstrace_entry. It saves the signal mask and all dispositions,
-// which the Go runtime is about to change, in ·saved, and goes on to the runtime's
-// own entry. The stack and RDX are left as the kernel set them.
+// with -ldflags=-E=fstrace_entry. It saves the signal mask, all dispositions, and
+// which standard descriptors are open, which the Go runtime is about to change, in
+// ·saved, and goes on to the runtime's own entry. The stack and RDX are left as the kernel set them.
 //
-// struct savedSignals: done 0, mask 8, actions 16 (32 bytes each).
+// struct savedSignals: done 0, mask 8, actions 16 (32 bytes each), fdFlags 2064.
 TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
 	MOVQ	DX, R15
 	LEAQ	·saved(SB), R12
@@ -32,6 +32,20 @@ next:
 	INCQ	R13
 	CMPQ	R13, $64
 	JLE	next
+
+	MOVQ	$0, R13
+	LEAQ	2064(R12), R14
+nextfd:
+	// saved.fdFlags[fd] = fcntl(fd, F_GETFD)
+	MOVQ	$72, AX
+	MOVQ	R13, DI
+	MOVQ	$1, SI
+	SYSCALL
+	MOVQ	AX, 0(R14)
+	ADDQ	$8, R14
+	INCQ	R13
+	CMPQ	R13, $3
+	JLT	nextfd
 
 	MOVQ	$1, 0(R12)
 	MOVQ	R15, DX

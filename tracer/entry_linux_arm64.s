@@ -29,6 +29,20 @@ next:
 	CMP	$64, R22
 	BLE	next
 
+	MOVD	$0, R22
+	ADD	$2064, R21, R23
+nextfd:
+	// saved.fdFlags[fd] = fcntl(fd, F_GETFD)
+	MOVD	$25, R8
+	MOVD	R22, R0
+	MOVD	$1, R1
+	SVC
+	MOVD	R0, (R23)
+	ADD	$8, R23
+	ADD	$1, R22
+	CMP	$3, R22
+	BLT	nextfd
+
 	MOVD	$1, R24
 	MOVD	R24, (R21)
 	MOVD	R20, R0

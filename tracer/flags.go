@@ -49,13 +49,18 @@ var flagSets = map[flagType]flagSet{
 	flagsOpen: openFlags,
 	flagsAt: {flags: []flagName{
 		{unix.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"},
-		{unix.AT_REMOVEDIR, "AT_REMOVEDIR"}, // AT_EACCESS of faccessat2 is the same bit
+		{unix.AT_REMOVEDIR, "AT_REMOVEDIR"},
 		{unix.AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW"},
 		{unix.AT_NO_AUTOMOUNT, "AT_NO_AUTOMOUNT"},
 		{unix.AT_EMPTY_PATH, "AT_EMPTY_PATH"},
 		{unix.AT_STATX_FORCE_SYNC, "AT_STATX_FORCE_SYNC"},
 		{unix.AT_STATX_DONT_SYNC, "AT_STATX_DONT_SYNC"},
 		{unix.AT_RECURSIVE, "AT_RECURSIVE"},
+	}},
+	flagsAccess: {flags: []flagName{
+		{unix.AT_EACCESS, "AT_EACCESS"},
+		{unix.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"},
+		{unix.AT_EMPTY_PATH, "AT_EMPTY_PATH"},
 	}},
 	flagsRename: {flags: []flagName{
 		{unix.RENAME_NOREPLACE, "RENAME_NOREPLACE"},
@@ -119,12 +124,14 @@ type lookupBits struct{ noFollow, follow, empty uint64 }
 // lookupBits returns them for the first or the second path of a call.
 func (t flagType) lookupBits(second bool) lookupBits {
 	switch t {
-	case flagsAt:
+	case flagsAt, flagsAccess:
 		return lookupBits{unix.AT_SYMLINK_NOFOLLOW, unix.AT_SYMLINK_FOLLOW, unix.AT_EMPTY_PATH}
 	case flagsUmount:
 		return lookupBits{noFollow: unix.UMOUNT_NOFOLLOW}
 	case flagsInotify:
 		return lookupBits{noFollow: unix.IN_DONT_FOLLOW}
+	case flagsFanotify:
+		return lookupBits{noFollow: unix.FAN_MARK_DONT_FOLLOW}
 	case flagsFspick:
 		return lookupBits{noFollow: unix.FSPICK_SYMLINK_NOFOLLOW, empty: unix.FSPICK_EMPTY_PATH}
 	case flagsMoveMount:

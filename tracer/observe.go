@@ -76,7 +76,7 @@ func (o *observer) observe(c *call, a *access) bool {
 
 // arg returns an argument by its number in the table.
 func (c *call) arg(n int8) uint64 {
-	if narrow(c.abi) && n > 0 && wideBefore[c.row.name] {
+	if at, ok := wide[c.row.name]; ok && n > at && narrow(c.abi) {
 		n++
 	}
 	return c.args[n]
@@ -136,15 +136,27 @@ func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (r
 	}
 	bits := c.row.flagType.lookupBits(second)
 	addr := c.arg(f.path)
-	if addr == 0 && (c.row.empty == nullIsFD || c.row.empty == emptyWithFlag && flags&bits.empty != 0) {
-		return o.descriptor(c, f, false)
+	withFlag := flags&bits.empty != 0
+	if addr == 0 {
+		switch c.row.empty {
+		case nullWithFlag:
+			if withFlag {
+				return o.descriptor(c, f, false)
+			}
+		case nullIsFD:
+			if !withFlag && int32(c.arg(f.dir)) != unix.AT_FDCWD {
+				return o.descriptor(c, f, false)
+			}
+		case emptyFails, emptyWithFlag, emptyAlways:
+		}
+		return resolved{}, errBadAddress
 	}
 	name, err := o.memory.cstring(c.tid, addr)
 	if err != nil {
 		return resolved{}, err
 	}
 	if len(name) == 0 {
-		if c.row.empty == emptyAlways || c.row.empty == emptyWithFlag && flags&bits.empty != 0 {
+		if c.row.empty == emptyAlways || c.row.empty != emptyFails && withFlag {
 			return o.descriptor(c, f, false)
 		}
 		return resolved{}, errNoFile // ENOENT

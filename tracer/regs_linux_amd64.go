@@ -4,34 +4,49 @@ import "golang.org/x/sys/unix"
 
 // callRegisters are the registers of a tracee that has a system call behind it.
 type callRegisters struct {
-	regs   unix.PtraceRegs
+	user   [27]uint64 // struct user_regs_struct
 	arch   uint32
 	number uint32
 }
 
+// Where struct user_regs_struct keeps what is read: sys/user.h.
+const (
+	regRAX     = 10
+	regOrigRAX = 15
+	regCS      = 17
+)
+
 // interruptedCall reads the registers of a stopped tracee. ok is false if it was
 // not in a system call.
+//
+// PTRACE_GETREGS gives 32-bit tracees' registers in the 64-bit layout too, where
+// PTRACE_GETREGSET gives them their own.
 func interruptedCall(tid int) (r callRegisters, ok bool) {
-	if err := unix.PtraceGetRegs(tid, &r.regs); err != nil || int64(r.regs.Orig_rax) < 0 {
+	if errno := ptraceWords(unix.PTRACE_GETREGS, tid, r.user[:]); errno != 0 {
 		return r, false
 	}
-	r.number = uint32(r.regs.Orig_rax)
+	r.number = uint32(r.user[regOrigRAX])
+	if int32(r.number) < 0 {
+		return r, false
+	}
 	const compatCS = 0x23 // __USER32_CS: the ABI of int $0x80 from 64-bit code is not told apart
 	r.arch = unix.AUDIT_ARCH_X86_64
-	if r.regs.Cs == compatCS {
+	if r.user[regCS] == compatCS {
 		r.arch = unix.AUDIT_ARCH_I386
 	}
 	return r, true
 }
 
+// result returns what the call has returned so far.
 func (r *callRegisters) result() int64 {
 	if r.arch == unix.AUDIT_ARCH_I386 {
-		return int64(int32(r.regs.Rax))
+		return int64(int32(r.user[regRAX]))
 	}
-	return int64(r.regs.Rax)
+	return int64(r.user[regRAX])
 }
 
+// setResult changes it.
 func (r *callRegisters) setResult(tid int, v int64) {
-	r.regs.Rax = uint64(v)
-	_ = unix.PtraceSetRegs(tid, &r.regs) // ESRCH: killed since
+	r.user[regRAX] = uint64(v)
+	_ = ptraceWords(unix.PTRACE_SETREGS, tid, r.user[:]) // ESRCH: killed since
 }

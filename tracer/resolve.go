@@ -173,7 +173,7 @@ func (w *walk) step(parent int, last bool) bool {
 	}
 	errno := w.lstat()
 	switch {
-	case errno == unix.ENOENT || errno == unix.ENOTDIR:
+	case errno == unix.ENOENT, errno == unix.ENOTDIR, errno == unix.ENAMETOOLONG: // a name over NAME_MAX
 		w.finishMissing()
 		return true
 	case errno != 0:

@@ -117,3 +117,10 @@ func getRegSet(tid, set int, buf []byte) error {
 	}
 	return nil
 }
+
+// ptraceWords issues a ptrace(2) request that reads or writes machine words.
+func ptraceWords(request, tid int, words []uint64) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0,
+		uintptr(unsafe.Pointer(&words[0])), 0, 0)
+	return errno
+}

@@ -62,9 +62,11 @@ const (
 	flagsNone flagType = iota
 	flagsOpen
 	flagsAt
+	flagsAccess // AT_EACCESS, where others have AT_REMOVEDIR
 	flagsRename
 	flagsUmount
 	flagsInotify
+	flagsFanotify
 	flagsMoveMount
 	flagsFspick
 	flagsMode // access(2)'s mode
@@ -85,9 +87,10 @@ type emptyRule uint8
 
 const (
 	emptyFails    emptyRule = iota // ENOENT, EFAULT
-	emptyWithFlag                  // the descriptor, with AT_EMPTY_PATH; NULL then as well (Linux 6.11)
+	emptyWithFlag                  // the descriptor, if the string is empty, with AT_EMPTY_PATH
+	nullWithFlag                   // the same, and for NULL as well (Linux 6.11 for stat, 6.13 for xattrs)
 	emptyAlways                    // the descriptor, if the string is empty: readlinkat
-	nullIsFD                       // the descriptor, if the pointer is NULL: utimensat
+	nullIsFD                       // the descriptor, if the pointer is NULL and there are no flags; else as emptyWithFlag
 )
 
 // table has one row a system call, grouped by what the calls do.
@@ -110,24 +113,24 @@ var table = []row{
 	{name: "oldlstat", op: events.OpStat, first: path(0), flags: none, follow: followNever},
 	{name: "stat64", op: events.OpStat, first: path(0), flags: none},
 	{name: "lstat64", op: events.OpStat, first: path(0), flags: none, follow: followNever},
-	{name: "newfstatat", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
-	{name: "fstatat64", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
-	{name: "statx", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "newfstatat", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
+	{name: "fstatat64", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
+	{name: "statx", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 	{name: "statfs", op: events.OpStat, first: path(0), flags: none},
 	{name: "statfs64", op: events.OpStat, first: path(0), flags: none},
 	{name: "access", op: events.OpStat, first: path(0), flags: 1, flagType: flagsMode},
 	{name: "faccessat", op: events.OpStat, first: at(0, 1), flags: none},
-	{name: "faccessat2", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
-	{name: "file_getattr", op: events.OpStat, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "faccessat2", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAccess, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "file_getattr", op: events.OpStat, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 	{name: "name_to_handle_at", op: events.OpStat, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followIfFlag, empty: emptyWithFlag},
 	{name: "inotify_add_watch", op: events.OpStat, first: path(1), flags: 2, flagType: flagsInotify, follow: followUnlessFlag},
-	{name: "fanotify_mark", op: events.OpStat, first: at(3, 4), flags: none, empty: nullIsFD},
+	{name: "fanotify_mark", op: events.OpStat, first: at(3, 4), flags: 1, flagType: flagsFanotify, follow: followUnlessFlag, empty: nullIsFD},
 	{name: "getxattr", op: events.OpStat, first: path(0), flags: none},
 	{name: "lgetxattr", op: events.OpStat, first: path(0), flags: none, follow: followNever},
-	{name: "getxattrat", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "getxattrat", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 	{name: "listxattr", op: events.OpStat, first: path(0), flags: none},
 	{name: "llistxattr", op: events.OpStat, first: path(0), flags: none, follow: followNever},
-	{name: "listxattrat", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "listxattrat", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 
 	// Symbolic links and directories, read.
 	{name: "readlink", op: events.OpReadlink, first: path(0), flags: none, follow: followNever},
@@ -177,15 +180,15 @@ var table = []row{
 	{name: "futimesat", op: events.OpChattr, first: at(0, 1), flags: none, empty: nullIsFD},
 	{name: "utimensat", op: events.OpChattr, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullIsFD},
 	{name: "utimensat_time64", op: events.OpChattr, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullIsFD},
-	{name: "file_setattr", op: events.OpChattr, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "file_setattr", op: events.OpChattr, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 	{name: "setxattr", op: events.OpChattr, first: path(0), flags: none},
 	{name: "lsetxattr", op: events.OpChattr, first: path(0), flags: none, follow: followNever},
 	{name: "fsetxattr", op: events.OpChattr, first: fd(0), flags: none},
-	{name: "setxattrat", op: events.OpChattr, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "setxattrat", op: events.OpChattr, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 	{name: "removexattr", op: events.OpChattr, first: path(0), flags: none},
 	{name: "lremovexattr", op: events.OpChattr, first: path(0), flags: none, follow: followNever},
 	{name: "fremovexattr", op: events.OpChattr, first: fd(0), flags: none},
-	{name: "removexattrat", op: events.OpChattr, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
+	{name: "removexattrat", op: events.OpChattr, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 
 	// Programs.
 	{name: "execve", op: events.OpExec, how: byExec, first: path(0), flags: none},
@@ -219,6 +222,7 @@ var table = []row{
 	{name: "io_uring_register", how: byDenial, flags: none},
 }
 
-// wideBefore lists the calls with a 64-bit argument before those that the table
-// counts. ABIs with 32-bit registers pass it in two, so the later ones move up.
-var wideBefore = map[string]bool{"fanotify_mark": true}
+// wide lists the calls with a 64-bit argument before others that the table counts,
+// and which it is. ABIs with 32-bit registers pass it in two, so that those behind it
+// move up.
+var wide = map[string]int8{"fanotify_mark": 2}

@@ -1,0 +1,72 @@
+# "make help" lists the targets.
+
+GO      ?= go
+OUT     ?= bin
+
+# The entry point saves the signal dispositions that the Go runtime changes before
+# main: tracer/entry_linux_*.s.
+LDFLAGS ?= -E=fstrace_entry
+
+# How the programs are built, here and by the tests: static, and with no path of
+# the machine that built them.
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
+
+.PHONY: help build test deps lint format vet staticcheck unit cross stress bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: ## build fstrace and fstraced into OUT (bin)
+	@mkdir -p $(OUT)
+	$(BUILD) -o $(OUT)/ ./cmd/...
+
+test: deps lint unit cross ## everything that has to hold before a change goes in
+
+lint: format vet staticcheck ## what can be said of the source without running it
+
+format:
+	@files=$$($(GO) tool gofumpt -l .) && [ -z "$$files" ] || { echo "not formatted as gofumpt does:"; echo "$$files"; exit 1; }
+
+# The other architecture's files, tests among them, are at least to be type-checked.
+vet:
+	@CGO_ENABLED=0 GOARCH=amd64 $(GO) vet ./...
+	@CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./...
+
+staticcheck:
+	@CGO_ENABLED=0 $(GO) tool staticcheck ./...
+
+# The race detector needs cgo; what the tests run of fstrace is built without.
+unit:
+	@CGO_ENABLED=1 $(GO) test -race -count=1 ./...
+
+cross:
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for arch in amd64 arm64; do \
+		GOOS=linux GOARCH=$$arch $(BUILD) -o "$$dir/" ./cmd/... || exit 1; \
+	done
+
+N     ?= 20
+COUNT ?= 5
+stress: ## storms of processes and threads: N times the usual size (20), COUNT times (5)
+	FSTRACE_STRESS=$(N) $(GO) test -run Storm -count=$(COUNT) -timeout=1h ./...
+
+bench: ## the benchmarks
+	$(GO) test -run '^$$' -bench . ./...
+
+clean: ## remove what build made
+	rm -rf $(OUT)
+
+# What the tests run, and the Debian package that each comes from. Where they
+# may not be installed, tests that lack one are skipped (and fail if CI=true).
+TOOLS := gcc=gcc make=make ar=binutils musl-gcc=musl-tools strace=strace cmake=cmake ninja=ninja-build \
+	node=nodejs npm=npm python3=python3 git=git tar=tar gzip=gzip find=findutils rsync=rsync \
+	busybox=busybox-static setpriv=util-linux ps=procps bash=bash
+
+deps: ## install what the tests need, as root on Debian
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || exit 0; \
+	missing=; \
+	for tool in $(TOOLS); do command -v "$${tool%=*}" >/dev/null || missing="$$missing $${tool#*=}"; done; \
+	[ -e /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
+	[ "$$(uname -m)" != x86_64 ] || echo 'int main;' | gcc -m32 -w -xc - -o /dev/null 2>/dev/null || missing="$$missing gcc-multilib"; \
+	[ -z "$$missing" ] || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null || \
+		echo "could not install$$missing: tests that need them will be skipped" >&2

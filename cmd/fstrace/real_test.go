@@ -1,0 +1,82 @@
+package main_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"testing"
+)
+
+// nobody is the user of the unprivileged runs.
+var nobody = &syscall.Credential{Uid: 65534, Gid: 65534}
+
+// Under fstrace a program prints, leaves and returns what it does without, and
+// the record has what strace sees.
+func TestRealPrograms(t *testing.T) {
+	for i := range workloads {
+		w := &workloads[i]
+		t.Run(w.name, func(t *testing.T) {
+			b := newBench(t, w, nil)
+			argv := w.argv(b)
+			if r := compareWithBare(t, w, b, argv); r != nil {
+				compareWithStrace(t, w, b, argv, r)
+			}
+		})
+	}
+}
+
+// The same goes for a user without privileges, where a filter costs
+// no_new_privs and fstrace may look into fewer processes.
+func TestRealProgramsUnprivileged(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("the tests themselves run without privileges")
+	}
+	for i := range workloads {
+		w := &workloads[i]
+		if w.rootOnly {
+			continue
+		}
+		t.Run(w.name, func(t *testing.T) {
+			b := newBench(t, w, nobody)
+			compareWithBare(t, w, b, w.argv(b))
+		})
+	}
+}
+
+// compareWithBare runs w without fstrace and with it, and returns the record,
+// nil if it cannot be one of all that was to be traced.
+func compareWithBare(t *testing.T, w *workload, b *bench, argv []string) *record {
+	t.Helper()
+	bare := b.run(t, w, argv...)
+
+	records := filepath.Join(b.base, "records")
+	mkdir(t, records)
+	if b.user != nil {
+		b.mustRun(t, "chown", "65534:65534", records)
+	}
+	file := filepath.Join(records, "record.jsonl")
+	traced := b.run(t, w, append([]string{fstraceBinary(t), "-f", "jsonl", "-o", file, "--"}, argv...)...)
+
+	for _, s := range []struct{ name, bare, traced string }{
+		{"standard output", bare.stdout, traced.stdout},
+		{"standard error", bare.stderr, traced.stderr},
+	} {
+		if got, want := untimed(w.lines(s.traced)), untimed(w.lines(s.bare)); got != want {
+			t.Errorf("%s:\n%s\nbare:\n%s", s.name, got, want)
+		}
+	}
+	compareTrees(t, w, bare.tree, traced.tree)
+	if bare.status != traced.status {
+		t.Errorf("status %#x, bare %#x", traced.status, bare.status)
+		return nil
+	}
+	r := readRecord(t, file)
+	checkRecord(t, r, argv, traced.status)
+	return r
+}
+
+// untimed takes out what programs say of the time they took, as CMake does.
+func untimed(s string) string { return durations.ReplaceAllString(s, "(TIME)") }
+
+var durations = regexp.MustCompile(`\(\d+\.\d+s\)`)

@@ -1,0 +1,206 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A workload is a real program's job, one that makes the same accesses in each
+// run. Every run begins from the same directory at the same path, so that
+// whatever differs between two of them is the tracer's doing.
+type workload struct {
+	name  string
+	tools []string                 // looked up with needTool
+	fill  func(testing.TB, *bench) // prepares the directory, once
+	argv  func(*bench) []string    // argv[0] is absolute: neither side looks it up
+	env   []string                 // beside the bench's own
+
+	stdin     string   // a file of the directory; /dev/null if empty
+	unordered bool     // it prints its lines in any order, as parallel jobs do
+	rootOnly  bool     // it makes no sense, or takes too long, as another user too
+	differs   []string // files whose content differs from run to run: patterns of path.Match, or DIR/**
+}
+
+// A bench is where a workload runs.
+type bench struct {
+	base     string // holds all of it; any user may search it
+	dir      string // the workload's working directory
+	pristine string // what dir is before each run
+	path     string // the value of PATH
+	env      []string
+	user     *syscall.Credential // who runs it; nil for the test's own user
+}
+
+// standardPath is where a plain system keeps its programs. The user's own PATH
+// comes after it: wrappers in a home directory are not what is to be tested,
+// and another user could not run them.
+const standardPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// newBench prepares a directory for w.
+func newBench(t testing.TB, w *workload, user *syscall.Credential) *bench {
+	t.Helper()
+	base := openDir(t)
+	b := &bench{
+		base: base, dir: filepath.Join(base, "dir"), pristine: filepath.Join(base, "pristine"),
+		path: standardPath, user: user,
+	}
+	for _, tool := range w.tools {
+		b.addTool(t, tool)
+	}
+	b.env = append([]string{
+		"PATH=" + b.path, "HOME=" + b.dir + "/home", "TMPDIR=" + b.dir + "/tmp", "LC_ALL=C", "TZ=UTC0",
+	}, w.env...)
+	mkdir(t, b.dir, filepath.Join(b.dir, "home"), filepath.Join(b.dir, "tmp"))
+	if w.fill != nil {
+		w.fill(t, b)
+	}
+	if user != nil {
+		b.mustRun(t, "chown", "-R", "65534:65534", b.dir)
+	}
+	if err := os.Rename(b.dir, b.pristine); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// addTool makes sure that a program is there and in the bench's PATH.
+func (b *bench) addTool(t testing.TB, name string) {
+	t.Helper()
+	for _, dir := range filepath.SplitList(b.path) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode()&0o111 != 0 {
+			return
+		}
+	}
+	b.path += ":" + filepath.Dir(needTool(t, name))
+}
+
+// tool returns the absolute path of a program in the bench's PATH.
+func (b *bench) tool(name string) string {
+	for _, dir := range filepath.SplitList(b.path) {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode()&0o111 != 0 {
+			return filepath.Join(dir, name)
+		}
+	}
+	return "/nonexistent/" + name
+}
+
+// sh is the command line that has a shell run a script.
+func sh(script string) func(*bench) []string {
+	return func(*bench) []string { return []string{"/bin/sh", "-c", script} }
+}
+
+// restore makes the directory what it was before the first run.
+func (b *bench) restore(t testing.TB) {
+	t.Helper()
+	removeAll(t, b.dir)
+	b.mustRun(t, "cp", "-a", b.pristine, b.dir)
+}
+
+// mustRun runs a command of the preparation, in dir if that is there.
+func (b *bench) mustRun(t testing.TB, argv ...string) {
+	t.Helper()
+	cmd := exec.Command(b.tool(argv[0]), argv[1:]...)
+	if _, err := os.Stat(b.dir); err == nil {
+		cmd.Dir = b.dir
+	}
+	cmd.Env = b.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v\n%s", argv, err, out)
+	}
+}
+
+// An outcome is what the caller of a command can see of it.
+type outcome struct {
+	stdout, stderr string
+	status         syscall.WaitStatus
+	tree           map[string]string // what it left in the directory
+}
+
+// run restores the directory and runs argv in it.
+func (b *bench) run(t testing.TB, w *workload, argv ...string) outcome {
+	t.Helper()
+	b.restore(t)
+	var stdout, stderr bytes.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = b.dir, b.env, &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.user}
+	if w.stdin != "" {
+		in, err := os.Open(filepath.Join(b.dir, w.stdin))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		cmd.Stdin = in
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("%q: %v", argv, err)
+	}
+	return outcome{
+		stdout: stdout.String(), stderr: stderr.String(),
+		status: cmd.ProcessState.Sys().(syscall.WaitStatus), tree: readTree(t, b.dir),
+	}
+}
+
+// copyProject copies a project of testdata into the bench's directory.
+func copyProject(name string) func(testing.TB, *bench) {
+	return func(t testing.TB, b *bench) {
+		t.Helper()
+		if err := os.CopyFS(b.dir, os.DirFS(projectDir(name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func projectDir(name string) string { return filepath.Join("..", "..", "testdata", "projects", name) }
+
+func mkdir(t testing.TB, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func writeFile(t testing.TB, path, content string) {
+	t.Helper()
+	mkdir(t, filepath.Dir(path))
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// removeAll removes a tree in which there may be directories that not even
+// their owner may write to, as Go's module cache has.
+func removeAll(t testing.TB, dir string) {
+	t.Helper()
+	if os.RemoveAll(dir) == nil {
+		return
+	}
+	filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	})
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines sorts what a workload printed if it has no order of its own.
+func (w *workload) lines(s string) string {
+	if !w.unordered {
+		return s
+	}
+	return strings.Join(sortedLines(s), "\n")
+}

@@ -1,0 +1,9 @@
+#include "config.h"
+
+void greet(const char *name);
+
+int main(void)
+{
+	greet(NAME);
+	return 0;
+}

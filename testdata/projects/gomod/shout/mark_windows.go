@@ -1,0 +1,3 @@
+package shout
+
+const mark = "?"

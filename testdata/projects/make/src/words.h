@@ -1,0 +1,3 @@
+const char *left(void);
+const char *middle(void);
+const char *right(void);

@@ -1,0 +1,2 @@
+if (require('lib')() !== 'lib') process.exit(1);
+require('fs').writeFileSync('checked', 'yes\n');

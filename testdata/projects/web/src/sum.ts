@@ -1,0 +1,1 @@
+export const total = (values: number[]) => values.reduce((a, b) => a + b, 0);
