@@ -87,6 +87,18 @@ func ParseState(word string) (State, bool) {
 	return StateNone, false
 }
 
+// A FileInfo is what stat(2) said of a file when a call was about to run. The zero
+// FileInfo says nothing.
+type FileInfo struct {
+	Dev, Ino     uint64
+	Mode         uint32 // st_mode: type and permissions
+	Size         int64  // bytes
+	Mtime, Ctime int64  // nanoseconds since 1970
+}
+
+// Known tells whether f says anything.
+func (f *FileInfo) Known() bool { return f.Mode != 0 }
+
 // A Link is a symbolic link that the kernel followed on its way to a path.
 type Link struct {
 	Path   string // where the link stands: absolute, its directory part resolved
@@ -116,6 +128,11 @@ type Event struct {
 	ToState State  // of To
 	Links   []Link // symbolic links followed for Path and To, in order
 	Real    string // what Path leads to, where the call follows a final link
+
+	// Info and ToInfo are what State and ToState were told by: zero where nothing
+	// was, or where nobody looked. They are for sinks in this process; the encodings
+	// leave them out.
+	Info, ToInfo FileInfo
 
 	// Steps of a process: OpStart has PPID, Argv, Exe, Cwd; OpExec has Argv,
 	// Exe, Cwd; OpExit has Exit.

@@ -52,7 +52,7 @@ func (a *access) events(e *events.Event, yield func(*events.Event)) {
 	*e = events.Event{
 		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: a.flagNames(),
 		Path: a.first.path, State: a.first.state, Real: a.first.real, Links: a.first.links,
-		Target: a.target,
+		Target: a.target, Info: a.first.info, ToInfo: a.second.info,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.name
@@ -74,9 +74,24 @@ func (a *access) events(e *events.Event, yield func(*events.Event)) {
 	for _, in := range a.interpreters {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
-			Path: in.path, As: given(in), State: in.state, Real: in.real, Links: in.links,
+			Path: in.path, As: given(in), State: in.state, Real: in.real, Links: in.links, Info: in.info,
 		}
 		yield(e)
+	}
+}
+
+// guarded calls guard with each existing regular file that the call may change,
+// replace or remove.
+func (a *access) guarded(guard func(path string, info events.FileInfo)) {
+	switch a.op {
+	case events.OpWrite, events.OpDelete, events.OpRename:
+	default:
+		return
+	}
+	for _, r := range []*resolved{&a.first, &a.second} {
+		if r.set && r.info.Mode&unix.S_IFMT == unix.S_IFREG {
+			guard(endOf(r), r.info)
+		}
 	}
 }
 

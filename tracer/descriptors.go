@@ -112,6 +112,7 @@ func inheritedFiles(pid int) []access {
 		if err != nil || mode&unix.S_IFMT != unix.S_IFREG {
 			continue
 		}
+		info := infoOf(&p.stat)
 		file, err := p.fd(pid, fd)
 		if err != nil {
 			continue
@@ -119,7 +120,7 @@ func inheritedFiles(pid int) []access {
 		list = append(list, access{
 			time: time.Now(), pid: pid, tid: pid, flags: flags, hasFlags: true,
 			op:    openOp(flags, events.StateFile),
-			first: resolved{set: true, path: file.path, state: events.StateFile, mode: mode},
+			first: resolved{set: true, path: file.path, state: events.StateFile, info: info},
 		})
 	}
 	return list

@@ -18,7 +18,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 	program := a.first
 	name := o.nameFor(c, v, &program)
 	for range maxInterpreters + 1 {
-		if program.state != events.StateFile || program.mode&0o111 == 0 {
+		if program.state != events.StateFile || program.info.Mode&0o111 == 0 {
 			return nil // the kernel says ENOENT, EACCES
 		}
 		path, script, err := readInterpreter(name)
@@ -115,5 +115,5 @@ func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	return resolved{set: true, path: p.path, state: stateOf(mode), mode: mode}, nil
+	return resolved{set: true, path: p.path, state: stateOf(mode), info: infoOf(&o.procfs.stat)}, nil
 }

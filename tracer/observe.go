@@ -205,7 +205,7 @@ func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	r := resolved{set: true, path: p.path, state: events.StateDir, mode: unix.S_IFDIR}
+	r := resolved{set: true, path: p.path, state: events.StateDir}
 	fd := unix.AT_FDCWD
 	if f.dir != none {
 		fd = int(int32(c.arg(f.dir)))
@@ -213,13 +213,14 @@ func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
 	if isDir || fd == unix.AT_FDCWD {
 		return r, nil
 	}
-	if r.mode, err = o.procfs.mode(c.tid, fd); err != nil {
+	mode, err := o.procfs.mode(c.tid, fd)
+	if err != nil {
 		return resolved{}, err
 	}
 	if p.gone && bytes.HasPrefix([]byte(p.path), []byte("/memfd:")) {
 		return resolved{}, errNoFile // memfd_create(2): looks like a removed file
 	}
-	r.state = stateOf(r.mode)
+	r.state, r.info = stateOf(mode), infoOf(&o.procfs.stat)
 	return r, nil
 }
 

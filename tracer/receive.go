@@ -23,8 +23,9 @@ type receiver struct {
 	queue    *queue
 	gaps     *gaps
 	ioUring  IOUringPolicy
-	lastID   *uint64 // shared with the keeper: what it may have to let through
-	err      error   // after run
+	guard    func(path string, info events.FileInfo) // nil for none
+	lastID   *uint64                                 // shared with the keeper: what it may have to let through
+	err      error                                   // after run
 }
 
 // run receives until no thread has the filter any more, or the listener is
@@ -89,6 +90,9 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 	if !r.observer.observe(&c, &e.access) {
 		r.queue.unused(e)
 		return r.letThrough(n)
+	}
+	if r.guard != nil {
+		e.access.guarded(r.guard)
 	}
 	if row.how == byExec {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)

@@ -21,8 +21,7 @@ type resolved struct {
 	real  string // what path leads to, if the call follows a link there
 	state events.State
 	links []events.Link
-	// meta is the stat of what state is about, where that exists.
-	mode uint32
+	info  events.FileInfo // of what state is about, where it was looked at
 }
 
 // maxLinks is how many symbolic links the kernel follows on one path:
@@ -187,7 +186,7 @@ func (w *walk) step(parent int, last bool) bool {
 	case kind == unix.S_IFLNK && (!last || w.follow):
 		return w.followLink(parent, last)
 	case last:
-		w.out.mode = w.stat.Mode
+		w.out.info = infoOf(&w.stat)
 		w.finish(stateOf(w.stat.Mode))
 		return true
 	case kind == unix.S_IFDIR:
@@ -328,7 +327,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 		w.finish(events.StateUnknown)
 		return true
 	case text[0] != '/': // "pipe:[1]": no name to go on with
-		w.out.mode = st.Mode
+		w.out.info = infoOf(&st)
 		w.finishAt("", stateOf(st.Mode))
 		return true
 	}
@@ -338,7 +337,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	}
 	w.cur = setDir(w.cur, string(text))
 	if last {
-		w.out.mode = st.Mode
+		w.out.info = infoOf(&st)
 		w.finish(stateOf(st.Mode))
 		return true
 	}
@@ -351,7 +350,6 @@ var deletedSuffix = []byte(" (deleted)")
 
 // finishDir ends a walk that came to a directory already known to be one.
 func (w *walk) finishDir() {
-	w.out.mode = unix.S_IFDIR
 	w.finish(events.StateDir)
 }
 
@@ -444,6 +442,14 @@ func lstatLong(path []byte, st *unix.Stat_t) unix.Errno {
 		dir, path = fd, path[cut+1:]
 	}
 	return fstatat(dir, append(bytes.Clone(path), 0), st, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// infoOf takes over what the encodings and sinks may want of a stat.
+func infoOf(st *unix.Stat_t) events.FileInfo {
+	return events.FileInfo{
+		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, Size: st.Size,
+		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
+	}
 }
 
 func stateOf(mode uint32) events.State {

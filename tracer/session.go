@@ -251,7 +251,7 @@ func (s *session) beginReceiving(fd int) error {
 	s.listener = l
 	s.receiver = &receiver{
 		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, gaps: s.gaps,
-		ioUring: s.cmd.IOUring, lastID: s.keeper.lastID,
+		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, lastID: s.keeper.lastID,
 	}
 	go func() {
 		defer close(s.received)
