@@ -83,31 +83,15 @@ func newSession(c *Cmd) (*session, error) {
 
 // start launches the command. What it has begun is undone if it fails.
 func (s *session) start() (err error) {
-	keepers := make(chan result[*keeper], 1)
-	go func() {
-		k, err := startKeeper()
-		keepers <- result[*keeper]{k, err}
-	}()
 	l, err := s.startShim()
 	if err != nil {
-		if k := <-keepers; k.err == nil {
-			k.value.dismiss()
-		}
 		return err
 	}
-	k := <-keepers
-	if s.keeper = k.value; k.err != nil {
-		err = s.abandon(l, k.err)
-	} else {
-		err = s.launch(l)
+	defer unix.Close(s.control)
+	if s.keeper, err = startKeeper(); err != nil { // while the shim comes up
+		return s.abandon(l, err)
 	}
-	unix.Close(s.control)
-	return err
-}
-
-type result[T any] struct {
-	value T
-	err   error
+	return s.launch(l)
 }
 
 // startShim starts the tracer thread and the shim as its child, and sends the
