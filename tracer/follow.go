@@ -2,6 +2,8 @@ package tracer
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
@@ -37,6 +39,7 @@ type task struct {
 	tid     int
 	proc    *process
 	started bool // its first stop is over
+	named   bool // the event that names it has come
 }
 
 // A follower keeps the tree of processes by the events of ptrace. All it knows is
@@ -57,6 +60,10 @@ type follower struct {
 	started func(p *process)
 	ended   func(p *process, status unix.WaitStatus)
 
+	// unnamed are the tids that have ended, or were let go, before the event that
+	// names them: it must not bring them back. A tid that comes to mean a new thread
+	// shows by its first stop.
+	unnamed map[int]bool
 	// wishes are the tracees that somebody inside the session wants to trace itself.
 	wishes *wishes
 	// held are callers of ptrace that stay stopped until their target is let out.
@@ -73,7 +80,7 @@ type follower struct {
 
 func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
 	return &follower{
-		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task),
+		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
 		wishes: new(wishes), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
 		escaped: func(*process) {},
@@ -84,7 +91,7 @@ func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
 func (f *follower) begin(p *process, traced bool) {
 	f.root = p.pid
 	if traced {
-		f.tasks[p.pid] = &task{tid: p.pid, proc: p, started: true}
+		f.tasks[p.pid] = &task{tid: p.pid, proc: p, started: true, named: true}
 	}
 	f.registry.enter(p.pid, p, traced)
 }
@@ -104,7 +111,7 @@ func (f *follower) handle(e *waitEvent) {
 	}
 	t := f.tasks[e.tid]
 	if t == nil {
-		if p, followed := f.registry.find(e.tid); p != nil && !followed {
+		if p, followed := f.registry.find(e.tid); p != nil && !followed && kind == evSignal {
 			f.childStopped(e)
 			return
 		}
@@ -160,27 +167,48 @@ func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	}
 }
 
-// born enters the child that a clone event names, unless it was adopted already.
+// born enters the child that a clone event names, unless it is known already, or
+// was.
 func (f *follower) born(parent *task, tid, event int) {
-	if f.tasks[tid] != nil {
+	switch child := f.tasks[tid]; {
+	case child != nil: // adopted
+		child.named = true
+		return
+	case f.unnamed[tid]:
+		delete(f.unnamed, tid)
 		return
 	}
-	if event == unix.PTRACE_EVENT_CLONE && f.kernel.isThread(parent.proc.pid, tid) {
-		f.add(tid, parent.proc)
-		return
+	var child *task
+	switch {
+	case event != unix.PTRACE_EVENT_CLONE:
+		child = f.addProcess(tid, parent.proc.pid)
+	case f.kernel.isThread(parent.proc.pid, tid):
+		child = f.add(tid, parent.proc)
+	case f.isProcess(tid):
+		child = f.addProcess(tid, parent.proc.pid)
+	default:
+		return // killed: its end will be reported
 	}
-	f.addProcess(tid, parent.proc.pid)
+	child.named = true
+}
+
+// isProcess tells whether a tid that a clone event names is a process, not a thread
+// of the caller's.
+func (f *follower) isProcess(tid int) bool {
+	st, ok := f.kernel.status(tid)
+	return ok && st.tgid == tid
 }
 
 // adopt enters a tid whose first stop came before the event that names it, which
 // may never come: its parent can be killed in between.
 func (f *follower) adopt(tid int) *task {
+	delete(f.unnamed, tid)
 	st, ok := f.kernel.status(tid)
 	if !ok {
 		return nil
 	}
-	if leader := f.tasks[st.tgid]; leader != nil && st.tgid != tid {
-		return f.add(tid, leader.proc)
+	if p, _ := f.registry.find(st.tgid); p != nil { // let go, if not its leader's tid
+		return f.add(tid, p)
 	}
 	if st.tgid != tid { // a thread whose process is not known either
 		f.addProcess(st.tgid, st.ppid)
@@ -236,6 +264,9 @@ func (f *follower) exec(t *task, former int) *task {
 // leader's end when the last thread has ended.
 func (f *follower) dead(e *waitEvent) {
 	t := f.tasks[e.tid]
+	if t == nil || !t.named {
+		f.unnamed[e.tid] = true
+	}
 	if t == nil { // killed before its first stop, or by an exec; or a child that is no tracee
 		if p, _ := f.registry.find(e.tid); p != nil && p.pid == e.tid {
 			f.endOf(p, e.status)
@@ -243,7 +274,6 @@ func (f *follower) dead(e *waitEvent) {
 		return
 	}
 	f.forget(e.tid)
-	f.freeHeld(e.tid)
 	if e.tid != t.proc.pid {
 		return
 	}
@@ -254,6 +284,7 @@ func (f *follower) dead(e *waitEvent) {
 func (f *follower) endOf(p *process, status unix.WaitStatus) {
 	exit := exitOf(status)
 	f.registry.removeAll(p)
+	maps.DeleteFunc(f.tasks, func(_ int, t *task) bool { return t.proc == p })
 	f.emit(exitEvent(p, &exit))
 	f.ended(p, status)
 	if p.pid == f.root && !f.rootDone {
@@ -264,6 +295,8 @@ func (f *follower) endOf(p *process, status unix.WaitStatus) {
 func (f *follower) forget(tid int) {
 	delete(f.tasks, tid)
 	f.registry.remove(tid)
+	f.wishes.take(tid)
+	f.freeHeld(tid)
 }
 
 // letGo forgets a tracee that is about to be detached. Its process stays in the
@@ -271,7 +304,10 @@ func (f *follower) forget(tid int) {
 func (f *follower) letGo(tid int) {
 	if t := f.tasks[tid]; t != nil {
 		delete(f.tasks, tid)
-		if tid == t.proc.pid {
+		if !t.named {
+			f.unnamed[tid] = true
+		}
+		if tid == t.proc.pid && !slices.Contains(f.released, t.proc) {
 			f.released = append(f.released, t.proc)
 		}
 	}
