@@ -128,7 +128,7 @@ func (f *follower) handle(e *waitEvent) {
 	case evNew:
 		f.born(t, e.message, ptraceEvent(e.status))
 	case evExec:
-		t = f.exec(t, e.message)
+		f.exec(t, e.message)
 	case evSignal:
 		f.kernel.settleSignal(e.tid)
 	case evGroupStop:
@@ -239,7 +239,7 @@ func (f *follower) addProcess(pid, ppid int) *task {
 // exec notes a change of program. Whichever thread called exec, it has the
 // leader's tid now, and all others are gone; those that were killed for it may
 // still be reported, the caller's own tid will not be.
-func (f *follower) exec(t *task, former int) *task {
+func (f *follower) exec(t *task, former int) {
 	p := t.proc
 	if former != t.tid {
 		if caller := f.tasks[former]; caller != nil {
@@ -257,7 +257,6 @@ func (f *follower) exec(t *task, former int) *task {
 	}
 	f.registry.setProgram(p, exe, argv)
 	f.emit(execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
-	return t
 }
 
 // dead takes out a thread, and its process with its leader: the kernel reports a

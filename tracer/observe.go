@@ -217,8 +217,8 @@ func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	if p.gone && bytes.HasPrefix([]byte(p.path), []byte("/memfd:")) {
-		return resolved{}, errNoFile // memfd_create(2): looks like a removed file
+	if p.gone && isMemfd([]byte(p.path)) {
+		return resolved{}, errNoFile
 	}
 	r.state, r.info = stateOf(mode), infoOf(&o.procfs.stat)
 	return r, nil

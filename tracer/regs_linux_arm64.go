@@ -1,39 +1,35 @@
 package tracer
 
-import (
-	"encoding/binary"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // callRegisters are the registers of a tracee that has a system call behind it.
 type callRegisters struct {
-	regs   unix.PtraceRegsArm64
+	user   unix.PtraceRegsArm64
 	arch   uint32
 	number uint32
 }
 
-// interruptedCall reads the registers of a stopped tracee. ok is false if it was
-// not in a system call. 32-bit tracees are left alone: their register set is
-// another.
+const regSyscall = 8 // X8 holds the call's number, and keeps it
+
+// interruptedCall reads the registers of a stopped tracee. ok is false if they
+// cannot be read. For a tracee that was not in a system call, and for 32-bit
+// tracees, whose register set is another, the result says that nothing was
+// interrupted.
 func interruptedCall(tid int) (r callRegisters, ok bool) {
-	if err := unix.PtraceGetRegSetArm64(tid, unix.NT_PRSTATUS, &r.regs); err != nil {
+	if err := unix.PtraceGetRegSetArm64(tid, ntPRStatus, &r.user); err != nil {
 		return r, false
 	}
-	var number [4]byte
-	if err := getRegSet(tid, ntARMSystemCall, number[:]); err != nil {
-		return r, false
-	}
-	r.number = binary.NativeEndian.Uint32(number[:])
-	r.arch = unix.AUDIT_ARCH_AARCH64
-	return r, int32(r.number) >= 0
+	r.number, r.arch = uint32(r.user.Regs[regSyscall]), unix.AUDIT_ARCH_AARCH64
+	return r, true
 }
 
-const ntARMSystemCall = 0x404 // NT_ARM_SYSTEM_CALL
+const ntPRStatus = 1 // NT_PRSTATUS: elf.h
 
-func (r *callRegisters) result() int64 { return int64(r.regs.Regs[0]) }
+// result returns what the call has returned so far.
+func (r *callRegisters) result() int64 { return int64(r.user.Regs[0]) }
 
+// setResult changes it.
 func (r *callRegisters) setResult(tid int, v int64) {
-	r.regs.Regs[0] = uint64(v)
-	_ = unix.PtraceSetRegSetArm64(tid, unix.NT_PRSTATUS, &r.regs) // ESRCH: killed since
+	r.user.Regs[0] = uint64(v)
+	_ = unix.PtraceSetRegSetArm64(tid, ntPRStatus, &r.user) // ESRCH: killed since
 }

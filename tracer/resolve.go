@@ -53,7 +53,8 @@ type resolver struct {
 // the kernel follow it.
 func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool) resolved {
 	w := walk{resolver: r, view: v, out: resolved{set: true, as: string(path)}, follow: follow}
-	if bytes.HasSuffix(path, []byte("/")) && !parent || bytes.HasSuffix(path, []byte("/.")) {
+	name := bytes.TrimRight(path, "/")
+	if len(name) < len(path) && !parent || bytes.HasSuffix(name, []byte("/.")) {
 		w.follow = true // what comes last must be a directory
 	}
 	r.rest = append(r.rest[:0], path...)
@@ -173,7 +174,7 @@ func (w *walk) step(parent int, last bool) bool {
 	errno := w.lstat()
 	switch {
 	case errno == unix.ENOENT, errno == unix.ENOTDIR, errno == unix.ENAMETOOLONG: // a name over NAME_MAX
-		w.finishMissing()
+		w.finishMissing(events.StateAbsent)
 		return true
 	case errno != 0:
 		w.finish(events.StateUnknown)
@@ -195,18 +196,17 @@ func (w *walk) step(parent int, last bool) bool {
 		}
 		return false
 	}
-	w.finishMissing() // a file where a directory should be: ENOTDIR
+	w.finishMissing(stateOf(w.stat.Mode)) // a file where a directory should be: ENOTDIR
 	return true
 }
 
 // followLink replaces the link at cur by what it holds.
 func (w *walk) followLink(parent int, last bool) bool {
-	n, errno := readlinkat(unix.AT_FDCWD, w.kernelName(), w.link[:])
+	target, errno := w.readlink()
 	if errno != 0 {
 		w.finish(events.StateUnknown)
 		return true
 	}
-	target := w.link[:n]
 	if isMagic(w.belowRoot(w.cur[:parent]), w.cur[parent:]) {
 		return w.jumpMagic(target, last)
 	}
@@ -215,14 +215,15 @@ func (w *walk) followLink(parent int, last bool) bool {
 
 // goOnAt notes the link at cur and puts its target before what is left.
 func (w *walk) goOnAt(parent int, target []byte, last bool) bool {
-	w.note(target, last)
 	if w.hops++; w.hops > maxLinks { // ELOOP: it leads nowhere
-		if !w.atLink {
-			w.out.path = w.text(w.cur)
+		if w.atLink {
+			w.out.state = events.StateAbsent
+		} else {
+			w.finishMissing(events.StateAbsent)
 		}
-		w.out.state = events.StateAbsent
 		return true
 	}
+	w.note(target, last)
 	w.spare = append(append(append(w.spare[:0], target...), '/'), w.rest...)
 	if len(onlySlashes(w.rest)) == 0 && !bytes.HasSuffix(target, []byte("/")) {
 		w.spare = w.spare[:len(target)] // no slash that would ask for a directory
@@ -247,106 +248,6 @@ func (w *walk) note(target []byte, last bool) {
 	}
 	w.out.links = append(w.out.links, events.Link{Path: string(w.cur), Target: string(target)})
 }
-
-// isSelf tells whether cur is /proc/self or /proc/thread-self, which lead each
-// reader to itself: fstrace must not read them for another.
-func (w *walk) isSelf(parent int) bool {
-	switch string(w.cur[parent:]) {
-	case "/self", "/thread-self":
-		return string(w.belowRoot(w.cur[:parent])) == "/proc"
-	}
-	return false
-}
-
-// belowRoot returns a canonical path as one from the thread's root.
-func (w *walk) belowRoot(path []byte) []byte {
-	if w.view.root == "/" {
-		return path
-	}
-	return bytes.TrimPrefix(path, []byte(w.view.root))
-}
-
-func (w *walk) jumpSelf(parent int, last bool) bool {
-	target := w.view.self()
-	if w.cur[parent+1] == 't' {
-		target = w.view.threadSelf()
-	}
-	if last && !w.follow {
-		w.finish(events.StateSymlink)
-		return true
-	}
-	return w.goOnAt(parent, []byte(target), last)
-}
-
-// isMagic tells whether a name in a directory is one of those links in /proc that
-// lead to an open file or directory itself and only look as if they held a path:
-// proc(5).
-func isMagic(dir, name []byte) bool {
-	dir, ok := bytes.CutPrefix(dir, []byte("/proc/"))
-	if !ok {
-		return false
-	}
-	dir, ok = cutNumber(dir)
-	if !ok {
-		return false
-	}
-	if task, ok := bytes.CutPrefix(dir, []byte("/task/")); ok {
-		if dir, ok = cutNumber(task); !ok {
-			return false
-		}
-	}
-	switch string(dir) {
-	case "":
-		switch string(name) {
-		case "/cwd", "/root", "/exe":
-			return true
-		}
-	case "/fd", "/map_files", "/ns":
-		return true
-	}
-	return false
-}
-
-func cutNumber(b []byte) (rest []byte, ok bool) {
-	i := 0
-	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-		i++
-	}
-	return b[i:], i > 0
-}
-
-// jumpMagic goes straight to what a magic link stands for. Its text is that
-// thing's name as fstrace sees it, not as a path from the thread's root.
-func (w *walk) jumpMagic(text []byte, last bool) bool {
-	name := w.kernelName()
-	var st unix.Stat_t
-	errno := fstatat(unix.AT_FDCWD, name, &st, 0)
-	w.note(text, last)
-	switch {
-	case errno != 0:
-		w.finish(events.StateUnknown)
-		return true
-	case text[0] != '/': // "pipe:[1]": no name to go on with
-		w.out.info = infoOf(&st)
-		w.finishAt("", stateOf(st.Mode))
-		return true
-	}
-	w.gone = st.Nlink == 0 && bytes.HasSuffix(text, deletedSuffix)
-	if w.gone {
-		text = text[:len(text)-len(deletedSuffix)]
-	}
-	w.cur = setDir(w.cur, string(text))
-	if last {
-		w.out.info = infoOf(&st)
-		w.finish(stateOf(st.Mode))
-		return true
-	}
-	return false
-}
-
-// deletedSuffix is what the kernel appends to the text of a magic link to a
-// removed file. A name may end so by itself: only a link count of 0 tells.
-var deletedSuffix = []byte(" (deleted)")
 
 // finishDir ends a walk that came to a directory already known to be one.
 func (w *walk) finishDir() {
@@ -383,13 +284,14 @@ func (w *walk) finishAt(path string, s events.State) {
 // finishAbsent ends the walk at a name in a directory that cannot have any.
 func (w *walk) finishAbsent(name []byte) {
 	w.cur = append(append(w.cur, '/'), name...)
-	w.finishMissing()
+	w.finishMissing(events.StateAbsent)
 }
 
-// finishMissing ends the walk at cur, where nothing is: the rest of the path is
-// kept behind it. Where the rest goes up again it is not: the kernel never got
-// there, and nobody can say where it would have led.
-func (w *walk) finishMissing() {
+// finishMissing ends the walk at cur, where nothing is, or no directory: the rest of
+// the path is kept behind it, and absent. Where the rest goes up again it is not: the
+// kernel never got there, and nobody can say where it would have led. Then cur is
+// what was looked up, in the state it has.
+func (w *walk) finishMissing(state events.State) {
 	n := len(w.cur)
 	for {
 		name, _ := w.next()
@@ -398,68 +300,19 @@ func (w *walk) finishMissing() {
 		}
 		if string(name) == ".." {
 			w.cur = w.cur[:n]
-			break
+			w.finish(state)
+			return
 		}
 		w.cur = append(append(w.cur, '/'), name...)
 	}
-	w.finish(events.StateAbsent)
+	if len(w.cur) > n {
+		state = events.StateAbsent
+	}
+	w.finish(state)
 }
 
 // kernelName returns cur as an argument for the kernel, valid until the next call.
 func (w *walk) kernelName() []byte {
 	w.name = append(append(append(w.name[:0], w.view.prefix...), w.cur...), 0)
 	return w.name
-}
-
-// lstat looks at cur.
-func (w *walk) lstat() unix.Errno {
-	name := w.kernelName()
-	if len(name) > pathMax {
-		return lstatLong(name[:len(name)-1], &w.stat)
-	}
-	return fstatat(unix.AT_FDCWD, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// lstatLong looks at an absolute path that is too long for one call, by opening
-// directories on the way.
-func lstatLong(path []byte, st *unix.Stat_t) unix.Errno {
-	dir := unix.AT_FDCWD
-	defer func() {
-		if dir != unix.AT_FDCWD {
-			unix.Close(dir)
-		}
-	}()
-	for len(path) >= pathMax {
-		cut := bytes.LastIndexByte(path[:pathMax-1], '/')
-		fd, err := unix.Openat(dir, string(path[:cut]), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			errno, _ := err.(unix.Errno)
-			return errno
-		}
-		if dir != unix.AT_FDCWD {
-			unix.Close(dir)
-		}
-		dir, path = fd, path[cut+1:]
-	}
-	return fstatat(dir, append(bytes.Clone(path), 0), st, unix.AT_SYMLINK_NOFOLLOW)
-}
-
-// infoOf takes over what the encodings and sinks may want of a stat.
-func infoOf(st *unix.Stat_t) events.FileInfo {
-	return events.FileInfo{
-		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, Size: st.Size,
-		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
-	}
-}
-
-func stateOf(mode uint32) events.State {
-	switch mode & unix.S_IFMT {
-	case unix.S_IFREG:
-		return events.StateFile
-	case unix.S_IFDIR:
-		return events.StateDir
-	case unix.S_IFLNK:
-		return events.StateSymlink
-	}
-	return events.StateOther
 }

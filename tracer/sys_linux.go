@@ -105,19 +105,6 @@ func mapWord(fd int) (*uint64, error) {
 
 func unmapWord(w *uint64) error { return unix.MunmapPtr(unsafe.Pointer(w), 8) }
 
-// getRegSet fills buf with one register set of a stopped tracee: PTRACE_GETREGSET,
-// Linux 2.6.34.
-func getRegSet(tid, set int, buf []byte) error {
-	iov := unix.Iovec{Base: &buf[0]}
-	iov.SetLen(len(buf))
-	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETREGSET, uintptr(tid), uintptr(set),
-		uintptr(unsafe.Pointer(&iov)), 0, 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
-}
-
 // ptraceWords issues a ptrace(2) request that reads or writes machine words.
 func ptraceWords(request, tid int, words []uint64) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0,

@@ -1,0 +1,78 @@
+package tracer
+
+import (
+	"bytes"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// lstat looks at cur.
+func (w *walk) lstat() unix.Errno {
+	dir, name, errno := withinLimit(w.kernelName())
+	if errno != 0 {
+		return errno
+	}
+	defer closeDir(dir)
+	return fstatat(dir, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
+}
+
+// readlink reads the symbolic link at cur into w.link.
+func (w *walk) readlink() (target []byte, errno unix.Errno) {
+	dir, name, errno := withinLimit(w.kernelName())
+	if errno != 0 {
+		return nil, errno
+	}
+	defer closeDir(dir)
+	n, errno := readlinkat(dir, name, w.link[:])
+	return w.link[:n], errno
+}
+
+// withinLimit makes an absolute path, with its NUL, fit for the kernel: one that is too
+// long becomes relative to a directory opened on the way, which is to be given to
+// closeDir.
+func withinLimit(path []byte) (dir int, rest []byte, errno unix.Errno) {
+	dir = unix.AT_FDCWD
+	for len(path) > pathMax {
+		cut := bytes.LastIndexByte(path[:pathMax], '/')
+		if cut <= 0 { // no name is that long
+			closeDir(dir)
+			return dir, nil, unix.ENAMETOOLONG
+		}
+		fd, err := unix.Openat(dir, string(path[:cut]), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		closeDir(dir)
+		if err != nil {
+			errno, _ := err.(unix.Errno)
+			return unix.AT_FDCWD, nil, errno
+		}
+		dir, path = fd, path[cut+1:]
+	}
+	return dir, path, 0
+}
+
+// closeDir closes what withinLimit has opened, if it has.
+func closeDir(dir int) {
+	if dir != unix.AT_FDCWD {
+		unix.Close(dir)
+	}
+}
+
+// infoOf takes over what the encodings and sinks may want of a stat.
+func infoOf(st *unix.Stat_t) events.FileInfo {
+	return events.FileInfo{
+		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, Size: st.Size,
+		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
+	}
+}
+
+func stateOf(mode uint32) events.State {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return events.StateFile
+	case unix.S_IFDIR:
+		return events.StateDir
+	case unix.S_IFLNK:
+		return events.StateSymlink
+	}
+	return events.StateOther
+}
