@@ -35,22 +35,47 @@ func (a *access) setOpaque() {
 	}
 }
 
-// flagNames returns the names of the call's flags.
-func (a *access) flagNames() []string {
-	if a.row == nil {
-		return openFlags.names(a.flags)
+// A maker makes events of accesses. It is for one goroutine.
+type maker struct {
+	event events.Event // the one being given
+	// names holds the names of flags already met: a program uses few combinations.
+	names map[flagsKey][]string
+}
+
+type flagsKey struct {
+	kind flagType
+	bits uint64
+}
+
+// maxFlagNames bounds the memory of names; a program that passes garbage pays.
+const maxFlagNames = 1 << 12
+
+// flags returns the names of an access's flags.
+func (m *maker) flags(a *access) []string {
+	key := flagsKey{flagsOpen, a.flags}
+	if a.row != nil {
+		key.kind = a.row.flagType
 	}
 	if !a.hasFlags {
 		return nil
 	}
-	return a.row.flagType.names(a.flags)
+	names, ok := m.names[key]
+	if !ok {
+		if m.names == nil || len(m.names) >= maxFlagNames {
+			m.names = make(map[flagsKey][]string)
+		}
+		names = key.kind.names(key.bits)
+		m.names[key] = names
+	}
+	return names
 }
 
-// events calls yield with each event of the access: one, and for an exec one more
-// for each interpreter. The event is the callee's only until it returns.
-func (a *access) events(e *events.Event, yield func(*events.Event)) {
+// make calls yield with each event of an access: one, and for an exec one more for
+// each interpreter. The event is the callee's only until it returns.
+func (m *maker) make(a *access, yield func(*events.Event)) {
+	e := &m.event
 	*e = events.Event{
-		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: a.flagNames(),
+		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: m.flags(a),
 		Path: a.first.path, State: a.first.state, Real: a.first.real, Links: a.first.links,
 		Target: a.target, Info: a.first.info, ToInfo: a.second.info,
 	}

@@ -109,7 +109,7 @@ func (s *session) end() {
 func (s *session) consume() {
 	failed := s.err // by Begin
 	var seq uint64
-	var e events.Event
+	var m maker
 	give := func(e *events.Event) {
 		seq++
 		e.Seq = seq
@@ -130,7 +130,7 @@ func (s *session) consume() {
 			case en.process != nil:
 				give(en.process)
 			default:
-				en.access.events(&e, give)
+				m.make(&en.access, give)
 			}
 		}
 		s.queue.recycle(batch)

@@ -51,33 +51,20 @@ func newQueue() *queue {
 	return q
 }
 
-// blank returns an entry to fill.
-func (q *queue) blank() *entry {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if n := len(q.free); n > 0 {
-		e := q.free[n-1]
-		q.free = q.free[:n-1]
-		return e
-	}
-	return new(entry)
-}
-
-// unused gives back an entry that was not reserved.
-func (q *queue) unused(e *entry) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.free = append(q.free, e)
-}
-
-// reserve gives e the next place in the record. It waits while the queue is full.
-func (q *queue) reserve(e *entry) {
+// reserve gives e the next place in the record, and returns another entry for the
+// next access. It waits while the queue is full.
+func (q *queue) reserve(e *entry) (blank *entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.entries) >= queueLimit && !q.closed {
 		q.space.Wait()
 	}
 	q.entries = append(q.entries, e)
+	if n := len(q.free); n > 0 {
+		blank, q.free = q.free[n-1], q.free[:n-1]
+		return blank
+	}
+	return new(entry)
 }
 
 // settle says that a reserved entry is final, or that its call has not run.

@@ -24,6 +24,7 @@ type receiver struct {
 	gaps     *gaps
 	ioUring  IOUringPolicy
 	guard    func(path string, info events.FileInfo) // nil for none
+	blank    *entry                                  // for the next access
 	lastID   *uint64                                 // shared with the keeper: what it may have to let through
 	err      error                                   // after run
 }
@@ -85,10 +86,12 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 	case !followed && r.registry.wasUnsure(proc):
 		r.executed(proc)
 	}
-	e := r.queue.blank()
+	if r.blank == nil {
+		r.blank = new(entry)
+	}
+	e := r.blank
 	c := call{tid: tid, proc: proc, row: row, abi: abi, args: n.Data.Args}
 	if !r.observer.observe(&c, &e.access) {
-		r.queue.unused(e)
 		return r.letThrough(n)
 	}
 	if r.guard != nil {
@@ -97,7 +100,7 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 	if row.how == byExec {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)
 	}
-	r.queue.reserve(e)
+	r.blank = r.queue.reserve(e)
 	err := r.listener.Continue(n.ID)
 	// A successful reply proves that the caller was there all the time: what was
 	// read by its thread id was its own.

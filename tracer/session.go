@@ -155,8 +155,7 @@ func (s *session) launch(l *launcher) error {
 	s.owner.mail.send(msgReady{})
 	s.queue.process(startEvent(s.root, s.header.Cwd))
 	for _, a := range inheritedFiles(s.root.pid) {
-		e := s.queue.blank()
-		e.access = a
+		e := &entry{access: a}
 		s.queue.reserve(e)
 		s.queue.settle(e, false)
 	}
