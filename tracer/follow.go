@@ -64,6 +64,8 @@ type follower struct {
 	// names them: it must not bring them back. A tid that comes to mean a new thread
 	// shows by its first stop.
 	unnamed map[int]bool
+	// isEcho tells whether a signal for the command has been delivered already.
+	isEcho func(tid int, sig unix.Signal) bool
 	// wishes are the tracees that somebody inside the session wants to trace itself.
 	wishes *wishes
 	// held are callers of ptrace that stay stopped until their target is let out.
@@ -83,7 +85,7 @@ func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
 		wishes: new(wishes), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
-		escaped: func(*process) {},
+		escaped: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
 	}
 }
 
@@ -131,6 +133,10 @@ func (f *follower) handle(e *waitEvent) {
 		f.exec(t, e.message)
 	case evSignal:
 		f.kernel.settleSignal(e.tid)
+		if t.proc.pid == f.root && f.isEcho(e.tid, e.status.StopSignal()) {
+			f.resume(e.tid, evTrap, e.status) // as if it had not come
+			return
+		}
 	case evGroupStop:
 		if e.tid == f.root {
 			f.stopped(e.status.StopSignal())

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -155,6 +156,11 @@ func (l *launcher) follow() traceEnd {
 	f := newFollower(k, s.registry, s.queue.process)
 	f.started = func(p *process) { s.owner.mail.send(msgStarted{proc: p, fd: openPidfd(p.pid)}) }
 	f.wishes = s.wishes
+	var e echoes
+	f.isEcho = func(tid int, sig unix.Signal) bool {
+		sender, ok := k.sender(tid)
+		return ok && e.isEcho(sig, sender == os.Getpid(), time.Now())
+	}
 	f.escaped = func(p *process) { s.owner.mail.send(msgEscaped{p}) }
 	f.ended = func(p *process, ws unix.WaitStatus) { s.owner.mail.send(msgEnded{p, ws}) }
 	if s.cmd.Stopped != nil {

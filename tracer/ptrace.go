@@ -2,7 +2,6 @@ package tracer
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -70,6 +69,23 @@ func (linux) detach(tid int, sig unix.Signal) {
 	_ = ptraceCall(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
 }
 
+// sender returns the process that sent the signal that a tracee is stopped for, 0 if
+// it was the kernel; ok is false for signals that are not sent. PTRACE_GETSIGINFO.
+func (linux) sender(tid int) (pid int, ok bool) {
+	const siUser, siKernel, siTkill = 0, 0x80, -6
+	var info [16]uint64 // siginfo_t
+	if errno := ptraceWords(unix.PTRACE_GETSIGINFO, tid, info[:]); errno != 0 {
+		return 0, false
+	}
+	switch int32(info[1]) { // si_code; si_pid comes next
+	case siUser, siTkill:
+		return int(int32(info[2])), true
+	case siKernel:
+		return 0, true
+	}
+	return 0, false
+}
+
 func (linux) isThread(pid, tid int) bool {
 	return unix.Faccessat(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid), unix.F_OK, 0) == nil
 }
@@ -114,14 +130,4 @@ var maySleep = []string{
 // rowOf finds the interrupted call in the table, by whichever ABI it was made.
 func (k linux) rowOf(regs *callRegisters) *row {
 	return k.index.rows[indexKey(regs.arch, regs.number)]
-}
-
-// tracerThread runs f on a thread that does nothing else, and ends with it: what
-// f traces is let go, or killed, with the thread. The thread is f's parent in the
-// sense of wait4 as well: what f starts is its child.
-func tracerThread(f func()) {
-	go func() {
-		runtime.LockOSThread() // never unlocked
-		f()
-	}()
 }
