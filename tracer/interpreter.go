@@ -42,14 +42,20 @@ func interpreter(f io.ReaderAt) (path []byte, script bool, err error) {
 	return nil, false, errNotProgram
 }
 
-// shebang returns the first word of a "#!" line.
+// shebang returns the first word of a "#!" line. One that may go on behind what the
+// kernel looks at is none: it runs no interpreter by half a name.
 func shebang(line []byte) []byte {
-	line, _, _ = bytes.Cut(line, []byte("\n"))
+	line, _, whole := bytes.Cut(line, []byte("\n"))
+	whole = whole || len(line) < binprmSize-len("#!") // the file's end
 	line = bytes.TrimLeft(line, " \t")
-	if end := bytes.IndexAny(line, " \t\x00"); end >= 0 {
-		line = line[:end]
+	end := bytes.IndexAny(line, " \t\x00")
+	switch {
+	case end >= 0:
+		return line[:end]
+	case whole:
+		return line
 	}
-	return line
+	return nil
 }
 
 // elfLayout is where a class of ELF files keeps what is read of it.
