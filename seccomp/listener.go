@@ -3,8 +3,6 @@ package seccomp
 import (
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,8 +12,6 @@ import (
 var (
 	// ErrHangup: no thread has the filter any more. Nothing will be notified.
 	ErrHangup = errors.New("no process has the filter any more")
-	// ErrStopped: Stop was called.
-	ErrStopped = errors.New("listener stopped")
 	// ErrGone: the caller of a notified call was killed, or the call was
 	// interrupted and will be notified anew. It has not run.
 	ErrGone = errors.New("the caller is gone")
@@ -47,11 +43,6 @@ type Listener struct {
 	// Those kernels also wake a receiver when the last user of the filter goes.
 	syncWakeUp bool
 	buf        *recvBuffer
-
-	tid      atomic.Int32 // of the receiving thread
-	stopping atomic.Bool
-	stopped  chan struct{}
-	stopOnce sync.Once
 }
 
 // NewListener takes over fd, a listener made by Install in this process or
@@ -62,7 +53,7 @@ func NewListener(fd int) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp: ask for notification sizes: %w", err)
 	}
-	l := &Listener{fd: fd, buf: buf, stopped: make(chan struct{})}
+	l := &Listener{fd: fd, buf: buf}
 	l.syncWakeUp = setListenerFlags(fd, userNotifSyncWakeUp) == nil
 	return l, nil
 }
@@ -75,39 +66,31 @@ func (l *Listener) FD() int { return l.fd }
 func (l *Listener) SyncWakeUp() bool { return l.syncWakeUp }
 
 // Receive waits for the next notification. It returns ErrHangup when no thread
-// has the filter any more, ErrStopped after Stop.
+// has the filter any more; before Linux 6.6 it is not woken by that (WaitHangup is).
+//
+// Nothing else ends the wait: closing the listener does not, and since Linux 6.6 a
+// signal does not either, the kernel restarts the call. Whoever wants to stop
+// receiving lets the receiver answer what still comes without looking at it.
 //
 // The kernel's answers and what they mean: EINTR, a signal of the Go runtime
 // itself: again. ENOENT: the caller was killed between waking us and our taking
 // the notification: again; or, on a listener without users, on Linux 6.6 and
 // later, the end, which poll(2) tells.
 func (l *Listener) Receive(n *Notification) error {
-	if l.tid.Load() == 0 {
-		l.tid.Store(int32(unix.Gettid()))
-	}
 	for {
-		if l.stopping.Load() {
-			l.end()
-			return ErrStopped
-		}
 		switch err := l.buf.receive(l.fd, n); err {
 		case 0:
 			return nil
 		case unix.EINTR:
 		case unix.ENOENT:
 			if l.hungUp() {
-				l.end()
 				return ErrHangup
 			}
 		default:
-			l.end()
 			return fmt.Errorf("seccomp: receive notification: %w", err)
 		}
 	}
 }
-
-// end says that the receiver has seen its last notification.
-func (l *Listener) end() { l.stopOnce.Do(func() { close(l.stopped) }) }
 
 // hungUp tells whether the listener has no users any more (POLLHUP, Linux 5.9).
 func (l *Listener) hungUp() bool {
@@ -175,32 +158,6 @@ func (l *Listener) send(id uint64, errno int32, flags uint32) error {
 			return ErrGone
 		default:
 			return fmt.Errorf("seccomp: reply to notification %#x: %w", id, err)
-		}
-	}
-}
-
-// Stop makes Receive return ErrStopped, and waits until it has, or until it has
-// returned any other error. Callers that wait for a reply keep waiting, for whoever
-// else holds the listener.
-//
-// Closing a listener does not wake a thread inside Receive, so it is interrupted
-// with the signal that the Go runtime interrupts its threads with. A signal can
-// come just before the thread enters the kernel; so it is sent until it works.
-func (l *Listener) Stop() {
-	l.stopping.Store(true)
-	const again = time.Millisecond
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-l.stopped:
-			return
-		case <-timer.C:
-			if tid := l.tid.Load(); tid != 0 {
-				// The receiver returns before its thread can end, so this tid is its own.
-				_ = unix.Tgkill(unix.Getpid(), int(tid), unix.SIGURG)
-			}
-			timer.Reset(again)
 		}
 	}
 }

@@ -18,14 +18,7 @@ func (s *session) finish() {
 	for _, p := range end.released {
 		s.nameRunning(p)
 	}
-	if s.drain(len(end.released) > 0) {
-		s.keeper.leave()
-	} else {
-		s.keeper.dismiss()
-	}
-	if s.listener != nil {
-		_ = s.listener.Close()
-	}
+	s.endReceiving(s.drain(len(end.released) > 0))
 	s.owner.close()
 	s.queue.close()
 	if err := <-s.consumed; s.err == nil {
@@ -51,15 +44,33 @@ func (s *session) drain(running bool) bool {
 			s.nameEscaped()
 		}
 	}
-	if running {
-		s.listener.Stop()
-	}
-	if !running && !s.listener.SyncWakeUp() {
+	if !running {
 		s.listener.WaitHangup(-1)
-		s.listener.Stop() // older kernels leave the receiver asleep at the end
 	}
-	<-s.received
 	return running
+}
+
+// endReceiving ends the recording, and what served it: at once if no process has the
+// filter any more, else when that is so, or when this process ends.
+func (s *session) endReceiving(running bool) {
+	if s.listener == nil {
+		s.keeper.dismiss()
+		return
+	}
+	s.receiver.retire()
+	if running {
+		go func() {
+			<-s.received
+			s.keeper.await()
+			_ = s.listener.Close()
+		}()
+		return
+	}
+	if s.listener.SyncWakeUp() {
+		<-s.received // older kernels leave the receiver asleep at the end
+	}
+	s.keeper.dismiss()
+	_ = s.listener.Close()
 }
 
 // strangerEnded notes the end of a process that ptrace does not follow.

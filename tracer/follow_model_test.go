@@ -69,7 +69,8 @@ type modelProcess struct {
 
 	// For the verdict.
 	ran     bool  // one of its threads was let run
-	parents []int // that the follower was told when it asked
+	named   bool  // the event that names it was reported
+	parents []int // that the follower was told when it asked, before that
 	execs   int   // reported
 	reaped  bool
 	status  unix.WaitStatus
@@ -209,6 +210,9 @@ func (k *modelKernel) report(th *modelThread) waitEvent {
 			k.die(th.proc, killedBy(unix.SIGKILL))
 			e.message = e.tid
 		}
+		if child := k.procs[e.message]; kind == evNew && child != nil {
+			child.named = true
+		}
 	}
 	k.t.Logf("reported: %v", show([]waitEvent{e}))
 	k.owed[e.tid] = append(k.owed[e.tid], e)
@@ -252,6 +256,13 @@ func (k *modelKernel) answer(tid int, how string, sig unix.Signal) {
 		!k.follower.release && how == "detach",
 		!k.follower.release && (how == "listen") != (kind == evGroupStop):
 		k.t.Fatalf("%v is answered by %s, release %v", show([]waitEvent{e}), how, k.follower.release)
+	}
+	if kind == evExec {
+		for other, task := range k.follower.tasks {
+			if task.proc.pid == tid && other != tid {
+				k.t.Fatalf("%d has executed, and its thread %d is not forgotten", tid, other)
+			}
+		}
 	}
 	if k.oneIn(25, "killed before it is answered") {
 		if th := k.threads[tid]; th != nil {
@@ -335,7 +346,9 @@ func (k *modelKernel) status(tid int) (status, bool) {
 	if th == nil {
 		return status{}, false
 	}
-	th.proc.parents = append(th.proc.parents, th.proc.ppid)
+	if !th.proc.named {
+		th.proc.parents = append(th.proc.parents, th.proc.ppid)
+	}
 	return status{tgid: th.proc.pid, ppid: th.proc.ppid, zombie: th.state == modelZombie}, true
 }
 

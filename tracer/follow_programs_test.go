@@ -16,9 +16,14 @@ import (
 // step lets one thing happen, and tells whether there was anything that could.
 func (k *modelKernel) step() bool {
 	able := k.sorted(func(th *modelThread) bool {
-		return !th.free && (th.state == modelEmbryo || th.state == modelRunning)
+		// At the end of the session all sleep for good: somebody has to wake them.
+		sleeps := k.follower.release && !th.trap && len(th.pending) == 0
+		return !th.free && (th.state == modelEmbryo || th.state == modelRunning && !sleeps)
 	})
-	if len(able) == 0 || k.budget > 0 && k.oneIn(15, "from outside") {
+	switch {
+	case len(able) == 0 && k.follower.release:
+		return k.freeVfork()
+	case len(able) == 0, k.budget > 0 && k.oneIn(15, "from outside"):
 		return k.outside()
 	}
 	switch th := able[k.draw(len(able), "who")]; {
@@ -177,6 +182,18 @@ func (k *modelKernel) endVfork(p *modelProcess) {
 	p.vforker = nil
 }
 
+// freeVfork has the child of a vfork, which was let go, exec at last: until then its
+// parent cannot be stopped.
+func (k *modelKernel) freeVfork() bool {
+	for _, th := range k.sorted(func(th *modelThread) bool { return th.free && th.tid == th.proc.pid }) {
+		if th.proc.vforker != nil && th.proc.vforker.state == modelWaiting {
+			k.endVfork(th.proc)
+			return true
+		}
+	}
+	return false
+}
+
 // kill ends a thread, whatever it is at: a stop that was not reported yet never
 // will be.
 func (k *modelKernel) kill(th *modelThread, code unix.WaitStatus) {
@@ -268,7 +285,7 @@ func runModel(t *rapid.T, wait WaitPolicy) {
 func TestFollowModel(t *testing.T) {
 	for name, wait := range map[string]WaitPolicy{"all": WaitAll, "root": WaitRoot} {
 		t.Run(name, func(t *testing.T) {
-			for range 10 {
+			for range 50 {
 				rapid.Check(t, func(t *rapid.T) { runModel(t, wait) })
 			}
 		})

@@ -81,10 +81,12 @@ func (k *keeper) dismiss() {
 	k.close()
 }
 
-// leave lets the keeper take over, for as long as it is needed.
-func (k *keeper) leave() {
-	_ = k.process.Release()
+// await waits for the end of a keeper that is not needed any more: it sees that by
+// itself. Until then it has the socket: were that closed earlier, it would look for
+// calls left over by a supervisor that still answers.
+func (k *keeper) await() {
 	k.close()
+	_, _ = k.process.Wait()
 }
 
 func (k *keeper) close() {

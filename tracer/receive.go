@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fstrace/fstrace/events"
@@ -27,17 +28,20 @@ type receiver struct {
 	blank    *entry                                  // for the next access
 	lastID   *uint64                                 // shared with the keeper: what it may have to let through
 	err      error                                   // after run
+
+	mu      sync.Mutex // held while a call is handled
+	retired bool
 }
 
-// run receives until no thread has the filter any more, or the listener is
-// stopped. It locks its thread for good.
+// run receives until no thread has the filter any more. It locks its thread for
+// good.
 func (r *receiver) run() {
 	runtime.LockOSThread()
 	var n seccomp.Notification
 	for {
 		switch err := r.listener.Receive(&n); {
 		case err == nil:
-		case errors.Is(err, seccomp.ErrHangup), errors.Is(err, seccomp.ErrStopped):
+		case errors.Is(err, seccomp.ErrHangup):
 			return
 		default:
 			r.lost(err)
@@ -46,11 +50,30 @@ func (r *receiver) run() {
 		if r.lastID != nil {
 			atomic.StoreUint64(r.lastID, n.ID)
 		}
-		if err := r.handle(&n); err != nil {
+		if err := r.answer(&n); err != nil {
 			r.lost(err)
 			return
 		}
 	}
+}
+
+// answer handles a call, or lets it through unseen if the session is over.
+func (r *receiver) answer(n *seccomp.Notification) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.retired {
+		return r.letThrough(n)
+	}
+	return r.handle(n)
+}
+
+// retire ends the recording. The receiver cannot be made to leave the kernel as long
+// as descendants have the filter: it goes on answering, beside the keeper, until
+// they are gone or this process is.
+func (r *receiver) retire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retired = true
 }
 
 // lost notes that notifications can be received no more.

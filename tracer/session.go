@@ -193,12 +193,11 @@ func (s *session) receiveListener() (int, error) {
 
 // readFailure reads what follows replyFailure.
 func (s *session) readFailure() (*failure, error) {
-	b := make([]byte, 1024)
-	n, err := unix.Read(s.control, b)
+	b, err := readMessage(s.control)
 	if err != nil {
 		return nil, fmt.Errorf("launch: read the shim's error: %w", err)
 	}
-	return decodeFailure(b[:n])
+	return decodeFailure(b)
 }
 
 // explain makes an error of what the shim reports before the exec.
@@ -247,8 +246,9 @@ func (s *session) stopReceiving() {
 	if s.listener == nil {
 		return
 	}
-	s.listener.Stop()
-	<-s.received
+	if s.listener.SyncWakeUp() { // older kernels leave the receiver asleep at the end
+		<-s.received // the shim is dead: nobody has the filter
+	}
 	_ = s.listener.Close()
 }
 

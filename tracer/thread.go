@@ -12,12 +12,13 @@ import (
 //
 // So it must be a thread that has no children yet. The Go runtime may offer one on
 // which the host program, or startKeeper, has started a process before: f would
-// wait for that too, and take its exit status away. Such a thread is put aside
-// until another is found.
+// wait for that too, and take its exit status away. Nor may it be the main thread,
+// which cannot end before the process. Such a thread is put aside until another is
+// found.
 func tracerThread(f func()) {
 	go func() {
 		runtime.LockOSThread()
-		if hasChildren() {
+		if unix.Gettid() == unix.Getpid() || hasChildren() {
 			found := make(chan struct{})
 			tracerThread(func() {
 				close(found)

@@ -107,8 +107,13 @@ type failure struct {
 	errno unix.Errno
 }
 
+// encode returns the reply: its kind, its length, then its fields.
 func (f *failure) encode() []byte {
-	return appendString(binary.NativeEndian.AppendUint32([]byte{replyFailure}, uint32(f.errno)), f.step)
+	b := []byte{replyFailure, 0, 0, 0, 0}
+	b = binary.NativeEndian.AppendUint32(b, uint32(f.errno))
+	b = appendString(b, f.step)
+	binary.NativeEndian.PutUint32(b[1:], uint32(len(b)-5))
+	return b
 }
 
 func decodeFailure(b []byte) (*failure, error) {

@@ -1,0 +1,145 @@
+package tracer
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// inheritHelper prints what inheritAll makes of the descriptors that this process
+// was started with. 77 stands for the shim's socket.
+func inheritHelper() {
+	list, err := inheritAll(77)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for i, fd := range list {
+		switch {
+		case fd == closedFD:
+			fmt.Printf("%d:closed ", i)
+		default:
+			fmt.Printf("%d:%d ", i, fd)
+		}
+	}
+}
+
+func TestInheritAll(t *testing.T) {
+	f := openFile(t, os.DevNull, os.O_RDWR)
+	tests := []struct {
+		name  string
+		extra []*os.File // from 3 on; nil leaves a number free
+		want  string
+	}{
+		{"standard descriptors", nil, "0:0 1:1 2:2 3:77"},
+		{"one more", []*os.File{f}, "0:0 1:1 2:2 3:3 4:77"},
+		{"several more", []*os.File{f, f, f}, "0:0 1:1 2:2 3:3 4:4 5:5 6:77"},
+		{"one after a gap", []*os.File{nil, f}, "0:0 1:1 2:2 3:77"},
+		{"a gap further on", []*os.File{f, f, nil, f}, "0:0 1:1 2:2 3:3 4:4 5:77"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := helperCommand("inherit")
+			c.Stderr = os.Stderr
+			c.ExtraFiles = test.extra
+			out, err := c.Output()
+			if got := strings.TrimSpace(string(out)); err != nil || got != test.want {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestKeptDescriptors(t *testing.T) {
+	f := openFile(t, os.DevNull, os.O_RDWR) // close-on-exec, as all that Go opens
+	const number = 200
+	if err := unix.Dup3(int(f.Fd()), number, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(number)
+	kept, err := KeptDescriptors()
+	if err != nil || !slices.Contains(kept, number) || slices.Contains(kept, int(f.Fd())) {
+		t.Errorf("kept are %v, %v; want %d and not %d", kept, err, number, f.Fd())
+	}
+}
+
+func TestCmdDescriptors(t *testing.T) {
+	f := openFile(t, os.DevNull, os.O_RDWR)
+	c := &Cmd{Stdout: f, ExtraFiles: []*os.File{nil, f}}
+	list, err := c.descriptors(99)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != 6 || list[1] != f.Fd() || list[3] != closedFD || list[4] != f.Fd() || list[5] != 99 {
+		t.Errorf("got %v", list)
+	}
+	for _, i := range []int{0, 2} {
+		if name, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", list[i])); err != nil || name != os.DevNull {
+			t.Errorf("descriptor %d is %q, %v, want %s", i, name, err, os.DevNull)
+		}
+	}
+	c.closeOpened()
+	if len(c.opened) > 0 {
+		t.Errorf("%d files are still open for the command", len(c.opened))
+	}
+	for _, i := range []int{0, 2} {
+		if _, err := unix.FcntlInt(list[i], unix.F_GETFD, 0); err != unix.EBADF {
+			t.Errorf("descriptor %d for the command's %d is still open: %v", list[i], i, err)
+		}
+	}
+}
+
+// TestInheritedFiles: of what a command starts with, regular files are accesses.
+func TestInheritedFiles(t *testing.T) {
+	dir := tempTree(t)
+	writeFile(t, dir+"/in")
+	in := openFile(t, dir+"/in", os.O_RDONLY)
+	out := openFile(t, dir+"/out", os.O_CREATE|os.O_WRONLY|os.O_APPEND)
+	sub := openFile(t, dir, os.O_RDONLY)
+	c := helperCommand("wait")
+	input, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ExtraFiles = []*os.File{in, out, sub}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { input.Close(); _ = c.Wait() }()
+	if _, err := ready.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range inheritedFiles(c.Process.Pid) {
+		new(maker).make(&a, func(e *events.Event) {
+			got = append(got, fmt.Sprintf("%v %s %v %v", e.Op, strings.TrimPrefix(e.Path, dir), e.State, e.Flags[0]))
+		})
+	}
+	slices.Sort(got)
+	want := []string{"read /in file O_RDONLY", "write /out file O_WRONLY"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestDescriptorFlags(t *testing.T) {
+	f := openFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_WRONLY|os.O_APPEND)
+	flags, ok := descriptorFlags(fmt.Sprintf("/proc/self/fdinfo/%d", f.Fd()))
+	if !ok || flags&unix.O_ACCMODE != unix.O_WRONLY || flags&unix.O_APPEND == 0 || flags&unix.O_CLOEXEC == 0 {
+		t.Errorf("flags %#o, %v", flags, ok)
+	}
+	for _, name := range []string{"/proc/self/fdinfo/99999", "/proc/self/status", "/proc/self/fdinfo"} {
+		if flags, ok := descriptorFlags(name); ok {
+			t.Errorf("%s: flags %#o", name, flags)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package tracer
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+)
+
+func cacheOf(paths ...string) *dirCache {
+	c := new(dirCache)
+	for _, path := range paths {
+		c.add([]byte(path))
+	}
+	return c
+}
+
+func (c *dirCache) list() string {
+	var known []string
+	for _, path := range []string{"/a", "/a/b", "/a/b/c", "/a/bb", "/ab"} {
+		if c.has([]byte(path)) {
+			known = append(known, path)
+		}
+	}
+	return strings.Join(known, " ")
+}
+
+func TestDirCache(t *testing.T) {
+	all := []string{"/a", "/a/b", "/a/b/c", "/a/bb", "/ab"}
+	tests := []struct {
+		name string
+		do   func(*dirCache)
+		want string
+	}{
+		{"what was added", func(*dirCache) {}, "/a /a/b /a/b/c /a/bb /ab"},
+		{"a directory about to be removed", func(c *dirCache) { c.removing("/a/b/c") }, "/a /a/b /a/bb /ab"},
+		{"one about to be renamed, and all below it", func(c *dirCache) { c.moving("/a/b") }, "/a /a/bb /ab"},
+		{"never again one of that name", func(c *dirCache) { c.removing("/a/b/c"); c.add([]byte("/a/b/c")) }, "/a /a/b /a/bb /ab"},
+		{"nor one below it", func(c *dirCache) { c.moving("/a/b"); c.add([]byte("/a/b/c")); c.add([]byte("/a/b")) }, "/a /a/bb /ab"},
+		{"but its neighbours", func(c *dirCache) { c.moving("/a/b"); c.add([]byte("/a/bb")) }, "/a /a/bb /ab"},
+		{"nothing once mounts change", func(c *dirCache) { c.disable(); c.add([]byte("/a")) }, ""},
+		{"nothing after that, whatever is removed", func(c *dirCache) { c.disable(); c.moving("/a"); c.removing("/b"); c.add([]byte("/ab")) }, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := cacheOf(all...)
+			test.do(c)
+			if got := c.list(); got != test.want {
+				t.Errorf("knows %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestDirCacheBounds: it neither grows without end nor forgets what is shaky.
+func TestDirCacheBounds(t *testing.T) {
+	c := new(dirCache)
+	for i := range maxCachedDirs + 10 {
+		c.add(fmt.Appendf(nil, "/%d", i))
+	}
+	if len(c.known) != maxCachedDirs || !c.has([]byte("/0")) || c.has(fmt.Appendf(nil, "/%d", maxCachedDirs)) {
+		t.Errorf("knows %d directories, want %d", len(c.known), maxCachedDirs)
+	}
+	c = cacheOf("/keep")
+	for i := range maxCachedDirs + 1 {
+		c.removing(fmt.Sprintf("/%d", i))
+	}
+	if c.add([]byte("/0")); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.shaky) > maxCachedDirs {
+		t.Errorf("with %d shaky paths it still remembers directories", len(c.shaky))
+	}
+}
+
+// A treeChange is a call that changes what paths lead to: it is foreseen, then let
+// through, then the kernel runs it, if it can. Other calls may be seen in between.
+type treeChange struct {
+	foresee, run func()
+}
+
+func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
+	entry := func(what string) string {
+		return dir + "/" + strings.Join(rapid.SliceOfN(treeName, 1, 3).Draw(t, what), "/")
+	}
+	look := func(path string) resolved {
+		return r.resolve(hostView(), place{}, []byte(path), false, true)
+	}
+	from, to := entry("from"), entry("to")
+	none := func() {}
+	rename := func(flags uint) treeChange {
+		return treeChange{
+			func() { foreseeRename(r, look(from), look(to)) },
+			func() { _ = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags) },
+		}
+	}
+	switch rapid.IntRange(0, 5).Draw(t, "change") {
+	case 0:
+		return treeChange{none, func() { _ = os.Mkdir(from, 0o755) }}
+	case 1:
+		target := treePath(t, dir, "target")
+		return treeChange{none, func() { _ = os.Symlink(target, from) }}
+	case 2:
+		return treeChange{none, func() { _ = unix.Unlink(from) }}
+	case 3:
+		return treeChange{func() { foreseeRemoval(r, look(from)) }, func() { _ = unix.Rmdir(from) }}
+	case 4:
+		return rename(unix.RENAME_EXCHANGE)
+	}
+	return rename(0)
+}
+
+// What the observer does of these calls.
+
+func foreseeRemoval(r *resolver, what resolved) {
+	o := observer{resolver: *r}
+	o.foresee(&access{row: rowNamed("rmdir"), op: rowNamed("rmdir").op, first: what})
+	*r = o.resolver
+}
+
+func foreseeRename(r *resolver, from, to resolved) {
+	o := observer{resolver: *r}
+	o.foresee(&access{row: rowNamed("renameat2"), op: rowNamed("renameat2").op, first: from, second: to})
+	*r = o.resolver
+}
+
+func rowNamed(name string) *row {
+	for i := range table {
+		if table[i].name == name {
+			return &table[i]
+		}
+	}
+	panic("no row " + name)
+}
+
+// TestDirCacheWhileTreeChanges: whatever a session does to directories, a resolver
+// that remembers says what one that remembers nothing says.
+func TestDirCacheWhileTreeChanges(t *testing.T) {
+	top, n := tempTree(t), 0
+	for range 3 {
+		rapid.Check(t, func(t *rapid.T) {
+			n++
+			dir := fmt.Sprintf("%s/%d", top, n)
+			if err := os.Mkdir(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			growTree(t, dir)
+			warm := new(resolver)
+			compare := func(when string) {
+				path := treePath(t, dir, "path")
+				got := warm.resolve(hostView(), place{path: dir}, []byte(path), true, false)
+				want := new(resolver).resolve(hostView(), place{path: dir}, []byte(path), true, false)
+				if describe(got, dir) != describe(want, dir) {
+					t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
+				}
+			}
+			for range rapid.IntRange(1, 15).Draw(t, "changes") {
+				c := drawChange(t, warm, dir)
+				compare("before")
+				c.foresee()
+				compare("foreseen")
+				c.run()
+				compare("changed")
+				compare("changed")
+			}
+		})
+	}
+}
