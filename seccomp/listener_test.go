@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -48,6 +49,7 @@ type filtered struct {
 	calls  chan func() error
 	result chan error
 	ended  chan struct{}
+	once   sync.Once
 }
 
 func newFiltered(t *testing.T) *filtered {
@@ -91,10 +93,7 @@ func skipWithout(t *testing.T, err error) {
 
 // end ends the thread. The listener is a test's to close, before or after.
 func (th *filtered) end() {
-	if th.calls != nil {
-		close(th.calls)
-		th.calls = nil
-	}
+	th.once.Do(func() { close(th.calls) })
 	<-th.ended
 }
 
