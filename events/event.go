@@ -172,6 +172,7 @@ const (
 	ReasonBypassedFilter Reason = "bypassed_filter"       // a filter of the command's own does not see recorded calls
 	ReasonNested         Reason = "nested"                // another listener above sees the accesses instead
 	ReasonUnresolvedPath Reason = "unresolved_path"       // a path that could not be made absolute
+	ReasonChanged        Reason = "changed_during_run"    // somebody else changed an input or an output meanwhile
 )
 
 // Incomplete is one thing that a record may miss.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -19,6 +20,7 @@ const exitFailed = 125
 type flags struct {
 	output, format string
 	depTargets     []string
+	root           string
 	only, ignore   []string
 	ioUring, wait  string
 	lifecycle      string
@@ -34,7 +36,7 @@ func execute(args []string) int {
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
-		return exitFailed
+		return cmp.Or(status, exitFailed)
 	}
 	return status
 }
@@ -49,6 +51,7 @@ executed; 127: it was not found.`
 
 const examples = `  fstrace -- cat /etc/hostname              a line per distinct access, on standard error
   fstrace -f jsonl -o trace.jsonl -- make   every access, as JSON lines
+  fstrace -f manifest -o m.json -- make     what it depends on; then: fstrace check m.json
   fstrace -f depfile --depfile-target out.o -o out.d -- gcc -c in.c -o out.o
   fstrace --ignore '/usr/**' -- ./configure`
 
@@ -76,8 +79,9 @@ func newRoot(status *int) *cobra.Command {
 	flags := root.Flags()
 	flags.SortFlags = false
 	flags.StringVarP(&f.output, "output", "o", "", "write the record to `FILE` (whole or not at all); \"-\" is standard output (default standard error)")
-	flags.StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the record: text, jsonl or depfile")
+	flags.StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the record: text, jsonl, manifest or depfile")
 	flags.StringArrayVar(&f.depTargets, "depfile-target", nil, "a `TARGET` of the depfile's rule; repeatable")
+	flags.StringVar(&f.root, "root", "", "write the manifest's paths below `DIR` relative to it")
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "do not report paths that match `GLOB`; repeatable")
 	flags.StringArrayVar(&f.only, "only", nil, "report only paths that match `GLOB`; repeatable")
 	flags.StringVar(&f.wait, "wait", "root", "`WHO` the record ends with: root, the command; all, its last descendant")
@@ -88,12 +92,12 @@ func newRoot(status *int) *cobra.Command {
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no warnings: only errors that make fstrace fail")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was recorded, at the end")
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
-	completeWords(root, "format", "text", "jsonl", "depfile")
+	completeWords(root, "format", "text", "jsonl", "manifest", "depfile")
 	completeWords(root, "wait", "root", "all")
 	completeWords(root, "lifecycle", "ptrace", "notify")
 	completeWords(root, "io-uring", "deny", "allow")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newCompletion())
+	root.AddCommand(newCheck(status), newWhy(status), newDiff(status), newCompletion())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see fstrace --help", err)
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +18,8 @@ type run struct {
 	cmd    *tracer.Cmd
 	output *output
 	counts events.Counts
+	// manifest is the sink of that format, nil for the others.
+	manifest *manifest.Recorder
 }
 
 // newRun checks the flags and opens the record: whatever is wrong with them is
@@ -56,6 +59,9 @@ func newRun(f *flags, args []string) (*run, error) {
 		Timeout: f.timeout, KillAfter: f.killAfter,
 		Lifecycle: lifecycle, IOUring: ring, Wait: wait, Sink: &countingSink{Sink: sink, counts: &r.counts},
 	}
+	if m, ok := sink.(*manifest.Recorder); ok {
+		r.manifest, r.cmd.Guard = m, m.Guard
+	}
 	return r, nil
 }
 
@@ -76,11 +82,18 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 			return nil, errors.New("--format depfile: a rule needs a target: give --depfile-target")
 		}
 		sink = events.NewDepfile(out, f.depTargets)
+	case "manifest":
 	default:
-		return nil, fmt.Errorf("--format %q: it is text, jsonl or depfile", f.format)
+		return nil, fmt.Errorf("--format %q: it is text, jsonl, manifest or depfile", f.format)
 	}
 	if len(f.depTargets) > 0 && f.format != "depfile" {
 		return nil, errors.New("--depfile-target: only --format depfile has targets")
+	}
+	if f.format == "manifest" {
+		return newManifest(f, out) // chooses itself, in the end
+	}
+	if f.root != "" {
+		return nil, errors.New("--root: only --format manifest has paths relative to it")
 	}
 	return events.Filter(sink, f.only, f.ignore)
 }
@@ -151,7 +164,11 @@ func (r *run) failed(err error) int {
 func (r *run) report(result *tracer.Result) {
 	textOnStderr := r.flags.format == "text" && r.flags.output == ""
 	if !r.flags.quiet && !textOnStderr {
-		for _, gap := range result.Incomplete {
+		gaps := result.Incomplete
+		if r.manifest != nil && r.manifest.Manifest() != nil {
+			gaps = r.manifest.Manifest().Incomplete
+		}
+		for _, gap := range gaps {
 			of := ""
 			if gap.PID != 0 {
 				of = fmt.Sprintf("process %d: ", gap.PID)

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/fstrace/fstrace/events/manifest"
+)
+
+// newManifest makes the recorder of --format manifest.
+func newManifest(f *flags, out *output) (*manifest.Recorder, error) {
+	o := manifest.Options{Only: f.only, Ignore: f.ignore}
+	if f.root != "" {
+		var err error
+		if o.Root, err = realDirectory(f.root); err != nil {
+			return nil, fmt.Errorf("--root %s: %w", f.root, err)
+		}
+	}
+	if out != nil {
+		o.Cache = openCache()
+		o.Record = recordPath(f.output)
+	}
+	return manifest.NewRecorder(out, o)
+}
+
+// openCache opens the cache of hashes. Without it there is more to hash, no more:
+// a home directory that cannot be written to is no error.
+func openCache() *manifest.Cache {
+	dir, err := manifest.CacheDir()
+	if err != nil {
+		return nil
+	}
+	c, err := manifest.OpenCache(dir)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// realDirectory returns a directory's path without symbolic links.
+func realDirectory(name string) (string, error) {
+	path, err := filepath.Abs(name)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", cause(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", cause(err)
+	}
+	if !info.IsDir() {
+		return "", errors.New("not a directory")
+	}
+	return path, nil
+}
+
+// recordPath is where a record called name will be, "" if it has no place of its
+// own. A symbolic link is written through, so the name is that of its target.
+func recordPath(name string) string {
+	if name == "" || name == "-" {
+		return ""
+	}
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return ""
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, filepath.Base(path))
+}
+
+// readManifest reads the manifest in the file called name, "-" for standard input,
+// with one of package manifest's decoders.
+func readManifest(name string, decode func(io.Reader) (*manifest.Manifest, error)) (*manifest.Manifest, error) {
+	in := os.Stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("open manifest %s: %w", name, cause(err))
+		}
+		defer f.Close()
+		in = f
+	}
+	m, err := decode(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return m, nil
+}

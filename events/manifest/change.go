@@ -1,0 +1,247 @@
+package manifest
+
+import (
+	"github.com/fstrace/fstrace/events"
+)
+
+// write notes a call that opens a file for writing, makes it by opening, or
+// changes its size.
+func (f *fold) write(e *events.Event) {
+	path := subject(e)
+	if f.isOutside(path, e.State) {
+		return
+	}
+	n := f.tree.find(path)
+	f.accesses.add(e, path, e.State, f.processes.current(e.PID))
+	creates := hasFlag(e, "O_CREAT") || e.Syscall == "creat"
+	switch {
+	case e.State == events.StateDir, e.State == events.StateUnknown, // EISDIR; O_TMPFILE: a file without a name
+		exists(e.State) && creates && hasFlag(e, "O_EXCL"), // EEXIST
+		e.State == events.StateAbsent && !creates:          // ENOENT
+		f.ask(n, e, path, e.State, &e.Info)
+		return
+	case e.State != events.StateFile:
+		f.make(n, e.State, &e.Info)
+		return
+	}
+	o := f.touch(n, e, e.State, &e.Info)
+	if e.Info.Known() {
+		f.written[inodeOf(&e.Info)] = struct{}{}
+	}
+	if o == nil {
+		f.note(n)
+		return
+	}
+	if keepsContent(e) {
+		f.needContent(o, path)
+		// A log that the command was started with, and that it may never write to,
+		// is an input only if it does. It cannot read it.
+		if e.Syscall == "" && !hasFlag(e, "O_RDWR") {
+			o.appended = true
+		} else {
+			o.ops |= opBit(events.OpWrite)
+		}
+	}
+	o.written = true
+	f.note(n)
+}
+
+// keepsContent tells whether a file that e opens for writing holds, afterwards,
+// something of what it held.
+func keepsContent(e *events.Event) bool {
+	switch {
+	case e.Syscall == "creat", hasFlag(e, "O_TRUNC"):
+		return false
+	case e.Syscall == "": // inherited: whoever opened it for us alone has emptied it before
+		return hasFlag(e, "O_RDWR") || hasFlag(e, "O_APPEND")
+	}
+	return true
+}
+
+// ask notes a call that changes nothing because of what is there.
+func (f *fold) ask(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) {
+	if o := f.touch(n, e, s, info); o != nil {
+		o.ops |= opBit(e.Op)
+		if !o.info.Known() && exists(s) {
+			if info, err := f.fs.lstat(path); stateOf(&info, err) == s {
+				o.info = info
+			}
+		}
+		if s == events.StateSymlink && o.target == "" {
+			o.target, _ = f.fs.readlink(path)
+		}
+	}
+}
+
+// make notes that the session puts something at n, where s was before.
+func (f *fold) make(n *node, s events.State, info *events.FileInfo) {
+	f.overwrite(n, s, info)
+	n.replace(made, "")
+	f.hasher.own(n.path(), &events.FileInfo{})
+	f.note(n)
+}
+
+// overwrite notes that what is at n is about to be removed from there.
+func (f *fold) overwrite(n *node, s events.State, info *events.FileInfo) {
+	f.correct(n, s, info)
+	if n.from != "" {
+		f.origin(n, s, info).away = true
+	}
+}
+
+// create notes a call that makes a directory, a link, a device or a socket.
+func (f *fold) create(e *events.Event) {
+	if e.To != "" {
+		f.link(e)
+		return
+	}
+	if isVolatile(e.Path) {
+		f.volatile[e.Path] = struct{}{}
+		return
+	}
+	n := f.tree.find(e.Path)
+	f.accesses.add(e, e.Path, e.State, f.processes.current(e.PID))
+	if e.State == events.StateAbsent {
+		f.make(n, e.State, &e.Info)
+		return
+	}
+	if !f.isOutside(e.Path, e.State) { // EEXIST
+		f.ask(n, e, e.Path, e.State, &e.Info)
+	}
+}
+
+// link notes a hard link: a second name, which the session makes, for content
+// that it need not have made.
+func (f *fold) link(e *events.Event) {
+	path := subject(e)
+	if isVolatile(e.To) { // across file systems: EXDEV
+		return
+	}
+	if !f.isOutside(path, e.State) {
+		n := f.tree.find(path)
+		f.accesses.add(e, path, e.State, f.processes.current(e.PID))
+		if o := f.touch(n, e, e.State, &e.Info); o != nil {
+			o.retold = o.retold || e.State == events.StateFile
+			f.need(o, n, e, path)
+		}
+	}
+	to := f.tree.find(e.To)
+	f.accesses.add(e, e.To, e.ToState, f.processes.current(e.PID))
+	switch {
+	case exists(e.ToState): // EEXIST
+		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
+	case e.State != events.StateAbsent:
+		f.make(to, e.ToState, &e.ToInfo)
+	}
+}
+
+// delete notes unlink and rmdir.
+func (f *fold) delete(e *events.Event) {
+	if isVolatile(e.Path) {
+		f.volatile[e.Path] = struct{}{}
+		return
+	}
+	n := f.tree.find(e.Path)
+	f.accesses.add(e, e.Path, e.State, f.processes.current(e.PID))
+	isDir := e.State == events.StateDir
+	removesDir := e.Syscall == "rmdir" || hasFlag(e, "AT_REMOVEDIR")
+	if !exists(e.State) || isDir != removesDir { // ENOENT, EISDIR, ENOTDIR
+		f.ask(n, e, e.Path, e.State, &e.Info)
+		return
+	}
+	f.correct(n, e.State, &e.Info)
+	if n.status == made {
+		n.seen = true
+	}
+	left := n.from
+	f.overwrite(n, e.State, &e.Info)
+	f.note(n)
+	// A directory is removed only if it is empty, which is not known: what was in
+	// it has been removed by name. If it is made again, that is seen.
+	if isDir {
+		return
+	}
+	seen := n.seen
+	n.replace(gone, "")
+	n.left, n.seen = left, seen
+}
+
+// rename notes that a file or a directory, with all that is in it, gets another name.
+func (f *fold) rename(e *events.Event) {
+	if isVolatile(e.Path) || isVolatile(e.To) || e.Path == e.To {
+		return
+	}
+	from, to := f.tree.find(e.Path), f.tree.find(e.To)
+	f.accesses.add(e, e.Path, e.State, f.processes.current(e.PID))
+	f.accesses.add(e, e.To, e.ToState, f.processes.current(e.PID))
+	swap := hasFlag(e, "RENAME_EXCHANGE")
+	if !f.canRename(e, from, to, swap) {
+		f.ask(from, e, e.Path, e.State, &e.Info)
+		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
+		return
+	}
+	from.movedAt, to.movedAt = e.Time, e.Time
+	a := f.carried(from, e, e.Path, e.State, &e.Info)
+	if swap {
+		b := f.carried(to, e, e.To, e.ToState, &e.ToInfo)
+		exchange(from, to)
+		f.renamed = append(f.renamed, renaming{a, from}, renaming{b, to})
+	} else {
+		f.overwrite(to, e.ToState, &e.ToInfo)
+		f.note(from.move(to))
+		f.renamed = append(f.renamed, renaming{a, from})
+		f.hasher.own(e.To, &events.FileInfo{})
+	}
+	// A node is noted once, but may have been for something else at another place.
+	f.changes = append(f.changes, from, to)
+}
+
+// carried notes that what is at n gets another name, and returns its origin, nil if
+// it has none: what it holds will be found there.
+func (f *fold) carried(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) *origin {
+	if o := f.touch(n, e, s, info); o != nil {
+		f.need(o, n, e, path)
+	}
+	if n.status == made || n.from == "" {
+		n.seen = true
+		return nil
+	}
+	o := f.origin(n, s, info)
+	o.away, o.retold = true, true
+	return o
+}
+
+// canRename tells whether a rename can succeed, as far as that is to be known.
+func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
+	switch {
+	case !exists(e.State), swap && !exists(e.ToState):
+		return false // ENOENT
+	case hasFlag(e, "RENAME_NOREPLACE") && exists(e.ToState):
+		return false // EEXIST
+	case from.isAbove(to), swap && to.isAbove(from):
+		return false // EINVAL
+	case swap || e.ToState == events.StateAbsent:
+	case (e.State == events.StateDir) != (e.ToState == events.StateDir):
+		return false // EISDIR, ENOTDIR
+	case e.State == events.StateDir: // ENOTEMPTY, or it is empty: look
+		_, err := f.fs.lstat(e.Path)
+		return isAbsent(err)
+	}
+	return !f.crosses(e)
+}
+
+// crosses tells whether the two paths of a rename are on different file systems,
+// where it fails with EXDEV and mv copies.
+func (f *fold) crosses(e *events.Event) bool {
+	info, err := f.fs.lstat(parentOf(e.To))
+	if err != nil {
+		return false
+	}
+	from := e.Info
+	if !from.Known() {
+		if from, err = f.fs.lstat(parentOf(e.Path)); err != nil {
+			return false
+		}
+	}
+	return from.Dev != info.Dev
+}

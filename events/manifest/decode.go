@@ -1,0 +1,143 @@
+package manifest
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// Errors of [Decode], to be told apart with errors.Is.
+var (
+	// ErrDamaged: this is no manifest, or not a whole one.
+	ErrDamaged = errors.New("damaged")
+	// ErrVersion: the manifest is of a version that this package cannot read.
+	ErrVersion = errors.New("unknown version")
+)
+
+// document is the whole of it. What a manifest must have is a pointer, so that it is
+// known whether it was there: a list that is missing is not an empty one.
+type document struct {
+	Fstrace      *int              `json:"fstrace"`
+	Session      string            `json:"session"`
+	Command      *wireCommand      `json:"command"`
+	Root         string            `json:"root"`
+	RootBase64   []byte            `json:"rootBase64"`
+	Record       string            `json:"record"`
+	RecordBase64 []byte            `json:"recordBase64"`
+	Only         wireList          `json:"only"`
+	Ignore       wireList          `json:"ignore"`
+	Complete     *bool             `json:"complete"`
+	Incomplete   *[]wireIncomplete `json:"incomplete"`
+	Inputs       *[]wireEntry      `json:"inputs"`
+	Outputs      *[]wireEntry      `json:"outputs"`
+	Removed      wireList          `json:"removed"`
+	Temporary    wireList          `json:"temporary"`
+	Renamed      []wireRenaming    `json:"renamed"`
+	Volatile     wireList          `json:"volatile"`
+
+	comparedOnly bool // leaves out what follows
+	explanation  explanation
+}
+
+// explanation is the part of the document that nobody compares.
+type explanation struct {
+	Processes []wireProcess `json:"processes"`
+	Accesses  []wireAccess  `json:"accesses"`
+}
+
+// Decode reads a document and makes sure that it makes sense. It passes over
+// fields that it does not know: a later fstrace may add some.
+func Decode(r io.Reader) (*Manifest, error) {
+	return decode(r, &document{})
+}
+
+// DecodeCompared is Decode for those who only compare: without Processes and
+// Accesses, which are the larger part of a document and explain the rest.
+func DecodeCompared(r io.Reader) (*Manifest, error) {
+	return decode(r, &document{comparedOnly: true})
+}
+
+func decode(r io.Reader, doc *document) (*Manifest, error) {
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	var m *Manifest
+	switch err = doc.unmarshal(data); {
+	case err == nil && doc.Fstrace == nil:
+		err = errors.New(`no "fstrace" field`)
+	case doc.Fstrace != nil && *doc.Fstrace != Version:
+		return nil, fmt.Errorf("read manifest: version %d: %w (this fstrace reads version %d)", *doc.Fstrace, ErrVersion, Version)
+	case err != nil:
+	case !utf8.Valid(data): // encoding/json would put U+FFFD there and say nothing
+		err = errors.New("not UTF-8")
+	default:
+		m, err = doc.manifest()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w: %w", ErrDamaged, err)
+	}
+	return m, nil
+}
+
+// unmarshal reads all of data. Of a newer version nothing but its number need be as
+// it was.
+func (d *document) unmarshal(data []byte) error {
+	err := json.Unmarshal(data, d)
+	if err == nil && !d.comparedOnly {
+		err = json.Unmarshal(data, &d.explanation)
+	}
+	if err != nil {
+		var version struct {
+			Fstrace *int `json:"fstrace"`
+		}
+		if json.Unmarshal(data, &version) == nil {
+			d.Fstrace = version.Fstrace
+		}
+	}
+	return err
+}
+
+func (d *document) manifest() (*Manifest, error) {
+	switch {
+	case d.Command == nil, d.Complete == nil, d.Incomplete == nil, d.Inputs == nil, d.Outputs == nil:
+		return nil, errors.New("not whole: a field that every manifest has is missing")
+	case *d.Complete != (len(*d.Incomplete) == 0):
+		return nil, errors.New("its complete and incomplete disagree")
+	}
+	m := &Manifest{
+		Session: d.Session, Argv: d.Command.Argv, Cwd: fromText(d.Command.Cwd, d.Command.CwdBase64),
+		Root: fromText(d.Root, d.RootBase64), Record: fromText(d.Record, d.RecordBase64),
+		Only: d.Only, Ignore: d.Ignore,
+	}
+	if m.Root != "" && !isClean(m.Root) {
+		return nil, fmt.Errorf("root %q is not an absolute path", m.Root)
+	}
+	if _, err := newPatterns(m.Only, m.Ignore); err != nil {
+		return nil, err
+	}
+	p := parser{root: m.Root}
+	m.Exit = p.exit(d.Command.Exit)
+	for _, w := range *d.Incomplete {
+		m.Incomplete = append(m.Incomplete, events.Incomplete{Reason: events.Reason(w.Reason), PID: w.PID, Detail: fromText(w.Detail, w.DetailBase64)})
+	}
+	m.Inputs = p.entries("input", *d.Inputs)
+	m.Outputs = p.entries("output", *d.Outputs)
+	m.Removed, m.Temporary = p.paths(d.Removed), p.paths(d.Temporary)
+	for _, w := range d.Renamed {
+		m.Renamed = append(m.Renamed, Renaming{p.path(fromText(w.From, w.FromBase64)), p.path(fromText(w.To, w.ToBase64))})
+	}
+	m.Volatile = d.Volatile
+	m.Processes = p.processes(d.explanation.Processes)
+	m.Accesses = p.accesses(d.explanation.Accesses, len(m.Processes))
+	m.sort()
+	return m, p.err
+}
+
+// isClean tells whether a path is absolute and has no ".", ".." or empty components.
+func isClean(s string) bool { return path.IsAbs(s) && path.Clean(s) == s }

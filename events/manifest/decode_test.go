@@ -1,0 +1,150 @@
+package manifest
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/google/go-cmp/cmp"
+)
+
+// sample has something of everything.
+func sample() *Manifest {
+	m := &Manifest{
+		Session: "s", Argv: []string{"cc", "bad\xff"}, Cwd: "/w", Exit: events.Exit{Signal: "SIGSEGV", Core: true},
+		Root: "/w", Ignore: []string{"*.log"}, Record: "/m.json",
+		Incomplete: []events.Incomplete{{Reason: events.ReasonChanged, PID: 7, Detail: "x\xff"}},
+		Inputs: []Entry{
+			{Path: "/w/a", State: events.StateFile, Ops: []events.Op{events.OpRead}, SHA256: sumOf("a"), Size: 1, Mtime: unset, Mode: 0o644},
+			{Path: "/w/caf\xe9", State: events.StateFile, Ops: []events.Op{events.OpStat}, Size: 1, Mtime: 1_700_000_000_123_456_789, Mode: 0o4755},
+			{Path: "/w", State: events.StateDir, Ops: []events.Op{events.OpList}, Size: unset, Mtime: unset, Mode: 0o755},
+			{Path: "/x", State: events.StateSymlink, Ops: []events.Op{events.OpReadlink}, Size: unset, Mtime: unset, Target: "t\xff"},
+			{Path: "/y", State: events.StateAbsent, Ops: []events.Op{events.OpStat, events.OpExec}, Size: unset, Mtime: unset},
+		},
+		Outputs:   []Entry{{Path: "/w/a", State: events.StateFile, SHA256: sumOf("x"), Size: 1, Mtime: unset, Mode: 0o644, Before: events.StateFile}},
+		Removed:   []string{"/w/r\xff"},
+		Temporary: []string{"/tmp/t"},
+		Renamed:   []Renaming{{"/w/r\xff", "/w/s"}},
+		Volatile:  []string{"/dev/null"},
+		Processes: []Process{{PID: 1, From: -1, Argv: []string{"cc"}, Exe: "/cc"}, {PID: 2, PPID: 1, From: 0, Argv: []string{"as"}, Exit: &events.Exit{Code: 1}}},
+		Accesses: []Access{
+			{Path: "/w/a", Op: events.OpRead, State: events.StateFile, Process: 1, Syscall: "open", As: "../a", Links: []events.Link{{Path: "/x", Target: "t\xff"}}},
+			{Path: "/y", Op: events.OpExec, State: events.StateAbsent, Process: -1},
+		},
+	}
+	m.Inputs[2].Names = []string{"f:a", "d:b", "l:\xff"}
+	m.Inputs[2].Entries = hashNames(m.Inputs[2].Names)
+	m.sort()
+	return m
+}
+
+func TestRoundTrip(t *testing.T) {
+	for _, root := range []string{"", "/w", "/"} {
+		want := sample()
+		want.Root = root
+		var doc bytes.Buffer
+		if err := want.Encode(&doc); err != nil {
+			t.Fatal(err)
+		}
+		if err := readSchema(t).validate(doc.Bytes()); err != nil {
+			t.Error(err)
+		}
+		got, err := Decode(&doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range got.Outputs { // Ops is [] in the document
+			got.Outputs[i].Ops = nil
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("root %q: %s", root, diff)
+		}
+	}
+}
+
+func TestDecodeDamaged(t *testing.T) {
+	var doc bytes.Buffer
+	if err := sample().Encode(&doc); err != nil {
+		t.Fatal(err)
+	}
+	whole := doc.String()
+	for cut := range len(whole) - 2 {
+		if _, err := Decode(strings.NewReader(whole[:cut])); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cut off after %d bytes: %v", cut, err)
+		}
+	}
+	for _, change := range [][2]string{
+		{`"complete":false`, `"complete":true`},
+		{`"state":"file"`, `"state":"files"`},
+		{`"outputs":`, `"putouts":`},
+		{`"inputs":[`, `"inputs":null,"x":[`},
+		{`"path":"a"`, `"path":"../a"`},
+		{`"path":"a"`, `"path":"/w/./a"`},
+		{`"path":"a"`, `"path":""`},
+		{`"path":"/y"`, `"path":"a"`}, // twice
+		{`"f:a"`, `"f:b"`},
+		{`"f:a"`, `"a"`},
+		{`"mode":"0644"`, `"mode":"644"`},
+		{`,"mode":"0644"`, ``},
+		{`"size":1,`, ``},
+		{`"process":1`, `"process":2`},
+		{`"from":0`, `"from":1`},
+		{`"code":1`, `"kode":1`},
+		{`"sha256":"`, `"sha256":"A`},
+		{`"cc"`, "\"c\xff\""},
+		{`"ignore":["*.log"]`, `"ignore":["["]`},
+		{"\n}\n", "\n}\n{}"},
+	} {
+		bad := strings.Replace(whole, change[0], change[1], 1)
+		if bad == whole {
+			t.Errorf("nothing to replace: %s", change[0])
+		}
+		if _, err := Decode(strings.NewReader(bad)); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s instead of %s: %v", change[1], change[0], err)
+		}
+	}
+	newer := strings.Replace(whole, `"fstrace":1`, `"fstrace":2,"inputs":{}`, 1)
+	if _, err := Decode(strings.NewReader(newer)); !errors.Is(err, ErrVersion) {
+		t.Errorf("a newer version: %v", err)
+	}
+	later := strings.Replace(whole, `"fstrace":1,`, `"fstrace":1,"added":{"later":[1]},`, 1)
+	if _, err := Decode(strings.NewReader(later)); err != nil {
+		t.Errorf("an unknown field: %v", err)
+	}
+}
+
+// FuzzDecode: whatever Decode accepts is encoded such that it decodes to the same.
+func FuzzDecode(f *testing.F) {
+	var doc bytes.Buffer
+	if err := sample().Encode(&doc); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(doc.Bytes())
+	f.Add([]byte(`{"fstrace":1,"command":{"argv":[],"exit":{"code":0}},"complete":true,"incomplete":[],"inputs":[],"outputs":[]}`))
+	f.Add([]byte(`{"fstrace":2}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := Decode(bytes.NewReader(data))
+		if err != nil {
+			if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
+				t.Fatalf("an error of no kind: %v", err)
+			}
+			return
+		}
+		var first, second bytes.Buffer
+		if err := m.Encode(&first); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Decode(bytes.NewReader(first.Bytes()))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, &first)
+		}
+		if err := again.Encode(&second); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(first.Bytes(), second.Bytes()) {
+			t.Errorf("not canonical:\n%s\n%s", &first, &second)
+		}
+	})
+}

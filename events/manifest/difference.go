@@ -1,0 +1,104 @@
+package manifest
+
+import (
+	"strconv"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+// A Reason is why a manifest is stale. The list is closed.
+type Reason string
+
+// Reasons.
+const (
+	ContentChanged  Reason = "content changed"
+	Appeared        Reason = "appeared"
+	Vanished        Reason = "vanished"
+	ListingChanged  Reason = "listing changed"
+	SymlinkChanged  Reason = "symlink changed"
+	TypeChanged     Reason = "type changed"
+	ModeChanged     Reason = "mode changed"
+	MetadataChanged Reason = "metadata changed" // size or mtime of a file of which the command asked just that
+)
+
+// A Difference is one reason why a manifest is stale.
+type Difference struct {
+	Reason Reason
+	Path   string // as the manifest has it
+	Detail string
+	// Added and Gone are what a listing has more, and less, each name behind a
+	// letter for its type and a colon.
+	Added, Gone []string
+}
+
+func differ(r Reason, path, detail string) []Difference {
+	return []Difference{{Reason: r, Path: path, Detail: detail}}
+}
+
+// String is the line that fstrace check prints.
+func (d *Difference) String() string {
+	s := string(d.Reason) + ": " + Quote(d.Path)
+	detail := d.Detail
+	if d.Reason == ListingChanged {
+		detail = listChanges(d.Added, d.Gone)
+	}
+	if detail != "" {
+		s += " (" + detail + ")"
+	}
+	return s
+}
+
+// listChanges gives names as "+a -b"; of many, the first.
+func listChanges(added, gone []string) string {
+	const most = 10
+	var b strings.Builder
+	n := 0
+	for _, part := range []struct {
+		sign  byte
+		names []string
+	}{{'+', added}, {'-', gone}} {
+		for _, typed := range part.names {
+			if n++; n > most {
+				continue
+			}
+			if n > 1 {
+				b.WriteByte(' ')
+			}
+			b.WriteByte(part.sign)
+			b.WriteString(Quote(nameOf(typed)))
+		}
+	}
+	if n > most {
+		b.WriteString(" and " + strconv.Itoa(n-most) + " more")
+	}
+	return b.String()
+}
+
+// Quote gives a path as it is unless that would not print, or be misread.
+func Quote(path string) string {
+	for _, r := range path {
+		if !strconv.IsPrint(r) || r == utf8.RuneError {
+			return strconv.Quote(path)
+		}
+	}
+	if path == "" || path[0] == '"' || path[0] == ' ' || path[len(path)-1] == ' ' {
+		return strconv.Quote(path)
+	}
+	return path
+}
+
+// lockedPatterns are for several at once.
+type lockedPatterns struct {
+	mu       sync.Mutex
+	patterns *patterns
+}
+
+func (p *lockedPatterns) reports(path string) bool {
+	if p.patterns == nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.patterns.reports(path)
+}

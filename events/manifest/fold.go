@@ -1,0 +1,238 @@
+package manifest
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// A fold takes a session's events in, one after the other, and knows what each
+// path was before the session and what stands there now. It is for one goroutine.
+type fold struct {
+	fs     fileSystem
+	hasher *hasher
+	now    func() time.Time
+
+	tree    *tree
+	origins map[string]*origin // by path before the session
+	changes []*node            // those that the session may have changed
+	renamed []renaming
+	written map[inode]struct{} // what the session may have written to, by whatever name
+
+	volatile  map[string]struct{}
+	processes processes
+	accesses  accesses
+}
+
+type renaming struct {
+	from *origin
+	node *node
+}
+
+func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
+	return &fold{
+		fs: fs, hasher: h, now: now,
+		tree: newTree(), origins: make(map[string]*origin),
+		written: make(map[inode]struct{}), volatile: make(map[string]struct{}),
+	}
+}
+
+// event takes one event in.
+func (f *fold) event(e *events.Event) {
+	if e.IsProcess() {
+		f.processes.step(e)
+		return
+	}
+	if e.Path == "" && e.Real == "" {
+		return // unreadable: the record is incomplete, or nothing that has a name
+	}
+	for i := range e.Links {
+		f.hop(e, &e.Links[i])
+	}
+	switch e.Op {
+	case events.OpWrite:
+		f.write(e)
+	case events.OpCreate:
+		f.create(e)
+	case events.OpDelete:
+		f.delete(e)
+	case events.OpRename:
+		f.rename(e)
+	default:
+		f.look(e, subject(e), e.State, &e.Info)
+		if e.To != "" { // mount, pivot_root
+			f.look(e, e.To, e.ToState, &e.ToInfo)
+		}
+	}
+}
+
+// subject is the path that an access is about in the end: a final symbolic link
+// that the call follows is only on the way.
+func subject(e *events.Event) string {
+	if e.Real != "" {
+		return e.Real
+	}
+	return e.Path
+}
+
+// hop notes a symbolic link on the way of an access.
+func (f *fold) hop(e *events.Event, l *events.Link) {
+	if isVolatile(l.Path) {
+		return
+	}
+	if o := f.touch(f.tree.find(l.Path), e, events.StateSymlink, &events.FileInfo{}); o != nil {
+		o.ops |= opBit(events.OpReadlink)
+		if o.target == "" {
+			o.target = l.Target
+		}
+	}
+}
+
+// look notes an access that changes nothing that a manifest tells of.
+func (f *fold) look(e *events.Event, path string, s events.State, info *events.FileInfo) {
+	if f.isOutside(path, s) {
+		return
+	}
+	n := f.tree.find(path)
+	f.accesses.add(e, path, s, f.processes.current(e.PID))
+	o := f.touch(n, e, s, info)
+	switch {
+	case o == nil:
+	case e.Op == events.OpChattr:
+		if s != events.StateAbsent && !o.retold {
+			o.retold = true
+			f.note(n)
+		}
+		f.need(o, n, e, path)
+	default:
+		f.need(o, n, e, path)
+	}
+}
+
+// isOutside tells whether no cache could depend on path, and notes it then.
+func (f *fold) isOutside(path string, s events.State) bool {
+	if path == "" {
+		return true
+	}
+	if s != events.StateOther && !isVolatile(path) {
+		return false
+	}
+	if s == events.StateOther && !isVolatile(path) && f.tree.find(path).status == made {
+		f.tree.find(path).seen = true // the session's own pipe or socket
+	}
+	f.volatile[path] = struct{}{}
+	return true
+}
+
+// touch notes what an access found at n. It returns the origin of what it found,
+// nil if that was not there before the session or holds what the session wrote.
+func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.FileInfo) *origin {
+	f.correct(n, s, info)
+	switch {
+	case n.status == made:
+		if exists(s) {
+			n.seen = true
+			f.hasher.own("", info)
+		}
+		return nil
+	case n.status == gone:
+		return nil
+	case n.from == "": // below what the session made
+		return nil
+	}
+	o := f.origin(n, s, info)
+	if o.written {
+		return nil
+	}
+	if _, ok := f.written[inodeOf(info)]; ok && info.Known() && s == events.StateFile {
+		o.written = true // by another name
+		f.note(n)
+		return nil
+	}
+	return o
+}
+
+// origin returns what stood at n before the session, and notes its state if this
+// is the first touch.
+func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
+	o := f.origins[n.from]
+	if o == nil {
+		o = &origin{path: n.from}
+		f.origins[n.from] = o
+	}
+	o.node = n
+	if o.state == events.StateNone {
+		o.state = s
+	}
+	if !o.info.Known() && info.Known() && s == o.state {
+		o.info = *info
+	}
+	return o
+}
+
+// correct sees whether what an access found can be, after what was foretold of
+// earlier calls; one of them has failed, otherwise. A process that looked at the
+// same time as another made the change is taken for a failure as well: at the end
+// it is seen what really is there.
+func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
+	if !exists(s) {
+		if n.status == moved && s == events.StateAbsent {
+			n.replace(found, n.path())
+		}
+		return
+	}
+	switch n.status {
+	case gone:
+		if o := f.origins[n.left]; o != nil && isSame(&o.info, info) {
+			n.replace(found, n.left)
+		}
+	case made, moved:
+		path := n.path()
+		if o := f.origins[path]; o != nil && o.path != n.from && exists(o.state) && isSame(&o.info, info) {
+			n.replace(found, path)
+		}
+	case found:
+		if n.from == "" {
+			f.revive(n)
+		}
+	}
+}
+
+// revive undoes the foretold renaming of a directory: there is still something in
+// it, under its old name.
+func (f *fold) revive(n *node) {
+	for up := n.parent; up != nil; up = up.parent {
+		if up.status == made {
+			return
+		}
+		if up.status == gone && up.left == "" { // the session's own
+			up.status = made
+			return
+		}
+		if up.status == gone {
+			up.status, up.from = found, up.left
+			below := n
+			for below.parent != up {
+				below = below.parent
+			}
+			for x := n; x != up; x = x.parent {
+				x.from = x.path() // up is at the place that it had
+			}
+			return
+		}
+	}
+}
+
+// isSame tells whether two infos are of one file.
+func isSame(a, b *events.FileInfo) bool { return a.Known() && b.Known() && inodeOf(a) == inodeOf(b) }
+
+// note puts n on the list of what is to be looked at in the end.
+func (f *fold) note(n *node) {
+	if !n.noted {
+		n.noted = true
+		f.changes = append(f.changes, n)
+	}
+}
+
+func hasFlag(e *events.Event, name string) bool { return slices.Contains(e.Flags, name) }

@@ -1,0 +1,255 @@
+package manifest
+
+import (
+	"crypto/sha256"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// A hasher finds out what files hold, beside the command, or before a call is let
+// through that may change them.
+//
+// What is wanted of a file is what it held when it was first touched, and that is
+// some time ago when its turn comes. Its identity then is known: if that is the
+// same before and after it was read, what was read is what it held.
+type hasher struct {
+	fs    fileSystem
+	cache *Cache
+	now   func() time.Time
+
+	mu    sync.Mutex
+	ready sync.Cond
+	queue []*hashJob
+	jobs  map[content]*hashJob
+	// The session's own files, by path and by inode: nobody wants to know what
+	// those held before.
+	ownPaths map[string]struct{}
+	ownFiles map[inode]struct{}
+	closed   bool
+	workers  sync.WaitGroup
+}
+
+// An inode is a file whatever it holds.
+type inode struct{ dev, ino uint64 }
+
+// A content is a file together with what it holds. The change time is not a part
+// of it: links, renames and chmods set that, too. Whoever relies on a hash compares
+// it as well.
+type content struct {
+	inode
+	size, mtime int64
+}
+
+func inodeOf(info *events.FileInfo) inode { return inode{info.Dev, info.Ino} }
+
+func contentOf(info *events.FileInfo) content { return content{inodeOf(info), info.Size, info.Mtime} }
+
+// A hashJob is one file to be hashed. Its results may be read when done is closed.
+type hashJob struct {
+	path    string
+	want    events.FileInfo
+	started bool
+	done    chan struct{}
+
+	sum  [32]byte
+	info events.FileInfo // of the file when it was hashed
+	racy bool            // so soon after a change that another would not show
+	err  error
+}
+
+// errChanged says that a file no longer is what was to be hashed.
+var errChanged = errors.New("changed")
+
+const hashWorkers = 2
+
+func newHasher(fs fileSystem, cache *Cache, now func() time.Time) *hasher {
+	h := &hasher{
+		fs: fs, cache: cache, now: now,
+		jobs: make(map[content]*hashJob), ownPaths: make(map[string]struct{}), ownFiles: make(map[inode]struct{}),
+	}
+	h.ready.L = &h.mu
+	return h
+}
+
+// start begins the work; close ends it.
+func (h *hasher) start() {
+	for range hashWorkers {
+		h.workers.Go(h.work)
+	}
+}
+
+// want has the file at path hashed, which info is of.
+func (h *hasher) want(path string, info *events.FileInfo) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if j := h.jobs[contentOf(info)]; j == nil || j.failed() {
+		h.queue = append(h.queue, h.add(path, info))
+		h.ready.Signal()
+	}
+}
+
+// result returns the job of the file that info is of, once close has returned.
+func (h *hasher) result(info *events.FileInfo) *hashJob { return h.jobs[contentOf(info)] }
+
+// failed tells whether j is done, in vain: the file may have another name by now.
+func (j *hashJob) failed() bool {
+	select {
+	case <-j.done:
+		return j.err != nil
+	default:
+		return false
+	}
+}
+
+func (h *hasher) add(path string, info *events.FileInfo) *hashJob {
+	j := &hashJob{path: path, want: *info, done: make(chan struct{})}
+	h.jobs[contentOf(info)] = j
+	return j
+}
+
+// own notes that what is at path, or that file, is of the session's making.
+func (h *hasher) own(path string, info *events.FileInfo) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if path != "" {
+		h.ownPaths[path] = struct{}{}
+	}
+	if info.Known() {
+		h.ownFiles[inodeOf(info)] = struct{}{}
+	}
+}
+
+// guard sees to it that what the file at path holds is known when it returns: it
+// is about to be changed. The events before this call may not have been folded
+// yet, so that it cannot be known whether anybody wants it.
+func (h *hasher) guard(path string, info *events.FileInfo) {
+	h.mu.Lock()
+	_, ownPath := h.ownPaths[path]
+	_, ownFile := h.ownFiles[inodeOf(info)]
+	h.ownFiles[inodeOf(info)] = struct{}{} // from now on
+	j := h.jobs[contentOf(info)]
+	switch {
+	case j == nil && (ownPath || ownFile):
+		h.mu.Unlock()
+		return
+	case j == nil, j.failed():
+		j = h.add(path, info)
+	}
+	mine := !j.started
+	j.started = true
+	h.mu.Unlock()
+	if mine {
+		h.run(j, make([]byte, bufferSize))
+	}
+	<-j.done
+}
+
+func (h *hasher) work() {
+	buf := make([]byte, bufferSize)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for {
+		for len(h.queue) == 0 {
+			if h.closed {
+				return
+			}
+			h.ready.Wait()
+		}
+		j := h.queue[0]
+		h.queue[0] = nil
+		h.queue = h.queue[1:]
+		if j.started { // by guard
+			continue
+		}
+		j.started = true
+		h.mu.Unlock()
+		h.run(j, buf)
+		h.mu.Lock()
+	}
+}
+
+// close waits for all that is wanted.
+func (h *hasher) close() {
+	h.mu.Lock()
+	h.closed = true
+	h.ready.Broadcast()
+	h.mu.Unlock()
+	h.workers.Wait()
+}
+
+// run hashes one file.
+func (h *hasher) run(j *hashJob, buf []byte) {
+	defer close(j.done)
+	if sum, ok := h.cache.get(&j.want); ok {
+		j.sum, j.info = sum, j.want
+		return
+	}
+	start := h.now()
+	j.sum, j.info, j.err = hashFile(h.fs, j.path, buf)
+	if j.err == nil && contentOf(&j.info) != contentOf(&j.want) {
+		j.err = errChanged
+	}
+	if j.err != nil {
+		return
+	}
+	if j.racy = isRacy(&j.info, start); !j.racy {
+		h.cache.put(&j.info, j.sum)
+	}
+}
+
+const bufferSize = 128 << 10
+
+// hashFile hashes a regular file that nobody changes meanwhile.
+func hashFile(fs fileSystem, path string, buf []byte) (sum [32]byte, info events.FileInfo, err error) {
+	f, err := fs.open(path)
+	if err != nil {
+		return sum, info, err
+	}
+	defer f.Close()
+	if info, err = f.stat(); err != nil {
+		return sum, info, err
+	}
+	if info.Mode&unix.S_IFMT != unix.S_IFREG {
+		return sum, info, errChanged
+	}
+	hash := sha256.New()
+	for {
+		n, err := f.Read(buf)
+		hash.Write(buf[:n])
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return sum, info, err
+		}
+	}
+	after, err := f.stat()
+	if err == nil && contentOf(&after) != contentOf(&info) {
+		err = errChanged
+	}
+	return [32]byte(hash.Sum(nil)), info, err
+}
+
+// granularity is a little more than the distance of two ticks of the coarsest clock that
+// Linux stamps files with (CONFIG_HZ=100); coarseGranularity that of file systems
+// that keep whole seconds, FAT even two. Since Linux 6.13 a file that was looked at
+// gets a finer stamp, but not on every file system.
+const (
+	granularity       = 12 * time.Millisecond
+	coarseGranularity = 2 * time.Second
+)
+
+// isRacy tells whether a file changed so soon before at that another change would
+// leave its times as they are.
+func isRacy(info *events.FileInfo, at time.Time) bool {
+	g := granularity
+	if info.Mtime%1e9 == 0 && info.Ctime%1e9 == 0 {
+		g = coarseGranularity
+	}
+	return max(info.Mtime, info.Ctime) >= at.Add(-g).UnixNano()
+}

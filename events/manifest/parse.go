@@ -1,0 +1,182 @@
+package manifest
+
+import (
+	"encoding/hex"
+	"fmt"
+	"path"
+	"slices"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// A parser makes values of what was read, and keeps the first error.
+type parser struct {
+	root string
+	err  error
+}
+
+func (p *parser) fail(format string, args ...any) {
+	if p.err == nil {
+		p.err = fmt.Errorf(format, args...)
+	}
+}
+
+// path makes a path absolute.
+func (p *parser) path(s string) string {
+	if p.root != "" && !path.IsAbs(s) && s != "" {
+		if path.Clean(s) != s || s == ".." || len(s) > 2 && s[:3] == "../" {
+			p.fail("path %q: not below the root", s)
+			return s
+		}
+		return path.Join(p.root, s)
+	}
+	if !isClean(s) {
+		p.fail("path %q: not absolute", s)
+	}
+	return s
+}
+
+func (p *parser) paths(list []string) []string {
+	var all []string
+	for _, s := range list {
+		all = append(all, p.path(s))
+	}
+	return all
+}
+
+func (p *parser) state(word string) events.State {
+	s, ok := events.ParseState(word)
+	if !ok {
+		p.fail("unknown state %q", word)
+	}
+	return s
+}
+
+func (p *parser) op(word string) events.Op {
+	op, ok := events.ParseOp(word)
+	if !ok {
+		p.fail("unknown op %q", word)
+	}
+	return op
+}
+
+func (p *parser) exit(w *wireExit) events.Exit {
+	e, err := w.exit()
+	if err != nil {
+		p.fail("%w", err)
+	}
+	return e
+}
+
+func (p *parser) entries(what string, list []wireEntry) []Entry {
+	all := make([]Entry, 0, len(list))
+	seen := make(map[string]bool, len(list))
+	for i := range list {
+		e := p.entry(&list[i])
+		if seen[e.Path] {
+			p.fail("%s %q: there twice", what, e.Path)
+		}
+		seen[e.Path] = true
+		all = append(all, e)
+		if p.err != nil {
+			return all
+		}
+	}
+	return all
+}
+
+// entry makes an entry of w. One that would compare with nothing is an error: it
+// would be valid whatever happens.
+func (p *parser) entry(w *wireEntry) Entry {
+	e := Entry{
+		Path: p.path(fromText(w.Path, w.PathBase64)), State: p.state(w.State), SHA256: w.SHA256, Size: unset, Mtime: unset,
+		Target: fromText(w.Target, w.TargetBase64), Entries: w.Entries, Names: w.Names,
+	}
+	if w.Before != "" {
+		e.Before = p.state(w.Before)
+	}
+	for _, word := range w.Ops {
+		e.Ops = append(e.Ops, p.op(word))
+	}
+	if w.Size != nil {
+		e.Size = max(*w.Size, 0)
+	}
+	if w.Mtime != "" {
+		at, err := time.Parse(time.RFC3339Nano, w.Mtime)
+		if e.Mtime = at.UnixNano(); err != nil || !at.Equal(time.Unix(0, e.Mtime)) {
+			p.fail("%s: mtime %q", e.Path, w.Mtime)
+		}
+	}
+	if w.Mode != "" {
+		var err error
+		if e.Mode, err = parseMode(w.Mode); err != nil {
+			p.fail("%s: %w", e.Path, err)
+		}
+	}
+	file, dir := e.State == events.StateFile, e.State == events.StateDir
+	switch {
+	case e.SHA256 != "" && (!file || !isSum(e.SHA256)), e.Entries != "" && (!dir || !isSum(e.Entries)):
+		p.fail("%s: not a hash, or not of this state", e.Path)
+	case (file || dir) != (w.Mode != ""):
+		p.fail("%s: a %s with mode %q", e.Path, e.State, w.Mode)
+	case (e.State == events.StateSymlink) != (e.Target != ""):
+		p.fail("%s: a %s with target %q", e.Path, e.State, e.Target)
+	case e.SHA256 != "" && w.Size == nil:
+		p.fail("%s: a hash without a size", e.Path)
+	case len(e.Names) > 0 && (!dir || !areTypedNames(e.Names) || hashNames(e.Names) != e.Entries):
+		p.fail("%s: its names are not those of its hash", e.Path)
+	}
+	return e
+}
+
+func areTypedNames(list []string) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !isTypedName(s) }) &&
+		slices.IsSortedFunc(list, compareNames)
+}
+
+func isSum(s string) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == 32 && hex.EncodeToString(b) == s
+}
+
+func (p *parser) processes(list []wireProcess) []Process {
+	var all []Process
+	for i := range list {
+		w := &list[i]
+		x := Process{PID: w.PID, PPID: w.PPID, From: -1, Exe: fromText(w.Exe, w.ExeBase64), Argv: w.Argv, Cwd: fromText(w.Cwd, w.CwdBase64)}
+		if w.From != nil {
+			if x.From = *w.From; x.From < 0 || x.From >= i { // a chain must have an end
+				p.fail("process %d: from %d", i, x.From)
+			}
+		}
+		if w.Exit != nil {
+			exit := p.exit(w.Exit)
+			x.Exit = &exit
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+func (p *parser) accesses(list []wireAccess, processes int) []Access {
+	var all []Access
+	for i := range list {
+		w := &list[i]
+		a := Access{
+			Path: p.path(fromText(w.Path, w.PathBase64)), Op: p.op(w.Op), State: p.state(w.State), Process: -1,
+			Syscall: w.Syscall, As: fromText(w.As, w.AsBase64),
+		}
+		if w.Process != nil {
+			if a.Process = *w.Process; a.Process < 0 || a.Process >= processes {
+				p.fail("%s: process %d is not in the list", a.Path, a.Process)
+			}
+		}
+		for j := range w.Links {
+			l := &w.Links[j]
+			a.Links = append(a.Links, events.Link{Path: p.path(fromText(l.Path, l.PathBase64)), Target: fromText(l.Target, l.TargetBase64)})
+		}
+		all = append(all, a)
+	}
+	return all
+}

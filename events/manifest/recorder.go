@@ -1,0 +1,192 @@
+package manifest
+
+import (
+	"cmp"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// A Recorder is an [events.Sink] that writes a manifest at the end.
+type Recorder struct {
+	w        io.Writer
+	options  Options
+	fs       fileSystem
+	now      func() time.Time
+	patterns *patterns
+
+	header events.Header
+	hasher *hasher
+	fold   *fold
+	m      *Manifest
+}
+
+// Options of a [Recorder].
+type Options struct {
+	// Cache spares hashing; nil for none.
+	Cache *Cache
+	// Root is the directory below which paths are written relative to it: absolute
+	// and without symbolic links. "" for none.
+	Root string
+	// Only and Ignore choose what is in the manifest, as patterns for
+	// [events.Filter] do.
+	Only, Ignore []string
+	// Record is the file that the manifest will be in, "" if it has no name.
+	Record string
+}
+
+// NewRecorder returns a recorder that writes to w. The error is of the patterns.
+func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
+	return newRecorder(w, o, osFS{}, time.Now)
+}
+
+func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*Recorder, error) {
+	p, err := newPatterns(o.Only, o.Ignore)
+	if err != nil {
+		return nil, err
+	}
+	r := &Recorder{w: w, options: o, fs: fs, now: now, patterns: p}
+	r.hasher = newHasher(fs, o.Cache, now)
+	r.fold = newFold(fs, r.hasher, now)
+	return r, nil
+}
+
+// Begin takes in what the command is.
+func (r *Recorder) Begin(h *events.Header) error {
+	r.hasher.start()
+	r.header = events.Header{Session: h.Session, Argv: slices.Clone(h.Argv), Cwd: h.Cwd}
+	return nil
+}
+
+// Event takes in one event.
+func (r *Recorder) Event(e *events.Event) error {
+	r.fold.event(e)
+	return nil
+}
+
+// Guard must be called before a call is let through that may change what is in the
+// regular file at path, put another in its place, or remove it; info is what
+// stat says of it. When it returns, what the file holds is known, or need not be.
+// It may be called at the same time as the other methods.
+func (r *Recorder) Guard(path string, info events.FileInfo) {
+	if !isVolatile(path) {
+		r.hasher.guard(path, &info)
+	}
+}
+
+// Manifest returns what was written, nil before End.
+func (r *Recorder) Manifest() *Manifest { return r.m }
+
+// Close ends the work of a recorder that has begun and whose End is not called. It
+// does no harm after.
+func (r *Recorder) Close() { r.hasher.close() }
+
+// End looks at what the session left behind, and writes the manifest.
+func (r *Recorder) End(t *events.Trailer) error {
+	r.hasher.close()
+	r.m = r.manifest(t)
+	return r.m.Encode(r.w)
+}
+
+func (r *Recorder) manifest(t *events.Trailer) *Manifest {
+	m := &Manifest{
+		Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd, Exit: t.Exit,
+		Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
+	}
+	x := &outcome{
+		fold: r.fold, m: m, patterns: &lockedPatterns{patterns: r.patterns},
+		outputs: make(map[string]*output), removed: make(map[string]bool),
+		carriedAlong: make(map[*origin]*output),
+	}
+	x.classify()
+	x.aliases()
+	x.hash()
+	m.Inputs = x.inputs()
+	for _, out := range x.outputs {
+		out.Ops = x.accesses.opsOn(out.Path)
+		m.Outputs = append(m.Outputs, out.Entry)
+	}
+	for path := range x.removed {
+		m.Removed = append(m.Removed, path)
+	}
+	for path := range x.volatile {
+		m.Volatile = append(m.Volatile, path)
+	}
+	x.renamings()
+	m.Incomplete = append(slices.Clone(t.Incomplete), x.gaps...)
+	m.Processes, m.Accesses = x.processes.list, x.accesses.list
+	m.choose(r.patterns)
+	m.sort()
+	return m
+}
+
+// aliases finds the files that the session wrote to by another of their names.
+func (x *outcome) aliases() {
+	for path, o := range x.origins {
+		if _, ok := x.written[inodeOf(&o.info)]; !ok || !o.info.Known() || o.state != events.StateFile || x.outputs[path] != nil {
+			continue
+		}
+		info, err := x.fs.lstat(path)
+		if stateOf(&info, err) == events.StateFile && isSame(&o.info, &info) && contentOf(&info) != contentOf(&o.info) {
+			x.put(nil, path, events.StateFile, &info, true)
+		}
+	}
+}
+
+// renamings lists what was there before and is now elsewhere.
+func (x *outcome) renamings() {
+	seen := make(map[Renaming]bool)
+	for _, r := range x.renamed {
+		if r.from == nil {
+			continue
+		}
+		to := Renaming{r.from.path, r.node.path()}
+		if r.node.from == r.from.path && to.To != "" && to.To != to.From && x.outputs[to.To] != nil && !seen[to] {
+			seen[to] = true
+			x.m.Renamed = append(x.m.Renamed, to)
+		}
+	}
+}
+
+// choose leaves out what the patterns do.
+func (m *Manifest) choose(p *patterns) {
+	if p == nil {
+		return
+	}
+	hidden := func(path string) bool { return !p.reports(path) }
+	m.Inputs = slices.DeleteFunc(m.Inputs, func(e Entry) bool { return hidden(e.Path) })
+	m.Outputs = slices.DeleteFunc(m.Outputs, func(e Entry) bool { return hidden(e.Path) })
+	m.Removed = slices.DeleteFunc(m.Removed, hidden)
+	m.Temporary = slices.DeleteFunc(m.Temporary, hidden)
+	m.Volatile = slices.DeleteFunc(m.Volatile, hidden)
+	m.Renamed = slices.DeleteFunc(m.Renamed, func(r Renaming) bool { return hidden(r.From) && hidden(r.To) })
+	m.Accesses = slices.DeleteFunc(m.Accesses, func(a Access) bool { return hidden(a.Path) })
+}
+
+// sort brings the manifest into its canonical order.
+func (m *Manifest) sort() {
+	byPath := func(a, b Entry) int { return cmp.Compare(a.Path, b.Path) }
+	slices.SortFunc(m.Inputs, byPath)
+	slices.SortFunc(m.Outputs, byPath)
+	m.Modified = nil
+	in := make(map[string]bool, len(m.Inputs))
+	for i := range m.Inputs {
+		in[m.Inputs[i].Path] = true
+	}
+	for i := range m.Outputs {
+		if in[m.Outputs[i].Path] {
+			m.Modified = append(m.Modified, m.Outputs[i].Path)
+		}
+	}
+	slices.Sort(m.Removed)
+	slices.Sort(m.Temporary)
+	slices.Sort(m.Volatile)
+	slices.SortFunc(m.Renamed, func(a, b Renaming) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	slices.SortStableFunc(m.Accesses, func(a, b Access) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Op, b.Op))
+	})
+}

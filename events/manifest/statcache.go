@@ -1,0 +1,171 @@
+package manifest
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// A Cache remembers from run to run which hash belongs to a file that has not
+// changed: device, inode, size, mtime, ctime -> SHA-256.
+//
+// It is one sparse file, a table of sets of slots. The inode chooses the set, and
+// a slot of the set is taken by the same inode, else by an empty or damaged one,
+// else by chance: so the size is bounded, a lookup is one pread, and opening the
+// cache reads nothing. A slot carries a checksum of itself. That is all the locking
+// there is: a slot that two runs write at once, or that a crash leaves half
+// written, does not check and is empty. A log, or a file that is replaced, would
+// have to be read as a whole at each start.
+//
+// Only hashes of files whose times were older than the moment of hashing by more
+// than the clock's granularity are put here: another change within the same tick
+// would not show (git calls such an entry racy).
+//
+// The methods may be called concurrently, and on a nil Cache, which is empty.
+type Cache struct{ file *os.File }
+
+const (
+	cacheName    = "sums-1" // the number is the version of the layout
+	slotSize     = 8*5 + 32 + 4 + 4
+	slotsPerSet  = 4
+	setSize      = slotSize * slotsPerSet
+	cacheSets    = 1 << 16 // 21 MB, if it is ever full
+	sumOffset    = 8 * 5
+	crcOffset    = sumOffset + 32
+	cacheFileMax = cacheSets * setSize
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// CacheDir is where the cache belongs: $XDG_CACHE_HOME/fstrace, or ~/.cache/fstrace.
+func CacheDir() (string, error) {
+	base, err := os.UserCacheDir() // absolute, or an error
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(base, "fstrace"), nil
+}
+
+// OpenCache opens the cache in dir, and makes both if they are not there.
+func OpenCache(dir string) (*Cache, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, cacheName), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open cache: %w", err)
+	}
+	var st unix.Stat_t
+	err = unix.Fstat(int(f.Fd()), &st)
+	switch {
+	case err != nil:
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		err = errors.New("not a regular file")
+	case int(st.Uid) != os.Geteuid() || st.Mode&0o022 != 0:
+		err = errors.New("others may write to it")
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open cache %s: %w", f.Name(), err)
+	}
+	return &Cache{f}, nil
+}
+
+// Close closes the cache's file.
+func (c *Cache) Close() error {
+	if c == nil {
+		return nil
+	}
+	return c.file.Close()
+}
+
+// get returns the hash of the file that info is of, if it is known.
+func (c *Cache) get(info *events.FileInfo) (sum [32]byte, ok bool) {
+	if c == nil {
+		return sum, false
+	}
+	var set [setSize]byte
+	n, _ := c.file.ReadAt(set[:], setOffset(info))
+	key := cacheKey(info)
+	for slot := range slots(set[:n]) {
+		if [sumOffset]byte(slot) == key && isWhole(slot) {
+			return [32]byte(slot[sumOffset:]), true
+		}
+	}
+	return sum, false
+}
+
+// put notes the hash of the file that info is of. That it cannot be written is
+// no error: the file is hashed again, then.
+func (c *Cache) put(info *events.FileInfo, sum [32]byte) {
+	if c == nil {
+		return
+	}
+	var set [setSize]byte
+	at := setOffset(info)
+	_, _ = c.file.ReadAt(set[:], at) // what is not there is zero
+	key := cacheKey(info)
+	i, rank := 0, 0
+	for slot := range slots(set[:]) {
+		switch {
+		case [16]byte(slot) == [16]byte(key[:]): // the same inode, as it was
+			i, rank = slotIndex(set[:], slot), 2
+		case rank < 1 && !isWhole(slot):
+			i, rank = slotIndex(set[:], slot), 1
+		}
+	}
+	if rank == 0 {
+		i = int(sum[0]) % slotsPerSet
+	}
+	var slot [slotSize]byte
+	copy(slot[:], key[:])
+	copy(slot[sumOffset:], sum[:])
+	binary.LittleEndian.PutUint32(slot[crcOffset:], crc32.Checksum(slot[:crcOffset], castagnoli))
+	_, _ = c.file.WriteAt(slot[:], at+int64(i*slotSize))
+}
+
+// slots yields the slots of a set, as far as it goes.
+func slots(set []byte) func(func([]byte) bool) {
+	return func(yield func([]byte) bool) {
+		for len(set) >= slotSize {
+			if !yield(set[:slotSize:slotSize]) {
+				return
+			}
+			set = set[slotSize:]
+		}
+	}
+}
+
+// slotIndex tells which of the set's slots slot is.
+func slotIndex(set, slot []byte) int {
+	for i := range slotsPerSet {
+		if &set[i*slotSize] == &slot[0] {
+			return i
+		}
+	}
+	return 0
+}
+
+// isWhole tells whether a slot checks. An empty one does not: the checksum of
+// zeros is not zero.
+func isWhole(slot []byte) bool {
+	return binary.LittleEndian.Uint32(slot[crcOffset:]) == crc32.Checksum(slot[:crcOffset], castagnoli)
+}
+
+func cacheKey(info *events.FileInfo) (key [sumOffset]byte) {
+	for i, v := range [...]uint64{info.Dev, info.Ino, uint64(info.Size), uint64(info.Mtime), uint64(info.Ctime)} {
+		binary.LittleEndian.PutUint64(key[i*8:], v)
+	}
+	return key
+}
+
+func setOffset(info *events.FileInfo) int64 {
+	h := (info.Ino ^ info.Dev<<32) * 0x9e3779b97f4a7c15 // Fibonacci hashing: inodes are dense
+	return int64(h>>48) % cacheSets * setSize
+}

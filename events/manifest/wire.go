@@ -1,0 +1,172 @@
+package manifest
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// The wire types are the document as encoding/json writes and reads it. A string
+// that need not be UTF-8 has two fields, of which one is used.
+
+func toText(s string) (text string, bytes []byte) {
+	if utf8.ValidString(s) {
+		return s, nil
+	}
+	return "", []byte(s)
+}
+
+func fromText(text string, bytes []byte) string {
+	if len(bytes) > 0 {
+		return string(bytes)
+	}
+	return text
+}
+
+// A wireList is a list of such strings. An element that is not UTF-8 is an object:
+// {"base64":…}. A list is long, and one odd name should not hide the others.
+type wireList []string
+
+type wireBytes struct {
+	Base64 *[]byte `json:"base64"`
+}
+
+func (l wireList) MarshalJSON() ([]byte, error) {
+	b := []byte{'['}
+	for i, s := range l {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		if !utf8.ValidString(s) {
+			b = append(b, `{"base64":"`...)
+			b = base64.StdEncoding.AppendEncode(b, []byte(s))
+			b = append(b, `"}`...)
+			continue
+		}
+		quoted, err := marshal(s)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, quoted...)
+	}
+	return append(b, ']'), nil
+}
+
+func (l *wireList) UnmarshalJSON(b []byte) error {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*l = nil
+	for _, r := range raw {
+		var s string
+		if r[0] == '{' {
+			var w wireBytes
+			if err := json.Unmarshal(r, &w); err != nil {
+				return err
+			}
+			if w.Base64 == nil {
+				return fmt.Errorf("string %s: neither text nor base64", r)
+			}
+			s = string(*w.Base64)
+		} else if err := json.Unmarshal(r, &s); err != nil {
+			return err
+		}
+		*l = append(*l, s)
+	}
+	return nil
+}
+
+type wireExit struct {
+	Code   *int   `json:"code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+	Core   bool   `json:"core,omitempty"`
+}
+
+func toExit(e events.Exit) *wireExit {
+	if e.Signal != "" {
+		return &wireExit{Signal: e.Signal, Core: e.Core}
+	}
+	return &wireExit{Code: &e.Code}
+}
+
+func (w *wireExit) exit() (events.Exit, error) {
+	switch {
+	case w == nil, w.Signal == "" && w.Code == nil:
+		return events.Exit{}, fmt.Errorf("exit: neither a code nor a signal")
+	case w.Signal != "":
+		return events.Exit{Signal: w.Signal, Core: w.Core}, nil
+	}
+	return events.Exit{Code: *w.Code}, nil
+}
+
+type wireCommand struct {
+	Argv      wireList  `json:"argv"`
+	Cwd       string    `json:"cwd,omitempty"`
+	CwdBase64 []byte    `json:"cwdBase64,omitempty"`
+	Exit      *wireExit `json:"exit"`
+}
+
+type wireIncomplete struct {
+	Reason       string `json:"reason"`
+	PID          int    `json:"pid,omitempty"`
+	Detail       string `json:"detail,omitempty"`
+	DetailBase64 []byte `json:"detailBase64,omitempty"`
+}
+
+type wireEntry struct {
+	Path         string   `json:"path,omitempty"`
+	PathBase64   []byte   `json:"pathBase64,omitempty"`
+	State        string   `json:"state"`
+	SHA256       string   `json:"sha256,omitempty"`
+	Size         *int64   `json:"size,omitempty"`
+	Mtime        string   `json:"mtime,omitempty"`
+	Mode         string   `json:"mode,omitempty"`
+	Target       string   `json:"target,omitempty"`
+	TargetBase64 []byte   `json:"targetBase64,omitempty"`
+	Entries      string   `json:"entries,omitempty"`
+	Names        wireList `json:"names,omitempty"`
+	Before       string   `json:"before,omitempty"`
+	Ops          []string `json:"ops"`
+}
+
+type wireRenaming struct {
+	From       string `json:"from,omitempty"`
+	FromBase64 []byte `json:"fromBase64,omitempty"`
+	To         string `json:"to,omitempty"`
+	ToBase64   []byte `json:"toBase64,omitempty"`
+}
+
+type wireProcess struct {
+	PID       int       `json:"pid"`
+	PPID      int       `json:"ppid,omitempty"`
+	From      *int      `json:"from,omitempty"`
+	Exe       string    `json:"exe,omitempty"`
+	ExeBase64 []byte    `json:"exeBase64,omitempty"`
+	Argv      wireList  `json:"argv"`
+	Cwd       string    `json:"cwd,omitempty"`
+	CwdBase64 []byte    `json:"cwdBase64,omitempty"`
+	Exit      *wireExit `json:"exit,omitempty"`
+}
+
+type wireAccess struct {
+	Path       string     `json:"path,omitempty"`
+	PathBase64 []byte     `json:"pathBase64,omitempty"`
+	Op         string     `json:"op"`
+	State      string     `json:"state"`
+	Process    *int       `json:"process,omitempty"`
+	Syscall    string     `json:"syscall,omitempty"`
+	As         string     `json:"as,omitempty"`
+	AsBase64   []byte     `json:"asBase64,omitempty"`
+	Links      []wireLink `json:"links,omitempty"`
+}
+
+type wireLink struct {
+	Path         string `json:"path,omitempty"`
+	PathBase64   []byte `json:"pathBase64,omitempty"`
+	Target       string `json:"target,omitempty"`
+	TargetBase64 []byte `json:"targetBase64,omitempty"`
+}

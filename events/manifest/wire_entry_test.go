@@ -1,0 +1,37 @@
+package manifest
+
+import (
+	"encoding/json"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// FuzzEntry: an entry is read as encoding/json reads it, whichever way is taken.
+func FuzzEntry(f *testing.F) {
+	for _, s := range []string{
+		`{"path":"/a","state":"file","sha256":"00","size":12,"mode":"0644","ops":["read","stat"]}`,
+		`{"path":"/a","state":"dir","entries":"00","names":["f:a","d:b"],"before":"absent","ops":[]}`,
+		`{"path":"/a","path":"/b","ops":["x"],"ops":["y"]}`, `{"names":["a",{"base64":"/w=="}]}`, `{"pathBase64":"/w=="}`,
+		`{"size":-1}`, `{"size":1e3}`, `{"size":null}`, `{"path":"\u0041"}`, `{ "path" : "a" }`, `{"PATH":"a"}`, `{}`, `null`, `[]`, `{"x":1}`,
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if !utf8.Valid(data) {
+			return // Decode refuses it
+		}
+		type plain wireEntry
+		var want plain
+		wantErr := json.Unmarshal(data, &want)
+		var got wireEntry
+		err := json.Unmarshal(data, &got)
+		if (err == nil) != (wantErr == nil) {
+			t.Fatalf("%v, encoding/json: %v", err, wantErr)
+		}
+		if diff := cmp.Diff(wireEntry(want), got); err == nil && diff != "" {
+			t.Errorf("differs from encoding/json: %s", diff)
+		}
+	})
+}

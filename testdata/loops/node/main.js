@@ -1,0 +1,4 @@
+const { shout } = require("./lib/shout");
+const words = require("./words.json");
+
+console.log(shout(words.greeting));

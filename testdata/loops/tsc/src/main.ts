@@ -1,0 +1,3 @@
+import { shout } from "./shout";
+
+console.log(shout("hello"));
