@@ -11,7 +11,7 @@ LDFLAGS ?= -E=fstrace_entry
 # the machine that built them.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
 
-.PHONY: help build test deps lint format vet staticcheck unit cross stress bench clean
+.PHONY: help build test deps lint format vet staticcheck unit cross stress bench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -52,6 +52,9 @@ stress: ## storms of processes and threads: N times the usual size (20), COUNT t
 bench: ## the benchmarks
 	$(GO) test -run '^$$' -bench . ./...
 
+docs: ## write docs/syscalls.md anew from the table
+	$(GO) test ./tracer -run TestSyscallsDoc -update
+
 clean: ## remove what build made
 	rm -rf $(OUT)
 
@@ -59,7 +62,7 @@ clean: ## remove what build made
 # may not be installed, tests that lack one are skipped (and fail if CI=true).
 TOOLS := gcc=gcc make=make ar=binutils musl-gcc=musl-tools strace=strace cmake=cmake ninja=ninja-build \
 	node=nodejs npm=npm python3=python3 git=git tar=tar gzip=gzip find=findutils rsync=rsync \
-	busybox=busybox-static setpriv=util-linux ps=procps bash=bash
+	busybox=busybox-static setpriv=util-linux ps=procps bash=bash cargo=cargo
 
 deps: ## install what the tests need, as root on Debian
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || exit 0; \

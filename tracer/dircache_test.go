@@ -137,7 +137,7 @@ func rowNamed(name string) *row {
 // that remembers says what one that remembers nothing says.
 func TestDirCacheWhileTreeChanges(t *testing.T) {
 	top, n := tempTree(t), 0
-	for range 3 {
+	for range 2 {
 		rapid.Check(t, func(t *rapid.T) {
 			n++
 			dir := fmt.Sprintf("%s/%d", top, n)

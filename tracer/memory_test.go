@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"os/exec"
 	"reflect"
 	"testing"
 
@@ -160,7 +159,7 @@ func TestMemoryBadAddress(t *testing.T) {
 
 // TestMemoryCallerGone reads of a process that has ended.
 func TestMemoryCallerGone(t *testing.T) {
-	c := exec.Command("/proc/self/exe", "-test.run=^$")
+	c := helperCommand("none")
 	if err := c.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +172,7 @@ func TestMemoryCallerGone(t *testing.T) {
 
 // TestMemoryOfZombie: a process that has ended and is not reaped has no memory.
 func TestMemoryOfZombie(t *testing.T) {
-	c := exec.Command("/proc/self/exe", "-test.run=^$")
+	c := helperCommand("none")
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
