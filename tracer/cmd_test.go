@@ -588,8 +588,9 @@ func TestHostChildren(t *testing.T) {
 				return
 			default:
 			}
+			r := new(recorder)
 			c := Command("/bin/sh", "-c", "true & true & wait")
-			c.Sink = new(recorder)
+			c.Sink = r
 			if err := c.Start(); err != nil {
 				t.Error(err)
 				return
@@ -597,6 +598,7 @@ func TestHostChildren(t *testing.T) {
 			if res, err := c.Await(); err != nil || res.Exit != (events.Exit{}) {
 				t.Errorf("trace %d: %+v, %v", traces, res, err)
 			}
+			checkRecord(t, r)
 			traces++
 		}
 	})
@@ -650,7 +652,8 @@ func TestCmdLeavesNothing(t *testing.T) {
 			c.Sink = &recorder{eventErr: errors.New("bad")}
 		}
 		if err := c.Start(); err == nil || i%5 == 1 {
-			_, _ = c.Await()
+			_, _ = awaitTrace(t, c)
+			checkRecord(t, c.Sink.(*recorder))
 		}
 	}
 	for i := range 5 {

@@ -285,7 +285,7 @@ func runModel(t *rapid.T, wait WaitPolicy) {
 func TestFollowModel(t *testing.T) {
 	for name, wait := range map[string]WaitPolicy{"all": WaitAll, "root": WaitRoot} {
 		t.Run(name, func(t *testing.T) {
-			for range 20 {
+			for range 40 {
 				rapid.Check(t, func(t *rapid.T) { runModel(t, wait) })
 			}
 		})

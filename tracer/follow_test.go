@@ -225,6 +225,13 @@ func TestFollow(t *testing.T) {
 			told:    "exec 10: /bin/new; exit 10: SIGKILL",
 		},
 		{
+			name:    "such an event of a child whose own birth is told last",
+			batches: batches{{trapped(20)}, {forked(20, 20)}, {dead(20, kill)}, {forked(10, 20)}},
+			did:     "resume 20; resume 20; resume 10",
+			told:    "start 20 by 10: /bin/old; exit 20: SIGKILL",
+			left:    "10",
+		},
+		{
 			name:    "exec",
 			batches: batches{{execed(10, 10)}},
 			did:     "resume 10",

@@ -1,0 +1,87 @@
+package main_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// stormRounds is how often a storm is run: few times by default, FSTRACE_STRESS
+// times under make stress.
+func stormRounds(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("FSTRACE_STRESS")
+	if text == "" {
+		return 2
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("FSTRACE_STRESS: %v", err)
+	}
+	return n
+}
+
+// TestStormThreads: eight processes with five hundred threads each. No hang, no
+// lost birth or end, no lost call.
+func TestStormThreads(t *testing.T) {
+	exe := filepath.Join(t.TempDir(), "threads")
+	source := filepath.Join("..", "..", "testdata", "storm", "threads.c")
+	build := exec.Command(needTool(t, "gcc"), "-O1", "-pthread", "-o", exe, source)
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for range stormRounds(t) {
+		r := storm(t, "8\n", exe)
+		calls := 0
+		for _, e := range r.Events {
+			if e.Op == "stat" && e.Path == "/etc/passwd" {
+				calls++
+			}
+		}
+		if calls != 8*500 {
+			t.Errorf("%d lookups, want %d", calls, 8*500)
+		}
+	}
+}
+
+// TestStormNode: node starts its thread pool, whose threads' first stops come before
+// their clone events often enough.
+func TestStormNode(t *testing.T) {
+	node := needTool(t, "node")
+	const script = `const fs = require("fs"); let n = 0;
+for (let i = 0; i < 16; i++) fs.readFile("/etc/passwd", () => { if (++n == 16) console.log("ok") })`
+	for range stormRounds(t) {
+		storm(t, "ok\n", node, "-e", script)
+	}
+}
+
+// storm traces a command that prints want, and checks that its record is whole.
+func storm(t *testing.T, want string, argv ...string) *record {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "record.jsonl")
+	cmd := exec.Command(fstraceBinary(t), append([]string{"-f", "jsonl", "-o", file, "--"}, argv...)...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	const patience = 2 * time.Minute
+	hung := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	err := cmd.Wait()
+	if !hung.Stop() {
+		t.Fatalf("%v did not end within %v", argv, patience)
+	}
+	if err != nil || stdout.String() != want || stderr.Len() > 0 {
+		t.Fatalf("%v: %v, printed %q and %q", argv, err, stdout.String(), stderr.String())
+	}
+	r := readRecord(t, file)
+	if !r.complete() {
+		t.Errorf("incomplete: %v", r.reasons())
+	}
+	checkProcesses(t, r.Events)
+	return r
+}
