@@ -143,6 +143,7 @@ func (s *session) launch(l *launcher) error {
 			return s.abandon(l, err)
 		}
 	}
+	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
 	failpoint("before-seize")
 	if err := l.seize(); err != nil {
 		err = s.abandon(l, fmt.Errorf("follow the command's processes: %w", err))
@@ -153,7 +154,7 @@ func (s *session) launch(l *launcher) error {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer
 	}
 	s.owner.mail.send(msgReady{})
-	s.queue.process(startEvent(s.root, s.header.Cwd))
+	s.queue.process(begun)
 	for _, a := range inheritedFiles(s.root.pid) {
 		e := &entry{access: a}
 		s.queue.reserve(e)
