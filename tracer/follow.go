@@ -128,7 +128,9 @@ func (f *follower) handle(e *waitEvent) {
 	}
 	switch kind {
 	case evNew:
-		f.born(t, e.message, ptraceEvent(e.status))
+		if e.message != e.tid { // the message could be fetched
+			f.born(t, e.message, ptraceEvent(e.status))
+		}
 	case evExec:
 		f.exec(t, e.message)
 	case evSignal:
