@@ -270,8 +270,12 @@ func TestArchitectureChecks(t *testing.T) {
 		dir     string
 		imports []string
 	}{
-		{"events", []string{"tracer"}}, {"seccomp", []string{"events"}}, {"tracer", []string{"ipc"}},
-		{"tracer", []string{"events/manifest"}}, {"ipc", []string{"seccomp"}}, {"elsewhere", nil},
+		{"events", []string{"tracer"}},
+		{"seccomp", []string{"events"}},
+		{"tracer", []string{"ipc"}},
+		{"tracer", []string{"events/manifest"}},
+		{"ipc", []string{"seccomp"}},
+		{"elsewhere", nil},
 	} {
 		if len(badImports(bad.dir, false, bad.imports)) == 0 {
 			t.Errorf("%s may import %v", bad.dir, bad.imports)
