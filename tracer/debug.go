@@ -29,7 +29,7 @@ func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool
 		return nil
 	}
 	r.wishes.add(tid, target)
-	if err := interruptCaller(caller.pid, tid); err != nil {
+	if err := interruptThread(caller.pid, tid, func() bool { return r.listener.Valid(n.ID) }); err != nil {
 		r.wishes.take(tid)
 		return r.letThrough(n)
 	}
@@ -47,9 +47,13 @@ func (r *receiver) debugByStranger(id uint64, target int) {
 	const patience, step = 2 * time.Second, time.Millisecond
 	if p, _ := r.registry.find(target); p != nil {
 		r.wishes.add(target, target)
-		if interruptCaller(p.pid, target) == nil {
+		followed := func() bool {
+			_, followed := r.registry.find(target)
+			return followed
+		}
+		if interruptThread(p.pid, target, followed) == nil {
 			for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(step) {
-				if _, traced := r.registry.find(target); !traced {
+				if !followed() {
 					break
 				}
 			}
@@ -73,7 +77,7 @@ func (r *receiver) inspectFilter(n *seccomp.Notification, p *process, abi *secco
 		flags = n.Data.Args[1]
 	}
 	const newListener = 1 << 3
-	if flags&newListener != 0 {
+	if flags&newListener != 0 && !isShim(readArgv(p.pid)) {
 		r.gaps.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
 	}
 	if program == 0 {
@@ -88,6 +92,11 @@ func (r *receiver) inspectFilter(n *seccomp.Notification, p *process, abi *secco
 		r.gaps.add(events.ReasonBypassedFilter, p.pid, "its own SECCOMP_RET_TRACE filter does not see the calls that are recorded")
 	}
 }
+
+// isShim tells by its arguments whether a process is a shim. That of another fstrace
+// does without a listener: nothing is missed here, nor does its command behave
+// otherwise.
+func isShim(argv []string) bool { return len(argv) > 0 && argv[0] == shimName }
 
 // filterTraces tells whether a filter in a tracee's memory (struct sock_fprog) can
 // return SECCOMP_RET_TRACE.

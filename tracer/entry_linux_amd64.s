@@ -5,15 +5,21 @@
 // which standard descriptors are open, which the Go runtime is about to change, in
 // ·saved, and goes on to the runtime's own entry. The stack and RDX are left as the kernel set them.
 //
+// It also blocks the terminal's stop signals in every thread that the runtime will
+// start, so that the main thread alone decides whether they take effect (HoldStops).
+//
 // struct savedSignals: done 0, mask 8, actions 16 (32 bytes each), fdFlags 2064.
+DATA	·stops+0(SB)/8, $0x380000 // 1 << (n-1) for SIGTSTP 20, SIGTTIN 21, SIGTTOU 22
+GLOBL	·stops(SB), NOPTR|RODATA, $8
+
 TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
 	MOVQ	DX, R15
 	LEAQ	·saved(SB), R12
 
-	// rt_sigprocmask(SIG_BLOCK, NULL, &saved.mask, 8)
+	// rt_sigprocmask(SIG_BLOCK, &stops, &saved.mask, 8)
 	MOVQ	$14, AX
 	MOVQ	$0, DI
-	MOVQ	$0, SI
+	LEAQ	·stops(SB), SI
 	LEAQ	8(R12), DX
 	MOVQ	$8, R10
 	SYSCALL

@@ -2,14 +2,17 @@
 
 // fstrace_entry: see entry_linux_amd64.s. The stack and R0 are left as the kernel
 // set them.
+DATA	·stops+0(SB)/8, $0x380000
+GLOBL	·stops(SB), NOPTR|RODATA, $8
+
 TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
 	MOVD	R0, R20
 	MOVD	$·saved(SB), R21
 
-	// rt_sigprocmask(SIG_BLOCK, NULL, &saved.mask, 8)
+	// rt_sigprocmask(SIG_BLOCK, &stops, &saved.mask, 8)
 	MOVD	$135, R8
 	MOVD	$0, R0
-	MOVD	$0, R1
+	MOVD	$·stops(SB), R1
 	ADD	$8, R21, R2
 	MOVD	$8, R3
 	SVC

@@ -165,6 +165,8 @@ func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	switch {
 	case len(f.held[tid]) > 0:
 		f.letOut(tid, sig)
+	case f.release && f.wishes.pending(tid): // fstrace's own SIGSTOP must not be left to it
+		f.kernel.resume(tid, sig)
 	case f.release:
 		f.letGo(tid)
 		f.kernel.detach(tid, sig) // a group stop goes on without us

@@ -25,6 +25,7 @@ var inherited = readInherited()
 
 func readInherited() inheritedSignals {
 	if saved.done != 0 {
+		restoreStops()
 		s := inheritedSignals{mask: saved.mask}
 		for sig := 1; sig <= signalCount; sig++ {
 			if saved.actions[sig-1].handler == sigIgnore {

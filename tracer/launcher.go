@@ -1,12 +1,14 @@
 package tracer
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
 
@@ -18,6 +20,7 @@ type launcher struct {
 	orders  chan order
 	seized  chan error
 	reaped  chan reapedShim
+	traced  bool // the shim is, and the command with it
 }
 
 // reapedShim is how an untraced shim ended, and whether fstrace had to kill it.
@@ -73,10 +76,7 @@ func (l *launcher) run(files []uintptr) {
 			l.reaped <- l.reapShim(pid, o == orderAwait)
 			return
 		}
-		var err error
-		if l.session.cmd.Lifecycle == LifecyclePtrace {
-			err = seize(pid)
-		}
+		err := l.attach(pid)
 		l.seized <- err
 		if err == nil {
 			l.session.traced <- l.follow()
@@ -85,10 +85,30 @@ func (l *launcher) run(files []uintptr) {
 	}
 }
 
-// fork starts the shim with all signals blocked. A stop by the terminal before its
-// own exec would hold up this thread (vfork) for as long as the job is stopped; any
-// other signal would meet the Go runtime's handlers, not the command's defaults.
-// The shim unblocks them when it is ready.
+// attach begins to trace the shim, if the command is to be traced.
+//
+// Below another listener that may fail: the one who has that listener is told of our
+// wish, but the tracer may be a third one between us, who is not. Then only the
+// command itself is followed, as a child.
+func (l *launcher) attach(pid int) error {
+	s := l.session
+	if s.cmd.Lifecycle != LifecyclePtrace {
+		return nil
+	}
+	err := seize(pid)
+	if errors.Is(err, unix.EPERM) && s.listener == nil {
+		s.gaps.add(events.ReasonUntraced, pid, "another tracer has the command: its descendants are not followed")
+		return nil
+	}
+	l.traced = err == nil
+	return err
+}
+
+// fork starts the shim with all signals blocked, and in a process group of its own,
+// which it leaves when it is ready. A stop by the terminal before its own exec would
+// hold up this thread (vfork) for as long as the job is stopped; any other signal of
+// the group would meet the Go runtime's handlers, which no mask keeps it from, not
+// the command's defaults.
 func (l *launcher) fork(files []uintptr) error {
 	mask, errno := signalMask(nil)
 	if errno != 0 {
@@ -101,7 +121,7 @@ func (l *launcher) fork(files []uintptr) error {
 	defer signalMask(&mask)
 	fd := -1
 	pid, err := syscall.ForkExec("/proc/self/exe", []string{shimName, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{
-		Env: helperEnv, Files: files, Sys: &syscall.SysProcAttr{PidFD: &fd},
+		Env: helperEnv, Files: files, Sys: &syscall.SysProcAttr{PidFD: &fd, Setpgid: true},
 	})
 	if err != nil {
 		return fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
@@ -117,25 +137,41 @@ func (s *session) leavesRest() bool {
 	return s.cmd.Wait == WaitRoot && !ask(s.owner, func(r chan<- bool) message { return msgTimedOut{r} })
 }
 
-// openPidfd returns a process's pidfd, or -1. It must be called when the process
-// surely has not been reaped.
+// spareDescriptors are left for everything else that has to be opened, where the
+// limit of open files is low or the processes are many.
+const spareDescriptors = 24
+
+// openPidfd returns a process's pidfd, or -1 if there is none to spare. It must be
+// called when the process surely has not been reaped.
 func openPidfd(pid int) int {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
+		return -1
+	}
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && uint64(fd)+spareDescriptors >= limit.Cur {
+		unix.Close(fd)
 		return -1
 	}
 	return fd
 }
 
 func (l *launcher) reapShim(pid int, ending bool) reapedShim {
+	s := l.session
+	ws, ok := unix.WaitStatus(0), false
 	if !ending {
-		if ws, ok := waitFor(pid, unix.WNOHANG); ok {
-			return reapedShim{status: ws}
+		if ws, ok = waitFor(pid, unix.WNOHANG); !ok {
+			_ = s.owner.signal(unix.SIGKILL)
 		}
-		_ = l.session.owner.signal(unix.SIGKILL)
 	}
-	ws, _ := waitFor(pid, 0)
-	return reapedShim{ws, !ending}
+	// It may have been dying already, by a signal that was meant for the command.
+	killed := false
+	if !ok {
+		ws, _ = waitFor(pid, 0)
+		killed = !ending && ws.Signaled() && ws.Signal() == unix.SIGKILL
+	}
+	s.owner.mail.send(msgEnded{s.root, ws})
+	return reapedShim{ws, killed}
 }
 
 // waitFor reaps one child of this thread.
@@ -152,13 +188,16 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 // itself has and the others have been let go.
 func (l *launcher) follow() traceEnd {
 	s := l.session
-	k := linux{index: s.index}
+	k := linux{index: s.index, sleepers: s.sleepers}
 	f := newFollower(k, s.registry, s.queue.process)
 	f.started = func(p *process) { s.owner.mail.send(msgStarted{proc: p, fd: openPidfd(p.pid)}) }
 	f.wishes = s.wishes
 	var e echoes
 	f.isEcho = func(tid int, sig unix.Signal) bool {
 		sender, ok := k.sender(tid)
+		if p, _ := s.registry.find(sender); p != nil {
+			return false // its own doing: a handler that ends it by the signal it handles, say
+		}
 		return ok && e.isEcho(sig, sender == os.Getpid(), time.Now())
 	}
 	f.escaped = func(p *process) { s.owner.mail.send(msgEscaped{p}) }
@@ -166,7 +205,7 @@ func (l *launcher) follow() traceEnd {
 	if s.cmd.Stopped != nil {
 		f.stopped = s.cmd.Stopped
 	}
-	f.begin(s.root, s.cmd.Lifecycle == LifecyclePtrace)
+	f.begin(s.root, l.traced)
 	var batch []waitEvent
 	for {
 		var err error

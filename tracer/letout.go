@@ -45,9 +45,20 @@ func (w *wishes) take(caller int) (target int, ok bool) {
 	return target, ok
 }
 
+// pending tells whether a caller's SIGSTOP is still to come.
+func (w *wishes) pending(caller int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.targets[caller]
+	return ok
+}
+
 // grant lets a caller's target out, if the signal that stopped it says that it has
 // one. It then answers the stop itself, or leaves the caller stopped until the
 // target is, and returns true.
+//
+// A caller that is wanted itself, by a debugger of debuggers, is let out rather than
+// held: two that want each other would wait for ever.
 func (f *follower) grant(caller *task, sig unix.Signal) bool {
 	if sig != unix.SIGSTOP {
 		return false
@@ -56,8 +67,8 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 	switch {
 	case !ok:
 		return false
-	case target == caller.tid:
-		f.letOut(target, 0)
+	case target == caller.tid, len(f.held[caller.tid]) > 0:
+		f.letOut(caller.tid, 0)
 	case f.tasks[target] == nil: // it has ended, or was let out meanwhile
 		f.kernel.resume(caller.tid, 0)
 	default:
@@ -68,9 +79,19 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 }
 
 // letOut lets a stopped tracee go, delivering sig, and resumes who waited for that.
+// One that is about to be stopped by fstrace's own signal is let out at that stop:
+// the signal would be left to it.
 func (f *follower) letOut(tid int, sig unix.Signal) {
-	p := f.tasks[tid].proc
+	if f.wishes.pending(tid) {
+		f.kernel.resume(tid, sig)
+		return
+	}
+	t := f.tasks[tid]
+	p := t.proc
 	delete(f.tasks, tid)
+	if !t.named { // the event that names it is still to come
+		f.unnamed[tid] = true
+	}
 	f.registry.enter(tid, p, false)
 	f.kernel.detach(tid, sig)
 	if tid == p.pid {

@@ -17,9 +17,10 @@ import (
 // what has been told to end must end.
 type lifecycle struct {
 	stage  stage
-	ended  bool            // the command itself
+	over   bool            // the command itself has ended
+	at     stage           // in which stage it did
+	ended  bool            // it is known how
 	status unix.WaitStatus // how
-	at     stage           // in which stage
 }
 
 type stage uint8
@@ -57,10 +58,19 @@ func (l *lifecycle) grace() action {
 	return killAll
 }
 
-// exit: the command itself has ended.
+// gone: the command itself has ended, in whichever way. What happens from here on
+// has no part in that.
+func (l *lifecycle) gone() {
+	if !l.over {
+		l.over, l.at = true, l.stage
+	}
+}
+
+// exit: the command's wait status is there.
 func (l *lifecycle) exit(status unix.WaitStatus) {
+	l.gone()
 	if !l.ended {
-		l.ended, l.at, l.status = true, l.stage, status
+		l.ended, l.status = true, status
 	}
 }
 

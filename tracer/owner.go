@@ -18,7 +18,7 @@ type owner struct {
 	gone  func(*process, *events.Exit) // an escaped process has ended
 	watch *exitWatch
 
-	handles map[*process]int   // pidfds of processes that live
+	handles map[*process]int   // pidfds of processes that live, -1 where none could be spared
 	escaped map[int32]*process // those of them that are watched, by pid
 	root    *process           // nil before it is started
 	ready   bool
@@ -108,7 +108,9 @@ func (o *owner) release() {
 	o.timer.Stop()
 	o.watch.close()
 	for _, fd := range o.handles {
-		unix.Close(fd)
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 	}
 }
 
@@ -130,8 +132,12 @@ func (o *owner) signal(sig unix.Signal) error {
 	}
 }
 
-// tick: a timer has run out.
+// tick: a timer has run out. A command that has ended by then, though its end is
+// still to be told, has ended without the timer's doing.
 func (o *owner) tick() {
+	if fd, ok := o.handles[o.root]; ok && hasEnded(fd) { // it has one: it was the first
+		o.life.gone()
+	}
 	act := o.life.grace()
 	if act == doNothing {
 		act = o.life.timeout()
@@ -147,8 +153,36 @@ func (o *owner) tick() {
 }
 
 func (o *owner) signalAll(sig unix.Signal) {
-	for _, fd := range o.handles {
-		_ = sendSignal(fd, sig) // the only error is that it has ended
+	for p := range o.handles {
+		_ = o.send(p, sig) // the only error is that it has ended
+	}
+}
+
+// send signals a process that lives as far as is known.
+func (o *owner) send(p *process, sig unix.Signal) error {
+	fd, ok := o.handles[p]
+	if !ok {
+		return os.ErrProcessDone
+	}
+	if fd < 0 { // the number is its own: its end has not been told
+		var err error
+		if fd, err = unix.PidfdOpen(p.pid, 0); err != nil {
+			return os.ErrProcessDone
+		}
+		defer unix.Close(fd)
+	}
+	return sendSignal(fd, sig)
+}
+
+// hasEnded tells whether a process has, by its pidfd, which is readable from then
+// on, reaped or not: pidfd_open(2).
+func hasEnded(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	for {
+		n, err := unix.Poll(fds, 0)
+		if err != unix.EINTR {
+			return n > 0
+		}
 	}
 }
 
@@ -166,9 +200,7 @@ func sendSignal(fd int, sig unix.Signal) error {
 }
 
 func (m msgStarted) tell(o *owner) {
-	if m.fd >= 0 {
-		o.handles[m.proc] = m.fd
-	}
+	o.handles[m.proc] = m.fd
 	if m.root {
 		o.root = m.proc
 		if o.timeout > 0 {
@@ -178,9 +210,9 @@ func (m msgStarted) tell(o *owner) {
 	// Born after the others got it.
 	switch o.life.stage {
 	case terminating:
-		_ = sendSignal(m.fd, unix.SIGTERM)
+		_ = o.send(m.proc, unix.SIGTERM)
 	case killing:
-		_ = sendSignal(m.fd, unix.SIGKILL)
+		_ = o.send(m.proc, unix.SIGKILL)
 	case running:
 	}
 }
@@ -188,7 +220,7 @@ func (m msgStarted) tell(o *owner) {
 func (msgReady) tell(o *owner) {
 	o.ready = true
 	for _, sig := range o.waiting {
-		_ = sendSignal(o.handles[o.root], sig) // an error says that it has ended
+		_ = o.send(o.root, sig) // an error says that it has ended
 	}
 	o.waiting = nil
 }
@@ -203,8 +235,10 @@ func (m msgEnded) tell(o *owner) {
 // drop gives up the pidfd of a process that has ended.
 func (o *owner) drop(p *process) {
 	if fd, ok := o.handles[p]; ok {
-		unix.Close(fd)
 		delete(o.handles, p)
+		if fd >= 0 {
+			unix.Close(fd)
+		}
 	}
 	if o.escaped[int32(p.pid)] == p {
 		delete(o.escaped, int32(p.pid))
@@ -215,6 +249,13 @@ func (m msgEscaped) tell(o *owner) {
 	fd, ok := o.handles[m.proc]
 	if !ok || m.proc == o.root { // the root's parent is the tracer thread: wait4 tells
 		return
+	}
+	if fd < 0 { // few escape: there is one to spare for each
+		var err error
+		if fd, err = unix.PidfdOpen(m.proc.pid, 0); err != nil {
+			return
+		}
+		o.handles[m.proc] = fd
 	}
 	if err := o.watch.add(fd, int32(m.proc.pid)); err == nil {
 		o.escaped[int32(m.proc.pid)] = m.proc
@@ -259,18 +300,13 @@ func (m msgSignal) tell(o *owner) {
 		m.reply <- nil
 		return
 	}
-	fd, ok := o.handles[o.root] // none before it is started, nor after its end
-	if !ok {
-		m.reply <- os.ErrProcessDone
-		return
-	}
-	m.reply <- sendSignal(fd, m.sig)
+	m.reply <- o.send(o.root, m.sig)
 }
 
 func (m msgLiving) tell(o *owner) {
 	var list []*process
 	for _, p := range o.escaped {
-		if sendSignal(o.handles[p], 0) == nil {
+		if o.send(p, 0) == nil {
 			list = append(list, p)
 		}
 	}

@@ -2,7 +2,6 @@ package tracer
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +15,8 @@ const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTR
 // linux is the kernel itself. ptrace knows a tracer as a thread: each method is
 // for the tracer thread alone.
 type linux struct {
-	index *index
+	index    *index
+	sleepers *sleepers
 }
 
 // seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
@@ -109,22 +109,15 @@ const (
 
 // settleSignal mends what waiting for a reply changes in a program: a file call
 // that never sleeps interruptibly by itself would give EINTR to a program whose
-// handler has no SA_RESTART. Calls that may sleep so, the opening of a FIFO and
-// connect, are left alone.
+// handler has no SA_RESTART. A call that was let through, and sleeps, is left alone.
 func (k linux) settleSignal(tid int) {
 	regs, ok := interruptedCall(tid)
 	if !ok || regs.result() != restartSys {
 		return
 	}
-	if row := k.rowOf(&regs); row != nil && !slices.Contains(maySleep, row.name) {
+	if k.rowOf(&regs) != nil && !k.sleepers.asleep(tid, regs.number) {
 		regs.setResult(tid, restartNoIntr)
 	}
-}
-
-// maySleep lists the calls that a signal may interrupt untraced as well: signal(7).
-var maySleep = []string{
-	"open", "openat", "openat2", "creat", "connect", "socketcall",
-	"open_by_handle_at", "fallocate", "io_uring_enter",
 }
 
 // rowOf finds the interrupted call in the table, by whichever ABI it was made.

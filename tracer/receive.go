@@ -21,6 +21,7 @@ type receiver struct {
 	registry *registry
 	owner    *owner
 	wishes   *wishes
+	sleepers *sleepers
 	queue    *queue
 	gaps     *gaps
 	ioUring  IOUringPolicy
@@ -114,7 +115,9 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 	}
 	e := r.blank
 	c := call{tid: tid, proc: proc, row: row, abi: abi, args: n.Data.Args}
-	if !r.observer.observe(&c, &e.access) {
+	observed := r.observer.observe(&c, &e.access)
+	r.sleepers.note(tid, n.Data.NR, row.sleeps(&e.access, observed))
+	if !observed {
 		return r.letThrough(n)
 	}
 	if r.guard != nil {

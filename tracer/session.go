@@ -33,9 +33,10 @@ type session struct {
 	receiver *receiver
 	control  int // the supervisor's end of the shim's socket
 
-	owner  *owner
-	wishes *wishes
-	root   *process // set when the shim has been started
+	owner    *owner
+	wishes   *wishes
+	sleepers *sleepers
+	root     *process // set when the shim has been started
 
 	traced   chan traceEnd // the tracer thread has ended
 	received chan struct{} // the receiver has
@@ -64,7 +65,7 @@ func newSession(c *Cmd) (*session, error) {
 		return nil, fmt.Errorf("make a session id: %w", err)
 	}
 	s := &session{
-		cmd: c, index: x, registry: newRegistry(), queue: newQueue(), gaps: new(gaps), wishes: new(wishes),
+		cmd: c, index: x, registry: newRegistry(), queue: newQueue(), gaps: new(gaps), wishes: new(wishes), sleepers: new(sleepers),
 		control: -1,
 		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
@@ -233,7 +234,7 @@ func (s *session) beginReceiving(fd int) error {
 	}
 	s.listener = l
 	s.receiver = &receiver{
-		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, gaps: s.gaps,
+		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, sleepers: s.sleepers, gaps: s.gaps,
 		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, lastID: s.keeper.lastID,
 	}
 	go func() {
@@ -261,9 +262,10 @@ func (s *session) abandon(l *launcher, cause error) error {
 	if s.keeper != nil {
 		s.keeper.dismiss()
 	}
+	ending := ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
 	s.owner.close()
 	if ws.Signaled() && !killed {
-		s.endEarly(ws)
+		s.endEarly(ws, ending)
 		return nil
 	}
 	if errors.Is(cause, errPeerGone) {
@@ -273,8 +275,8 @@ func (s *session) abandon(l *launcher, cause error) error {
 }
 
 // endEarly makes the record of a command that a signal ended before it began.
-func (s *session) endEarly(ws unix.WaitStatus) {
-	s.result = Result{Exit: exitOf(ws), Status: ws}
+func (s *session) endEarly(ws unix.WaitStatus, ending Ending) {
+	s.result = Result{Exit: exitOf(ws), Status: ws, Ending: ending}
 	s.err = s.cmd.Sink.Begin(&s.header)
 	if s.err == nil {
 		s.err = s.cmd.Sink.End(&events.Trailer{End: time.Now(), Exit: s.result.Exit})

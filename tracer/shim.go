@@ -64,8 +64,10 @@ func runShim(socket int) {
 		s.fail("read what to run", err)
 	}
 	s.dispositions()
-	// Whatever came since the fork takes effect now, but for stops by the terminal:
-	// those must find the command traced.
+	if err := s.joinGroup(); err != nil {
+		s.fail("join the process group", err)
+	}
+	// Stops by the terminal must find the command traced.
 	launching := s.launch.signals.mask | jobControl
 	if _, errno := signalMask(&launching); errno != 0 {
 		s.fail("set signal mask", errno)
@@ -148,6 +150,21 @@ func (s *shim) dispositions() {
 		}
 		setSignalHandler(sig, handler)
 	}
+}
+
+// joinGroup leaves the group of its own that the shim was started in. Until now
+// the group's signals would have met the handlers of the Go runtime, which kill, or
+// print a stack, where the command would ignore the signal; the supervisor has kept
+// them instead. From now on they have their effect here.
+//
+// If the supervisor is gone, so is its group; the parent is another then, of a
+// session that may not be joined.
+func (s *shim) joinGroup() error {
+	group, err := unix.Getpgid(unix.Getppid())
+	if err != nil {
+		return err
+	}
+	return unix.Setpgid(0, group)
 }
 
 // install puts the filter in, with no_new_privs only if it does not go without:

@@ -1,8 +1,12 @@
 package tracer
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"slices"
 
+	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,6 +23,9 @@ func (r *receiver) processOf(tid int) (p *process, followed bool) {
 	}
 	st, err := readStatus(tid)
 	if err != nil {
+		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
+			r.gaps.add(events.ReasonUntraced, 0, fmt.Sprintf("a thread's process could not be found out: %v", err))
+		}
 		return nil, false
 	}
 	if p, _ = r.registry.find(st.tgid); p == nil {
@@ -35,8 +42,12 @@ func (r *receiver) newStranger(st *status) *process {
 	p := &process{pid: st.tgid, ppid: st.ppid, argv: readArgv(st.tgid), exe: readLink(st.tgid, "exe")}
 	fd := openPidfd(st.tgid) // its thread waits for us: it is there
 	r.registry.enter(st.tgid, p, false)
-	r.owner.mail.send(msgStarted{proc: p, fd: fd})
-	r.owner.mail.send(msgEscaped{p})
+	if fd >= 0 {
+		r.owner.mail.send(msgStarted{proc: p, fd: fd})
+		r.owner.mail.send(msgEscaped{p})
+	} else { // who would tell that its number is another's?
+		r.gaps.add(events.ReasonUntraced, st.tgid, "its end is not seen: more processes than files may be open")
+	}
 	r.queue.process(startEvent(p, readLink(st.tgid, "cwd")))
 	return p
 }
@@ -54,7 +65,7 @@ func (r *receiver) executed(p *process) {
 	if exe == "" {
 		exe = r.registry.tried(p)
 	}
-	if len(argv) > 0 && argv[0] == shimName {
+	if isShim(argv) {
 		r.registry.setTrying(p, r.registry.tried(p), false) // the launch has not come to the command
 		return
 	}
@@ -85,5 +96,20 @@ func (r *receiver) numbered(caller, tid int) int {
 	return 0
 }
 
-// interruptCaller sends a thread the SIGSTOP that the tracer thread takes back.
-func interruptCaller(pid, tid int) error { return unix.Tgkill(pid, tid, unix.SIGSTOP) }
+// interruptThread sends a thread the SIGSTOP that the tracer thread takes back, by
+// pidfd: still tells, when the pidfd is open, whether its number was still that
+// thread's.
+func interruptThread(pid, tid int, still func() bool) error {
+	fd, err := unix.PidfdOpen(tid, unix.PIDFD_THREAD)
+	if err == unix.EINVAL { // before Linux 6.9 threads have none
+		return unix.Tgkill(pid, tid, unix.SIGSTOP)
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if !still() {
+		return unix.ESRCH
+	}
+	return unix.PidfdSendSignal(fd, unix.SIGSTOP, nil, 0)
+}

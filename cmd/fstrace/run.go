@@ -119,6 +119,7 @@ func (r *run) run() int {
 	if err := r.cmd.Start(); err != nil {
 		return r.failed(err)
 	}
+	s.launched(r.cmd)
 	letGoOfDescriptors(others, r.output.isStdout())
 	result, err := r.cmd.Await()
 	if err == nil {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/fstrace/fstrace/tracer"
@@ -14,26 +17,24 @@ import (
 //
 // A terminal sends its signals to the whole foreground group: the command gets
 // them by itself, and must not get them twice. So while fstrace is in the
-// foreground, those that a terminal sends are taken for the terminal's.
+// foreground, those that a terminal sends are taken for the terminal's. During the
+// launch the group's signals do not reach the command by themselves: all that
+// come then are passed on.
+//
+// The terminal's stop signals are not passed on: they are for groups, whoever sends
+// them. They wait here until the command has stopped, or its launch is over.
 type signals struct {
 	caught chan os.Signal
+	cmd    atomic.Pointer[tracer.Cmd] // once it runs
 	// stopping: this process is about to stop itself.
 	stopping atomic.Bool
 }
 
-// forwarded are the signals by which people and supervisors talk to a command.
+// forwarded are the signals by which people and supervisors talk to a command, and
+// SIGALRM: a timer that was set before fstrace was executed is the command's.
 var forwarded = []os.Signal{
-	unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP,
-	unix.SIGUSR1, unix.SIGUSR2, unix.SIGTSTP, unix.SIGWINCH,
-}
-
-// byTerminal are those of them that a terminal sends.
-func byTerminal(sig os.Signal) bool {
-	switch sig {
-	case unix.SIGINT, unix.SIGQUIT, unix.SIGTSTP, unix.SIGWINCH:
-		return true
-	}
-	return false
+	unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGABRT, unix.SIGALRM,
+	unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH,
 }
 
 // catchSignals begins to hold back signals; forward passes them on. One that was
@@ -41,49 +42,116 @@ func byTerminal(sig os.Signal) bool {
 func catchSignals() *signals {
 	s := &signals{caught: make(chan os.Signal, 64)}
 	for _, sig := range forwarded {
-		if !signal.Ignored(sig) {
-			signal.Notify(s.caught, sig)
-		}
+		s.catch(sig)
 	}
 	return s
+}
+
+func (s *signals) catch(sig os.Signal) {
+	if !signal.Ignored(sig) {
+		signal.Notify(s.caught, sig)
+	}
+}
+
+func init() { tracer.HoldStops() }
+
+// launched says that the command runs. A stop that came before is made up for.
+func (s *signals) launched(cmd *tracer.Cmd) {
+	s.cmd.Store(cmd)
+	tracer.StopHeld()
 }
 
 // forward passes signals on to the command until it has ended. Those that came
 // before it was started wait in the channel.
 func (s *signals) forward(cmd *tracer.Cmd) {
 	for sig := range s.caught {
-		if byTerminal(sig) && inForeground() {
+		n, ok := sig.(unix.Signal)
+		if !ok || s.cmd.Load() != nil && byTerminal(n) && inForeground() {
 			continue
 		}
-		if n, ok := sig.(unix.Signal); ok {
-			_ = cmd.Signal(n) // it may just have ended
-		}
+		_ = cmd.Signal(n) // it may just have ended
 	}
+}
+
+// byTerminal tells whether a signal is one that a terminal sends.
+func byTerminal(sig unix.Signal) bool {
+	switch sig {
+	case unix.SIGINT, unix.SIGQUIT, unix.SIGWINCH:
+		return true
+	}
+	return false
 }
 
 // inForeground tells whether the terminal's signals go to this process's group.
-func inForeground() bool {
+func inForeground() bool { return foregroundGroup() == unix.Getpgrp() }
+
+// foregroundGroup returns the process group that the terminal's signals go to, 0 if
+// there is no controlling terminal.
+func foregroundGroup() int {
 	tty, err := unix.Open("/dev/tty", unix.O_RDONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false // no controlling terminal
+		return 0
 	}
 	defer unix.Close(tty)
 	group, err := unix.IoctlGetInt(tty, unix.TIOCGPGRP)
+	if err != nil {
+		return 0
+	}
+	return group
+}
+
+// inGroup tells whether a process is in this process's group.
+func inGroup(pid int) bool {
+	group, err := unix.Getpgid(pid)
 	return err == nil && group == unix.Getpgrp()
 }
 
-// commandStopped stops this process too when the terminal has stopped the command,
-// so that the shell, which knows only fstrace, sees its job stopped and takes the
-// terminal back. "fg" continues the whole group.
+// commandStopped stops this process too when the command has been stopped, so that
+// the shell, which knows only fstrace, sees its job stopped and takes the terminal
+// back. "fg" continues this process's group; a command that has made one of its own,
+// as shells do, is continued from here.
+//
+// A SIGSTOP to a command in the background comes from somebody who knows it, and
+// will continue it.
 func (s *signals) commandStopped(sig unix.Signal) {
-	if sig == unix.SIGSTOP { // sent to the command alone, by somebody who knows it
-		return
-	}
 	if s.stopping.Swap(true) {
 		return
 	}
 	go func() {
 		defer s.stopping.Store(false)
-		_ = unix.Kill(unix.Getpid(), unix.SIGSTOP)
+		cmd := s.cmd.Load()
+		if sig == unix.SIGSTOP && !holdsTerminal(cmd) {
+			return
+		}
+		if !tracer.StopHeld() { // it was for the command alone
+			tracer.StopWith(sig, func() bool { return cmd != nil && goesOn(cmd.Pid()) })
+		}
+		if cmd != nil && !inGroup(cmd.Pid()) {
+			_ = cmd.Signal(unix.SIGCONT)
+		}
 	}()
+}
+
+// goesOn tells whether a process that was stopped no longer is: proc(5).
+func goesOn(pid int) bool {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return true // it has ended
+	}
+	_, rest, _ := strings.Cut(string(data[bytes.LastIndexByte(data, ')')+1:]), " ")
+	return !strings.HasPrefix(rest, "T") && !strings.HasPrefix(rest, "t")
+}
+
+// holdsTerminal tells whether this process's group or the command's own is in the
+// terminal's foreground, so that nobody else has the terminal while they are stopped.
+func holdsTerminal(cmd *tracer.Cmd) bool {
+	foreground := foregroundGroup()
+	if foreground == unix.Getpgrp() {
+		return true
+	}
+	if cmd == nil || foreground == 0 {
+		return false
+	}
+	group, err := unix.Getpgid(cmd.Pid())
+	return err == nil && group == foreground
 }

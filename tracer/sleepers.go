@@ -1,0 +1,56 @@
+package tracer
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// sleepers are the threads whose last call has been let through and may now sleep,
+// in the kernel, until a signal interrupts it: signal(7). Any other call that a
+// signal finds interrupted was still waiting for its reply, and has not run. The
+// receiver notes them, the tracer thread asks.
+type sleepers struct {
+	some  atomic.Bool // there are, or were: most commands have none
+	mu    sync.Mutex
+	calls map[int]uint32 // by thread, the call's number
+}
+
+// note notes a call that is about to be let through.
+func (s *sleepers) note(tid int, number uint32, may bool) {
+	if !may && !s.some.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !may {
+		delete(s.calls, tid)
+		return
+	}
+	if s.calls == nil {
+		s.calls = make(map[int]uint32)
+	}
+	s.calls[tid] = number
+	s.some.Store(true)
+}
+
+// asleep tells whether the call that a thread is in may have been let through.
+func (s *sleepers) asleep(tid int, number uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	noted, ok := s.calls[tid]
+	return ok && noted == number
+}
+
+// sleeps tells whether a call may sleep so. Opening a file or directory does not;
+// opening a FIFO, or a device, does.
+func (r *row) sleeps(a *access, observed bool) bool {
+	switch r.how {
+	case byOpen, byOpenHow:
+		return observed && (a.first.state == events.StateOther || a.first.state == events.StateUnknown)
+	case bySockaddr, bySocketcall, byHandle:
+		return true
+	}
+	return r.name == "fallocate"
+}
