@@ -1,0 +1,235 @@
+package main_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Signals that arrive while the command is being launched. A program built with
+// the tag failpoints holds its launch at a named step until the test lets it go on
+// (tracer/failpoint_on.go): the order of events is forced, not hoped for.
+
+// failpoints are the steps at which a launch can be held: before the shim is
+// started, before it is told what to run and installs the filter, before it is
+// traced, before it may exec.
+var failpoints = []string{"before-shim", "before-filter", "before-seize", "before-exec"}
+
+// builtWithFailpoints is fstrace with its failpoints, built as builtFstrace is.
+var builtWithFailpoints = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "fstrace-build-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	exe := filepath.Join(dir, "fstrace")
+	build := exec.Command("go", "build", "-tags=failpoints", "-trimpath", "-ldflags=-E=fstrace_entry", "-o", exe,
+		"github.com/fstrace/fstrace/cmd/fstrace")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return os.ReadFile(exe)
+})
+
+// A heldLaunch is a session whose launch waits at a failpoint.
+type heldLaunch struct {
+	*session
+	ran     string // a file that the command makes first of all
+	proceed fifo
+}
+
+// holdLaunch starts fstrace in a process group of its own, by way of a shell
+// that runs prepare first, and returns when it has come to the failpoint. The
+// command makes a file, and ends with status 7.
+func holdLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunch {
+	t.Helper()
+	content, err := builtWithFailpoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := openDir(t)
+	h := &heldLaunch{ran: filepath.Join(dir, "ran"), proceed: newFIFO(t, dir, "go")}
+	h.session = &session{t: t, exe: filepath.Join(dir, "fstrace"), record: filepath.Join(dir, "record")}
+	writeExecutable(t, h.exe, content)
+	reached := newFIFO(t, dir, "reached").expectVisitor(t)
+
+	args := append([]string{h.exe, "-f", "jsonl", "-o", h.record}, flags...)
+	args = append(args, "--", "sh", "-c", `echo >"$0"; exit 7`, h.ran)
+	h.cmd = exec.Command("sh", append([]string{"-c", prepare + `; exec "$0" "$@"`}, args...)...)
+	h.cmd.Env = append(os.Environ(), "FSTRACE_FAILPOINT="+point+"="+dir)
+	h.cmd.Dir = dir // a core file, if any
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	h.cmd.Stderr = os.Stderr
+	stdout, err := h.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.stdout = bufio.NewReader(stdout)
+	if err := h.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if h.cmd.ProcessState == nil {
+			syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
+			h.cmd.Wait()
+		}
+	})
+	reached.await()
+	return h
+}
+
+// send sends a signal to fstrace alone or to its group, and does not return
+// before fstrace has taken it: the launch goes on after it, not before.
+func (h *heldLaunch) send(t *testing.T, sig syscall.Signal, group bool) {
+	t.Helper()
+	h.stop(t, sig, group)
+	if sig == unix.SIGKILL {
+		eventually(t, "fstrace is dead", h.dead)
+		return
+	}
+	signalTaken(t, h.cmd.Process.Pid, sig)
+}
+
+// stop sends a signal of job control, which may wait.
+func (h *heldLaunch) stop(t *testing.T, sig syscall.Signal, group bool) {
+	t.Helper()
+	to := h.cmd.Process.Pid
+	if group {
+		to = -to
+	}
+	if err := syscall.Kill(to, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dead tells whether fstrace has ended. It has not been waited for.
+func (h *heldLaunch) dead() bool { return statusField(h.cmd.Process.Pid, "State") == "Z (zombie)" }
+
+// goOn lets the launch proceed, if fstrace still lives.
+func (h *heldLaunch) goOn(t *testing.T) {
+	t.Helper()
+	h.proceed.release(t, h.dead)
+}
+
+func TestSignalDuringLaunch(t *testing.T) {
+	needTool(t, "go")
+	for _, lifecycle := range []string{"ptrace", "notify"} {
+		for _, point := range failpoints {
+			for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGKILL} {
+				for _, to := range []string{"fstrace", "group"} {
+					t.Run(lifecycle+"/"+point+"/"+unix.SignalName(sig)+"/"+to, func(t *testing.T) {
+						t.Parallel()
+						h := holdLaunch(t, point, "ulimit -c 0", "--lifecycle", lifecycle)
+						h.send(t, sig, to == "group")
+						h.goOn(t)
+						h.endsBy(t, sig)
+					})
+				}
+			}
+		}
+	}
+}
+
+// endsBy waits for fstrace's end, which must be the signal's doing. Nothing of
+// the command must have run, nor be left.
+func (h *heldLaunch) endsBy(t *testing.T, sig syscall.Signal) {
+	t.Helper()
+	if got, want := h.wait(), unix.SignalName(sig); got != want { // it looks for what is left, too
+		t.Errorf("fstrace ended with %s, want %s", got, want)
+	}
+	if _, err := os.Stat(h.ran); !os.IsNotExist(err) {
+		t.Errorf("the command ran on: %s is there (%v)", h.ran, err)
+	}
+	if sig == unix.SIGKILL {
+		if _, err := os.Stat(h.record); !os.IsNotExist(err) {
+			t.Errorf("there is a record of a session that was killed: %v", err)
+		}
+		return
+	}
+	r := readRecord(t, h.record)
+	exit, _ := r.Trailer["exit"].(map[string]any)
+	if exit["signal"] != unix.SignalName(sig) {
+		t.Errorf("the record says the command ended with %v", exit)
+	}
+}
+
+// A signal that is ignored is ignored from the first step on.
+func TestIgnoredSignalDuringLaunch(t *testing.T) {
+	needTool(t, "go")
+	for _, point := range failpoints {
+		t.Run(point, func(t *testing.T) {
+			t.Parallel()
+			h := holdLaunch(t, point, "trap '' INT TERM HUP QUIT")
+			for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT} {
+				h.send(t, sig, false)
+				h.send(t, sig, true)
+			}
+			h.goOn(t)
+			h.endsWell(t)
+		})
+	}
+}
+
+// endsWell waits for fstrace's end, which must be the command's own.
+func (h *heldLaunch) endsWell(t *testing.T) {
+	t.Helper()
+	if got := h.wait(); got != "7" {
+		t.Errorf("fstrace ended with %s, want 7", got)
+	}
+	if _, err := os.Stat(h.ran); err != nil {
+		t.Error(err)
+	}
+	if r := readRecord(t, h.record); !r.complete() {
+		t.Errorf("trailer: %v", r.Trailer)
+	}
+}
+
+// A job can be stopped at any step of the launch, and goes on when it is
+// continued. Test runners do this to hundreds of commands at once.
+func TestStopDuringLaunch(t *testing.T) {
+	needTool(t, "go")
+	for _, lifecycle := range []string{"ptrace", "notify"} {
+		for _, point := range failpoints {
+			for _, to := range []string{"fstrace", "group"} {
+				t.Run(lifecycle+"/"+point+"/"+to, func(t *testing.T) {
+					t.Parallel()
+					h := holdLaunch(t, point, ":", "--lifecycle", lifecycle)
+					h.stop(t, unix.SIGTSTP, to == "group")
+					h.goOn(t)
+					awaitStop(t, h.cmd)
+					h.stop(t, unix.SIGCONT, true)
+					h.endsWell(t)
+				})
+			}
+		}
+	}
+}
+
+// Stopped and continued before fstrace can do anything about it, or again and
+// again: the command must not be left stopped.
+func TestStopAndContinueDuringLaunch(t *testing.T) {
+	needTool(t, "go")
+	for _, lifecycle := range []string{"ptrace", "notify"} {
+		for _, point := range failpoints {
+			t.Run(lifecycle+"/"+point, func(t *testing.T) {
+				t.Parallel()
+				h := holdLaunch(t, point, ":", "--lifecycle", lifecycle)
+				for range 3 {
+					for _, sig := range []syscall.Signal{unix.SIGTSTP, unix.SIGCONT} {
+						h.stop(t, sig, true)
+					}
+				}
+				h.goOn(t)
+				h.endsWell(t)
+			})
+		}
+	}
+}
