@@ -106,15 +106,18 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 }
 
 // guarded calls guard with each existing regular file that the call may change,
-// replace or remove.
+// replace or remove, or give another time to, and with each that it may make.
 func (a *access) guarded(guard func(path string, info events.FileInfo)) {
-	switch a.op {
-	case events.OpWrite, events.OpDelete, events.OpRename:
+	switch {
+	case a.op == events.OpWrite, a.op == events.OpDelete, a.op == events.OpRename, a.row != nil && a.row.setsTimes:
 	default:
 		return
 	}
 	for _, r := range []*resolved{&a.first, &a.second} {
-		if r.set && r.info.Mode&unix.S_IFMT == unix.S_IFREG {
+		switch {
+		case !r.set:
+		case r.info.Mode&unix.S_IFMT == unix.S_IFREG,
+			a.op == events.OpWrite && r.state == events.StateAbsent:
 			guard(endOf(r), r.info)
 		}
 	}

@@ -77,9 +77,10 @@ type Cmd struct {
 	// Sink receives the record. Required.
 	Sink events.Sink
 	// Guard, if set, is called before a call is let through that may change what is
-	// in an existing regular file, put another in its place, or remove it: by path
-	// and with what is there. The caller is held meanwhile, and so is every other
-	// that makes a file call: it must be quick. One goroutine calls it.
+	// in an existing regular file or its times, put another in its place, or remove
+	// it: by path and with what is there. It is also called for a file that the call
+	// may make, with an info that is not Known. The caller is held meanwhile, and so
+	// is every other that makes a file call: it must be quick. One goroutine calls it.
 	Guard func(path string, info events.FileInfo)
 	// Stopped, if set, is called when the command itself is stopped by a job
 	// control signal. It must return soon, and not wait for the command.

@@ -17,6 +17,8 @@ type row struct {
 	flagType flagType
 	follow   followRule
 	empty    emptyRule
+
+	setsTimes bool // it may change the time by which content is told from content
 }
 
 // A ref is an argument pair that names a file: a directory descriptor and a
@@ -175,11 +177,11 @@ var table = []row{
 	{name: "fchown", op: events.OpChattr, first: fd(0), flags: none},
 	{name: "fchown32", op: events.OpChattr, first: fd(0), flags: none},
 	{name: "fchownat", op: events.OpChattr, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
-	{name: "utime", op: events.OpChattr, first: path(0), flags: none},
-	{name: "utimes", op: events.OpChattr, first: path(0), flags: none},
-	{name: "futimesat", op: events.OpChattr, first: at(0, 1), flags: none, empty: nullIsFD},
-	{name: "utimensat", op: events.OpChattr, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullIsFD},
-	{name: "utimensat_time64", op: events.OpChattr, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullIsFD},
+	{name: "utime", op: events.OpChattr, first: path(0), flags: none, setsTimes: true},
+	{name: "utimes", op: events.OpChattr, first: path(0), flags: none, setsTimes: true},
+	{name: "futimesat", op: events.OpChattr, first: at(0, 1), flags: none, empty: nullIsFD, setsTimes: true},
+	{name: "utimensat", op: events.OpChattr, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullIsFD, setsTimes: true},
+	{name: "utimensat_time64", op: events.OpChattr, first: at(0, 1), flags: 3, flagType: flagsAt, follow: followUnlessFlag, empty: nullIsFD, setsTimes: true},
 	{name: "file_setattr", op: events.OpChattr, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
 	{name: "setxattr", op: events.OpChattr, first: path(0), flags: none},
 	{name: "lsetxattr", op: events.OpChattr, first: path(0), flags: none, follow: followNever},

@@ -182,3 +182,20 @@ func TestGuardOwn(t *testing.T) {
 	}
 	p.end()
 }
+
+// TestGuardMade: a file that the session makes is its own before the event that
+// says so has been folded.
+func TestGuardMade(t *testing.T) {
+	fs := newFakeFS()
+	reads := counting(fs)
+	p := newPlay(t, fs, Options{})
+	p.r.Guard("/w/new", events.FileInfo{})
+	fs.write("/w/new", "x")
+	info, err := fs.lstat("/w/new")
+	p.ok(err)
+	p.r.Guard("/w/new", info)
+	if n := reads("/w/new"); n != 0 {
+		t.Errorf("read %d times before its end", n)
+	}
+	p.end()
+}

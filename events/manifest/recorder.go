@@ -67,12 +67,17 @@ func (r *Recorder) Event(e *events.Event) error {
 }
 
 // Guard must be called before a call is let through that may change what is in the
-// regular file at path, put another in its place, or remove it; info is what
-// stat says of it. When it returns, what the file holds is known, or need not be.
-// It may be called at the same time as the other methods.
+// regular file at path or its times, put another in its place, or remove it; info is
+// what stat says of it. When it returns, what the file holds is known, or need not
+// be. If info is not Known, the call may make the file. It may be called at the same
+// time as the other methods.
 func (r *Recorder) Guard(path string, info events.FileInfo) {
-	if !isVolatile(path) {
+	switch {
+	case isVolatile(path):
+	case info.Known():
 		r.hasher.guard(path, &info)
+	default:
+		r.hasher.own(path, &info)
 	}
 }
 
