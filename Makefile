@@ -11,7 +11,7 @@ LDFLAGS ?= -E=fstrace_entry
 # the machine that built them.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
 
-.PHONY: help build test deps lint format vet staticcheck unit cross stress bench docs clean
+.PHONY: help build test deps lint format vet staticcheck unit cross stress bench microbench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -22,18 +22,21 @@ build: ## build fstrace and fstraced into OUT (bin)
 
 test: deps lint unit cross ## everything that has to hold before a change goes in
 
+# A program, but one that ./... does not find.
+BENCH := ./testdata/bench
+
 lint: format vet staticcheck ## what can be said of the source without running it
 
 format:
-	@files=$$($(GO) tool gofumpt -l .) && [ -z "$$files" ] || { echo "not formatted as gofumpt does:"; echo "$$files"; exit 1; }
+	@files=$$($(GO) tool gofumpt -l . $(BENCH)) && [ -z "$$files" ] || { echo "not formatted as gofumpt does:"; echo "$$files"; exit 1; }
 
 # The other architecture's files, tests among them, are at least to be type-checked.
 vet:
-	@CGO_ENABLED=0 GOARCH=amd64 $(GO) vet ./...
-	@CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./...
+	@CGO_ENABLED=0 GOARCH=amd64 $(GO) vet ./... $(BENCH)
+	@CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./... $(BENCH)
 
 staticcheck:
-	@CGO_ENABLED=0 $(GO) tool staticcheck ./...
+	@CGO_ENABLED=0 $(GO) tool staticcheck ./... $(BENCH)
 
 # The race detector needs cgo; what the tests run of fstrace is built without.
 unit:
@@ -44,12 +47,14 @@ cross:
 		GOOS=linux GOARCH=$$arch $(BUILD) -o "$$dir/" ./cmd/... || exit 1; \
 	done
 
-N     ?= 20
-COUNT ?= 5
-stress: ## storms of processes and threads: N times the usual size (20), COUNT times (5)
-	FSTRACE_STRESS=$(N) $(GO) test -run Storm -count=$(COUNT) -timeout=1h ./...
+N ?= 200
+stress: ## storms of threads, stops and terminals, N rounds (200), and python's own process tests
+	FSTRACE_STRESS=$(N) $(GO) test -run 'Storm|TestPythonTests|TestManifestManyInputs' -count=1 -timeout=2h ./...
 
-bench: ## the benchmarks
+bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and strace (minutes; idle machine)
+	CGO_ENABLED=0 $(GO) run $(BENCH)
+
+microbench: ## the Go benchmarks of parts
 	$(GO) test -run '^$$' -bench . ./...
 
 docs: ## write docs/syscalls.md anew from the table
