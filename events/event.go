@@ -173,6 +173,7 @@ const (
 	ReasonNested         Reason = "nested"                // another listener above sees the accesses instead
 	ReasonUnresolvedPath Reason = "unresolved_path"       // a path that could not be made absolute
 	ReasonChanged        Reason = "changed_during_run"    // somebody else changed an input or an output meanwhile
+	ReasonSpoolFull      Reason = "spool_full"            // fstraced had no space left for the events
 )
 
 // Incomplete is one thing that a record may miss.

@@ -63,9 +63,13 @@ func (l *loop) run(t *testing.T, fstrace string) {
 		t.Fatal(err)
 	}
 	x := &looping{t: t, dir: dir, fstrace: fstrace, manifest: filepath.Join(beside, "manifest.json")}
-	x.env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(beside, "cache"),
-		"GOCACHE="+filepath.Join(beside, "gocache"), "GOFLAGS=-mod=mod", "GOTELEMETRY=off", "GOTOOLCHAIN=local",
-		"CARGO_TARGET_DIR="+filepath.Join(dir, "target"))
+	// What other commands of these tools share with this one they would change meanwhile:
+	// each "go" counts itself in files that all of them read.
+	config := filepath.Join(beside, "config")
+	writeFile(t, filepath.Join(config, "go", "telemetry", "mode"), "off")
+	x.env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(beside, "cache"), "XDG_CONFIG_HOME="+config,
+		"GOCACHE="+filepath.Join(beside, "gocache"), "GOFLAGS=-mod=mod", "GOTOOLCHAIN=local",
+		"CARGO_HOME="+filepath.Join(beside, "cargo"), "CARGO_TARGET_DIR="+filepath.Join(dir, "target"))
 	command := slices.Clone(l.command)
 	for i := range command {
 		if rest, ok := strings.CutPrefix(command[i], "$MODULES/"); ok {

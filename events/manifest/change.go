@@ -8,7 +8,7 @@ import (
 // changes its size.
 func (f *fold) write(e *events.Event) {
 	path := subject(e)
-	if f.isOutside(path, e.State) {
+	if f.isOutside(path, e.State, &e.Info) {
 		return
 	}
 	n := f.tree.find(path)
@@ -25,8 +25,8 @@ func (f *fold) write(e *events.Event) {
 		return
 	}
 	o := f.touch(n, e, e.State, &e.Info)
-	if e.Info.Known() {
-		f.written[inodeOf(&e.Info)] = struct{}{}
+	if e.Info.Known() && f.written[inodeOf(&e.Info)] == nil {
+		f.written[inodeOf(&e.Info)] = &writing{info: e.Info, names: 1, inherited: e.Syscall == ""}
 	}
 	if o == nil {
 		f.note(n)
@@ -62,13 +62,9 @@ func keepsContent(e *events.Event) bool {
 func (f *fold) ask(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) {
 	if o := f.touch(n, e, s, info); o != nil {
 		o.ops |= opBit(e.Op)
-		if !o.info.Known() && exists(s) {
-			if info, err := f.fs.lstat(path); stateOf(&info, err) == s {
-				o.info = info
-			}
-		}
-		if s == events.StateSymlink && o.target == "" {
-			o.target, _ = f.fs.readlink(path)
+		f.lookLate(o, path)
+		if s == events.StateSymlink {
+			f.readTarget(o, path)
 		}
 	}
 }
@@ -105,7 +101,7 @@ func (f *fold) create(e *events.Event) {
 		f.make(n, e.State, &e.Info)
 		return
 	}
-	if !f.isOutside(e.Path, e.State) { // EEXIST
+	if !f.isOutside(e.Path, e.State, &e.Info) { // EEXIST
 		f.ask(n, e, e.Path, e.State, &e.Info)
 	}
 }
@@ -117,7 +113,7 @@ func (f *fold) link(e *events.Event) {
 	if isVolatile(e.To) { // across file systems: EXDEV
 		return
 	}
-	if !f.isOutside(path, e.State) {
+	if !f.isOutside(path, e.State, &e.Info) {
 		n := f.tree.find(path)
 		f.accesses.add(e, path, e.State, f.processes.current(e.PID))
 		if o := f.touch(n, e, e.State, &e.Info); o != nil {
@@ -163,7 +159,7 @@ func (f *fold) delete(e *events.Event) {
 	}
 	seen := n.seen
 	n.replace(gone, "")
-	n.left, n.seen = left, seen
+	n.left, n.seen, n.was = left, seen, e.Info
 }
 
 // rename notes that a file or a directory, with all that is in it, gets another name.
@@ -188,7 +184,9 @@ func (f *fold) rename(e *events.Event) {
 		f.renamed = append(f.renamed, renaming{a, from}, renaming{b, to})
 	} else {
 		f.overwrite(to, e.ToState, &e.ToInfo)
-		f.note(from.move(to))
+		rest := from.move(to)
+		rest.was = e.Info
+		f.note(rest)
 		f.renamed = append(f.renamed, renaming{a, from})
 		f.hasher.own(e.To, &events.FileInfo{})
 	}

@@ -108,7 +108,8 @@ func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *com
 }
 
 // findAbove adds the directories above entries. None of them was a symbolic link:
-// the kernel's way led through no other link than those that are inputs.
+// the kernel's way led through no other link than those that are inputs. One that the
+// command itself put there in a directory's place is an output.
 func (c *comparison) findAbove(entries []Entry) {
 	seen := make(map[string]bool)
 	for _, path := range c.above {
@@ -120,7 +121,9 @@ func (c *comparison) findAbove(entries []Entry) {
 		}
 		for path := parentOf(entries[i].Path); path != "/" && !seen[path]; path = parentOf(path) {
 			seen[path] = true
-			c.above = append(c.above, path)
+			if out := c.outputs[path]; out == nil || out.State != events.StateSymlink {
+				c.above = append(c.above, path)
+			}
 		}
 	}
 }

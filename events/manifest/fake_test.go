@@ -20,6 +20,7 @@ type fakeFS struct {
 	clock time.Time
 	tick  time.Duration
 	inos  uint64
+	root  bool // the session is root's
 	// reading, if set, is called while a file is being read.
 	reading func(path string)
 }
@@ -58,18 +59,17 @@ func (f *fakeFS) later() {
 func (f *fakeFS) put(path, content string, mode uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	old := f.files[path]
-	x := &fakeFile{content: content}
-	if old != nil && old.info.Mode == mode {
-		x.info = old.info
-	} else {
+	x := f.files[path]
+	made := x == nil || x.info.Mode&unix.S_IFMT != mode&unix.S_IFMT
+	if made {
 		f.inos++
-		x.info = events.FileInfo{Dev: 1, Ino: f.inos, Mode: mode}
+		x = &fakeFile{info: events.FileInfo{Dev: 1, Ino: f.inos, Mode: mode}}
+		f.files[path] = x
 	}
+	x.content = content // by whatever name it has
 	x.info.Size, x.info.Mtime = int64(len(content)), f.stamp()
 	x.info.Ctime = x.info.Mtime
-	f.files[path] = x
-	if old == nil && path != "/" {
+	if made && path != "/" {
 		f.touchDir(path)
 	}
 }
@@ -108,6 +108,39 @@ func (f *fakeFS) rename(from, to string) {
 	f.files[to].info.Ctime = f.stamp()
 	f.touchDir(from)
 	f.touchDir(to)
+}
+
+// exchange swaps what is at two paths, and below.
+func (f *fakeFS) exchange(a, b string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	moved := map[string]*fakeFile{}
+	for path, x := range f.files {
+		switch {
+		case isWithin(path, a):
+			moved[b+path[len(a):]] = x
+		case isWithin(path, b):
+			moved[a+path[len(b):]] = x
+		default:
+			continue
+		}
+		delete(f.files, path)
+	}
+	for path, x := range moved {
+		f.files[path] = x
+	}
+	for _, path := range []string{a, b} {
+		f.files[path].info.Ctime = f.stamp()
+		f.touchDir(path)
+	}
+}
+
+func (f *fakeFS) chmod(path string, mode uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	x := f.files[path]
+	x.info.Mode = x.info.Mode&unix.S_IFMT | mode
+	x.info.Ctime = f.stamp()
 }
 
 func (f *fakeFS) link(from, to string) {
@@ -155,11 +188,16 @@ func (f *fakeFS) open(path string) (file, error) {
 	f.mu.Lock()
 	x := f.files[path]
 	f.mu.Unlock()
-	if x == nil {
+	switch {
+	case x == nil:
 		return nil, unix.ENOENT
+	case x.info.Mode&0o400 == 0:
+		return nil, unix.EACCES
 	}
 	return &fakeOpen{fs: f, path: path, file: x}, nil
 }
+
+func (f *fakeFS) privileged() bool { return f.root }
 
 type fakeOpen struct {
 	fs   *fakeFS
@@ -198,6 +236,10 @@ type play struct {
 	fs  *fakeFS
 	r   *Recorder
 	out bytes.Buffer
+	// late, if set, holds events back until they are flushed, as a recorder that does
+	// not get a processor does.
+	late bool
+	held []*events.Event
 }
 
 func newPlay(t testing.TB, fs *fakeFS, o Options) *play {
@@ -233,16 +275,29 @@ func (p *play) event(e *events.Event) {
 	}
 	look(subject(e), &e.State, &e.Info)
 	look(e.To, &e.ToState, &e.ToInfo)
+	guarded := func(s events.State) bool { return s == events.StateFile || s == events.StateSymlink }
 	switch e.Op {
 	case events.OpWrite, events.OpDelete, events.OpRename:
-		if e.State == events.StateFile {
+		if guarded(e.State) || e.Op == events.OpWrite && e.State == events.StateAbsent {
 			p.r.Guard(subject(e), e.Info)
 		}
-		if e.ToState == events.StateFile {
+		if guarded(e.ToState) {
 			p.r.Guard(e.To, e.ToInfo)
 		}
 	}
-	p.ok(p.r.Event(e))
+	p.held = append(p.held, e)
+	if !p.late {
+		p.flush()
+	}
+}
+
+// flush has the recorder learn of what was held back.
+func (p *play) flush() {
+	p.t.Helper()
+	for _, e := range p.held {
+		p.ok(p.r.Event(e))
+	}
+	p.held = nil
 }
 
 func (p *play) read(path string) {
@@ -312,6 +367,7 @@ func (p *play) hashed() {
 func (p *play) end() *Manifest {
 	p.t.Helper()
 	p.event(&events.Event{Op: events.OpExit, Exit: &events.Exit{}})
+	p.flush()
 	p.ok(p.r.End(&events.Trailer{}))
 	return p.r.Manifest()
 }

@@ -18,7 +18,9 @@ type fold struct {
 	origins map[string]*origin // by path before the session
 	changes []*node            // those that the session may have changed
 	renamed []renaming
-	written map[inode]struct{} // what the session may have written to, by whatever name
+	written map[inode]*writing // what the session may have written to, by whatever name
+	retold  map[inode]uint32   // files of which it may have changed the change time: the mode before
+	gaps    []events.Incomplete
 
 	volatile  map[string]struct{}
 	processes processes
@@ -34,7 +36,7 @@ func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
 	return &fold{
 		fs: fs, hasher: h, now: now,
 		tree: newTree(), origins: make(map[string]*origin),
-		written: make(map[inode]struct{}), volatile: make(map[string]struct{}),
+		written: make(map[inode]*writing), retold: make(map[inode]uint32), volatile: make(map[string]struct{}),
 	}
 }
 
@@ -50,6 +52,7 @@ func (f *fold) event(e *events.Event) {
 	for i := range e.Links {
 		f.hop(e, &e.Links[i])
 	}
+	f.noteInodes(e)
 	switch e.Op {
 	case events.OpWrite:
 		f.write(e)
@@ -64,6 +67,7 @@ func (f *fold) event(e *events.Event) {
 		if e.To != "" { // mount, pivot_root
 			f.look(e, e.To, e.ToState, &e.ToInfo)
 		}
+		f.mounts(e)
 	}
 }
 
@@ -91,7 +95,7 @@ func (f *fold) hop(e *events.Event, l *events.Link) {
 
 // look notes an access that changes nothing that a manifest tells of.
 func (f *fold) look(e *events.Event, path string, s events.State, info *events.FileInfo) {
-	if f.isOutside(path, s) {
+	if f.isOutside(path, s, info) {
 		return
 	}
 	n := f.tree.find(path)
@@ -100,7 +104,7 @@ func (f *fold) look(e *events.Event, path string, s events.State, info *events.F
 	switch {
 	case o == nil:
 	case e.Op == events.OpChattr:
-		if s != events.StateAbsent && !o.retold {
+		if s != events.StateAbsent {
 			o.retold = true
 			f.note(n)
 		}
@@ -111,8 +115,8 @@ func (f *fold) look(e *events.Event, path string, s events.State, info *events.F
 }
 
 // isOutside tells whether no cache could depend on path, and notes it then.
-func (f *fold) isOutside(path string, s events.State) bool {
-	if path == "" {
+func (f *fold) isOutside(path string, s events.State, info *events.FileInfo) bool {
+	if path == "" || isNameless(path, info) {
 		return true
 	}
 	if s != events.StateOther && !isVolatile(path) {
@@ -142,13 +146,21 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 		return nil
 	}
 	o := f.origin(n, s, info)
-	if o.written {
+	w := f.written[inodeOf(info)]
+	switch {
+	case w != nil && contentOf(info) == contentOf(&w.info) && (takesContent(e) || !w.inherited):
+		// It could not be opened for writing, or has not been written to yet. (Who is
+		// started with a file to write to looks at it first, and means nothing by it.)
+	case o.written:
 		return nil
-	}
-	if _, ok := f.written[inodeOf(info)]; ok && info.Known() && s == events.StateFile {
-		o.written = true // by another name
+	case w == nil, !info.Known(), s != events.StateFile:
+	case w.names > 0: // another name of it
+		w.names++
+		o.written = true
 		f.note(n)
 		return nil
+	default:
+		o.doubt = "has the inode number of a file that the command wrote and removed"
 	}
 	return o
 }
@@ -165,67 +177,18 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 	if o.state == events.StateNone {
 		o.state = s
 	}
-	if !o.info.Known() && info.Known() && s == o.state {
-		o.info = *info
+	if (!o.info.Known() || o.late) && info.Known() && s == o.state {
+		if o.listed && !isSame(&o.listInfo, info) {
+			o.unread, o.listedLate = true, false // another was there when it was read
+		}
+		o.info, o.late = *info, false
+		if mode, ok := f.retold[inodeOf(info)]; ok && mode != info.Mode { // by another name
+			o.info.Mode, o.retold = mode, true
+			f.note(n)
+		}
 	}
 	return o
 }
-
-// correct sees whether what an access found can be, after what was foretold of
-// earlier calls; one of them has failed, otherwise. A process that looked at the
-// same time as another made the change is taken for a failure as well: at the end
-// it is seen what really is there.
-func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
-	if !exists(s) {
-		if n.status == moved && s == events.StateAbsent {
-			n.replace(found, n.path())
-		}
-		return
-	}
-	switch n.status {
-	case gone:
-		if o := f.origins[n.left]; o != nil && isSame(&o.info, info) {
-			n.replace(found, n.left)
-		}
-	case made, moved:
-		path := n.path()
-		if o := f.origins[path]; o != nil && o.path != n.from && exists(o.state) && isSame(&o.info, info) {
-			n.replace(found, path)
-		}
-	case found:
-		if n.from == "" {
-			f.revive(n)
-		}
-	}
-}
-
-// revive undoes the foretold renaming of a directory: there is still something in
-// it, under its old name.
-func (f *fold) revive(n *node) {
-	for up := n.parent; up != nil; up = up.parent {
-		if up.status == made {
-			return
-		}
-		if up.status == gone && up.left == "" { // the session's own
-			up.status = made
-			return
-		}
-		if up.status == gone {
-			up.status, up.from = found, up.left
-			below := n
-			for below.parent != up {
-				below = below.parent
-			}
-			for x := n; x != up; x = x.parent {
-				x.from = x.path() // up is at the place that it had
-			}
-			return
-		}
-	}
-}
-
-// isSame tells whether two infos are of one file.
-func isSame(a, b *events.FileInfo) bool { return a.Known() && b.Known() && inodeOf(a) == inodeOf(b) }
 
 // note puts n on the list of what is to be looked at in the end.
 func (f *fold) note(n *node) {

@@ -176,6 +176,99 @@ var folds = []struct {
 	{"inherited for appending, left alone", func(p *play) {
 		p.event(&events.Event{Op: events.OpWrite, Path: "/w/a", Flags: []string{"O_WRONLY", "O_APPEND"}})
 	}, ``},
+	{"opened for its size and times", func(p *play) {
+		p.event(&events.Event{Op: events.OpStat, Syscall: "openat", Path: "/w/a", Flags: []string{"O_PATH"}})
+	}, `in a file size 1`},
+	{"fail to empty, then read", func(p *play) {
+		p.open("/w/a", nil, "O_WRONLY", "O_TRUNC")
+		p.read("/w/a")
+	}, `in a file "a"`},
+	{"fail to empty, then replace", func(p *play) {
+		p.open("/w/a", nil, "O_WRONLY", "O_TRUNC")
+		p.read("/w/a")
+		p.write("/w/t", "x")
+		p.rename("/w/t", "/w/a")
+	}, `in a file "a"|out a file "x" over file`},
+	{"fail to make a directory, look", func(p *play) {
+		p.event(&events.Event{Op: events.OpCreate, Syscall: "mkdir", Path: "/w/new"})
+		p.access("/w/new")
+	}, `in new absent`},
+	{"fail to rename what is new", func(p *play) {
+		p.write("/w/new", "x")
+		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/new", To: "/w/d/b"})
+	}, `out new file "x"`},
+	{"fail to rename what is new, look where it should be", func(p *play) {
+		p.write("/w/new", "x")
+		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/new", To: "/w/gone"})
+		p.access("/w/gone")
+	}, `in gone absent|out new file "x"`},
+	{"change places", func(p *play) {
+		p.event(&events.Event{Op: events.OpRename, Syscall: "renameat2", Path: "/w/a", To: "/w/d", Flags: []string{"RENAME_EXCHANGE"}})
+		p.fs.exchange("/w/a", "/w/d")
+	}, `in a file "a"|in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out a dir over file|out a/b file "b"|out a/sub dir|` +
+		`out a/sub/c file "c"|out d file "a" over dir|removed d/b|removed d/sub|renamed a d|renamed d a`},
+	{"chmod in a directory, rename that", func(p *play) {
+		p.event(&events.Event{Op: events.OpChattr, Syscall: "chmod", Path: "/w/d/b"})
+		p.fs.chmod("/w/d/b", 0o600)
+		p.rename("/w/d", "/w/new")
+	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
+	{"replace a directory", func(p *play) {
+		p.rename("/w/d", "/w/new")
+		p.mkdir("/w/d")
+		p.access("/w/d/b")
+	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out d dir over dir|out new dir|out new/b file "b"|out new/sub dir|` +
+		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
+	{"list, rename, and be told late", func(p *play) {
+		p.late = true
+		p.stat("/w/d")
+		p.list("/w/d")
+		p.rename("/w/d", "/w/new")
+		p.mkdir("/w/d")
+		p.write("/w/d/x", "x")
+	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out d dir over dir|out d/x file "x"|out new dir|out new/b file "b"|out new/sub dir|` +
+		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
+	{"look at a link, remove it, and be told late", func(p *play) {
+		p.late = true
+		p.stat("/w/l")
+		p.unlink("/w/l")
+		p.fs.symlink("/w/l", "elsewhere")
+		p.event(&events.Event{Op: events.OpCreate, Syscall: "symlink", Path: "/w/l", State: events.StateAbsent})
+	}, `in l symlink -> a|out l symlink -> elsewhere over symlink`},
+	{"not allowed to read", func(p *play) { p.fs.chmod("/w/a", 0o200); p.fs.later(); p.read("/w/a") }, `in a file`},
+	{"root not allowed to read", func(p *play) {
+		p.fs.root = true
+		p.fs.chmod("/w/a", 0o200)
+		p.fs.later()
+		p.read("/w/a")
+	}, `in a file|incomplete changed_during_run a: could not be read as it was: permission denied`},
+	{"not allowed to read what is executed", func(p *play) {
+		p.fs.chmod("/w/a", 0o100)
+		p.fs.later()
+		p.event(&events.Event{Op: events.OpExec, Syscall: "execve", Path: "/w/a"})
+	}, `in a file|incomplete opaque_process a: a program that may not be read`},
+	{"mount", func(p *play) {
+		p.fs.root = true
+		p.event(&events.Event{Op: events.OpStat, Syscall: "mount", Path: "/w/a", To: "/w/d"})
+	}, `in a file|in d dir|incomplete other_mount_namespace it mounts something: /w/a`},
+	{"an inode number is used again", func(p *play) {
+		p.write("/w/t", "x")
+		p.open("/w/t", &other, "O_WRONLY")
+		used := p.fs.files["/w/t"].info.Ino
+		p.unlink("/w/t")
+		p.fs.write("/w/new", "x") // somebody else
+		p.fs.files["/w/new"].info.Ino = used
+		p.read("/w/new")
+	}, `in new file|incomplete changed_during_run new: has the inode number of a file that the command wrote and removed|temporary t`},
+	{"somebody edits an input and sets its time back", func(p *play) {
+		p.fs.reading = func(string) {
+			p.fs.reading = nil
+			was := p.fs.files["/w/a"].info.Mtime
+			p.fs.write("/w/a", "x")
+			p.fs.files["/w/a"].info.Mtime = was
+		}
+		p.read("/w/a")
+		p.hashed()
+	}, `in a file|incomplete changed_during_run a: changed after its first use, before it was hashed`},
 	{"volatile", func(p *play) { p.read("/proc/self/maps"); p.open("/dev/null", nil, "O_WRONLY") }, ``},
 	{"somebody edits an input", func(p *play) { p.read("/w/a"); p.hashed(); p.fs.write("/w/a", "x") }, `in a file "a"|incomplete changed_during_run a: changed`},
 	{"somebody makes what was absent", func(p *play) { p.read("/w/gone"); p.fs.write("/w/gone", "x") }, `in gone absent|incomplete changed_during_run gone: was absent, is file now`},

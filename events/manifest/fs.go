@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/fstrace/fstrace/events"
@@ -18,6 +19,9 @@ type fileSystem interface {
 	readlink(path string) (string, error)
 	readDir(path string) ([]string, error) // the names as Entry.Names has them, unsorted
 	open(path string) (file, error)        // a regular file, without following a link
+	// privileged tells whether a command may be allowed what we are not: for root that
+	// depends on the file system. Other users' commands may do no more than they.
+	privileged() bool
 }
 
 type file interface {
@@ -73,6 +77,8 @@ func (osFS) open(path string) (file, error) {
 	}
 	return osFile(fd), nil
 }
+
+func (osFS) privileged() bool { return unix.Geteuid() == 0 }
 
 // An osFile is a descriptor: what os.File adds is of no use here.
 type osFile int
@@ -166,6 +172,13 @@ func permissions(mode uint32) uint32 { return mode & 0o7777 }
 func isVolatile(path string) bool {
 	return path == "" || path[0] != '/' ||
 		isWithin(path, "/proc") || isWithin(path, "/sys") || isWithin(path, "/dev")
+}
+
+// isNameless tells whether a file was opened with O_TMPFILE, which the kernel calls
+// "#INODE": it is the session's own, until linkat(2) gives it a name.
+func isNameless(path string, info *events.FileInfo) bool {
+	number, ok := strings.CutPrefix(baseOf(path), "#")
+	return ok && info.Known() && number == strconv.FormatUint(info.Ino, 10)
 }
 
 // isWithin tells whether path is dir or below it.

@@ -1,14 +1,11 @@
 package manifest
 
 import (
-	"crypto/sha256"
 	"errors"
-	"io"
 	"sync"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
-	"golang.org/x/sys/unix"
 )
 
 // A hasher finds out what files hold, beside the command, or before a call is let
@@ -30,6 +27,7 @@ type hasher struct {
 	// those held before.
 	ownPaths map[string]struct{}
 	ownFiles map[inode]struct{}
+	targets  map[content]string // of symbolic links that were about to be removed
 	closed   bool
 	workers  sync.WaitGroup
 }
@@ -71,6 +69,7 @@ func newHasher(fs fileSystem, cache *Cache, now func() time.Time) *hasher {
 	h := &hasher{
 		fs: fs, cache: cache, now: now,
 		jobs: make(map[content]*hashJob), ownPaths: make(map[string]struct{}), ownFiles: make(map[inode]struct{}),
+		targets: make(map[content]string),
 	}
 	h.ready.L = &h.mu
 	return h
@@ -132,21 +131,54 @@ func (h *hasher) guard(path string, info *events.FileInfo) {
 	_, ownPath := h.ownPaths[path]
 	_, ownFile := h.ownFiles[inodeOf(info)]
 	h.ownFiles[inodeOf(info)] = struct{}{} // from now on
-	j := h.jobs[contentOf(info)]
-	switch {
-	case j == nil && (ownPath || ownFile):
+	if j := h.jobs[contentOf(info)]; j == nil && (ownPath || ownFile) {
 		h.mu.Unlock()
 		return
-	case j == nil, j.failed():
+	}
+	h.mu.Unlock()
+	// Somebody who is hashing it by a name that it has no more does so in vain.
+	for mine := false; !mine; {
+		var j *hashJob
+		if j, mine = h.take(path, info); mine {
+			h.run(j, make([]byte, bufferSize))
+		}
+		<-j.done
+		if j.err == nil {
+			return
+		}
+	}
+}
+
+// take returns the job of the file at path, and whether the caller is to do it.
+func (h *hasher) take(path string, info *events.FileInfo) (j *hashJob, mine bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if j = h.jobs[contentOf(info)]; j == nil || j.failed() {
 		j = h.add(path, info)
 	}
-	mine := !j.started
-	j.started = true
-	h.mu.Unlock()
-	if mine {
-		h.run(j, make([]byte, bufferSize))
+	if j.started {
+		return j, false
 	}
-	<-j.done
+	j.path, j.started = path, true
+	return j, true
+}
+
+// guardLink reads a symbolic link that is about to be removed, or replaced.
+func (h *hasher) guardLink(path string, info *events.FileInfo) {
+	target, err := h.fs.readlink(path)
+	if err != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.targets[contentOf(info)] = target
+}
+
+// target returns what guardLink has read, "" if nothing.
+func (h *hasher) target(info *events.FileInfo) string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.targets[contentOf(info)]
 }
 
 func (h *hasher) work() {
@@ -200,39 +232,6 @@ func (h *hasher) run(j *hashJob, buf []byte) {
 	if j.racy = isRacy(&j.info, start); !j.racy {
 		h.cache.put(&j.info, j.sum)
 	}
-}
-
-const bufferSize = 128 << 10
-
-// hashFile hashes a regular file that nobody changes meanwhile.
-func hashFile(fs fileSystem, path string, buf []byte) (sum [32]byte, info events.FileInfo, err error) {
-	f, err := fs.open(path)
-	if err != nil {
-		return sum, info, err
-	}
-	defer f.Close()
-	if info, err = f.stat(); err != nil {
-		return sum, info, err
-	}
-	if info.Mode&unix.S_IFMT != unix.S_IFREG {
-		return sum, info, errChanged
-	}
-	hash := sha256.New()
-	for {
-		n, err := f.Read(buf)
-		hash.Write(buf[:n])
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return sum, info, err
-		}
-	}
-	after, err := f.stat()
-	if err == nil && contentOf(&after) != contentOf(&info) {
-		err = errChanged
-	}
-	return [32]byte(hash.Sum(nil)), info, err
 }
 
 // granularity is a little more than the distance of two ticks of the coarsest clock that

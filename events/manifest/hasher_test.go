@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"encoding/hex"
 	"sync"
 	"testing"
 	"time"
@@ -198,4 +199,49 @@ func TestGuardMade(t *testing.T) {
 		t.Errorf("read %d times before its end", n)
 	}
 	p.end()
+}
+
+// TestGuardMoved: what is still to be hashed has another name by now.
+func TestGuardMoved(t *testing.T) {
+	fs := newFakeFS()
+	fs.mkdir("/w/d")
+	fs.write("/w/d/a", "a")
+	h := newHasher(fs, nil, fs.now) // with nobody at work
+	info, err := fs.lstat("/w/d/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want("/w/d/a", &info)
+	fs.rename("/w/d", "/w/e")
+	h.guard("/w/e/a", &info)
+	if j := h.result(&info); j.err != nil || hex.EncodeToString(j.sum[:]) != sumOf("a") {
+		t.Errorf("%x, %v", j.sum, j.err)
+	}
+}
+
+// TestGuardMovedMeanwhile: somebody is about to hash it by a name that it has no more.
+func TestGuardMovedMeanwhile(t *testing.T) {
+	fs := newFakeFS()
+	fs.mkdir("/w/d")
+	fs.write("/w/d/a", "a")
+	h := newHasher(fs, nil, fs.now)
+	info, err := fs.lstat("/w/d/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, mine := h.take("/w/d/a", &info)
+	if !mine {
+		t.Fatal("there is somebody else")
+	}
+	fs.rename("/w/d", "/w/e")
+	guarded := make(chan struct{})
+	go func() {
+		h.guard("/w/e/a", &info)
+		close(guarded)
+	}()
+	h.run(j, make([]byte, bufferSize))
+	<-guarded
+	if j := h.result(&info); j.err != nil || hex.EncodeToString(j.sum[:]) != sumOf("a") {
+		t.Errorf("%x, %v", j.sum, j.err)
+	}
 }

@@ -18,21 +18,29 @@ func (x *outcome) inputs() []Entry {
 	}
 	children := x.childrenOf(list)
 	entries := make([]Entry, len(list))
-	problems := make([]string, len(list))
+	problems := make([]*problem, len(list))
 	parallel(len(list), func(i int) {
 		entries[i], problems[i] = x.input(list[i], children)
 	})
-	for i, problem := range problems {
-		if problem != "" {
-			x.changed(list[i].path, problem)
+	for i, p := range problems {
+		if p != nil {
+			x.gap(list[i].path, p)
 		}
 	}
-	return entries
+	isTold := func(e Entry) bool { return e.State != events.StateSymlink || e.Target != "" }
+	return slices.DeleteFunc(entries, func(e Entry) bool { return !isTold(e) })
 }
 
-// input makes an entry of o; problem tells what is not as it should be. It is
-// called for several at once.
-func (x *outcome) input(o *origin, children map[string][]*origin) (e Entry, problem string) {
+// A problem is why it cannot be told in which state the command found an input.
+type problem struct {
+	reason events.Reason
+	detail string
+}
+
+func changed(detail string) *problem { return &problem{events.ReasonChanged, detail} }
+
+// input makes an entry of o. It is called for several at once.
+func (x *outcome) input(o *origin, children map[string][]*origin) (e Entry, p *problem) {
 	e = Entry{Path: o.path, State: o.state, Ops: opsOf(o.ops), Size: unset, Mtime: unset, Target: o.target}
 	switch o.state {
 	case events.StateFile:
@@ -43,71 +51,56 @@ func (x *outcome) input(o *origin, children map[string][]*origin) (e Entry, prob
 			e.Size, e.Mtime = o.info.Size, o.info.Mtime
 		}
 		if !o.info.Known() {
-			return e, "could not be looked at in time"
+			return e, changed("could not be looked at in time")
 		}
 	case events.StateDir:
 		e.Mode = permissions(o.info.Mode)
 	}
 	ours := o.written || o.away || o.retold || x.outputs[o.path] != nil || x.underRemoved(o.path)
-	if o.state == events.StateFile && o.hashing {
-		if e.SHA256, problem = x.sumOf(o, ours); problem != "" {
-			return e, problem
+	switch {
+	case o.doubt != "":
+		return e, changed(o.doubt)
+	case o.state == events.StateSymlink && e.Target == "":
+		return e, changed("could not be read in time")
+	case o.state == events.StateFile && o.hashing:
+		if e.SHA256, p = x.sumOf(o, ours); p != nil {
+			return e, p
+		}
+		if e.SHA256 == "" {
+			e.Size = unset
+			if o.meta {
+				e.Size, e.Mtime = o.info.Size, o.info.Mtime
+			}
 		}
 	}
 	if o.listed {
+		if o.unread {
+			x.listLate(o)
+		}
 		e.Names = x.names(o.path, o.names, children[o.path])
 		e.Entries = hashNames(e.Names)
 		changedHere := func(child *origin) bool { return child.away }
 		if o.listedLate && !slices.ContainsFunc(children[o.path], changedHere) {
-			return e, "its entries changed as it was listed"
+			return e, changed("its entries changed as it was listed")
 		}
 	}
 	if ours {
-		return e, ""
+		return e, nil
 	}
-	return e, x.verify(o, &e, children)
+	if detail := x.verify(o, &e, children); detail != "" {
+		return e, changed(detail)
+	}
+	return e, nil
 }
 
-// sumOf returns the hash of what o held when it was first touched.
-func (x *outcome) sumOf(o *origin, ours bool) (sum, problem string) {
-	if out := x.carriedAlong[o]; out != nil {
-		// Renaming a directory leaves what is in it alone.
-		if isRacy(&out.info, out.movedAt) {
-			return "", "changed when its directory was renamed, or after"
-		}
-		return out.SHA256, ""
+// listLate reads the names in a directory that has another name by now. One that was
+// removed held nothing more then.
+func (x *outcome) listLate(o *origin) {
+	path := x.wentTo(o)
+	if info, err := x.fs.lstat(path); err == nil && (isSame(&o.info, &info) || !o.info.Known()) {
+		o.names, _ = x.fs.readDir(path)
+		o.listInfo = info
 	}
-	j := x.hasher.result(&o.info)
-	if j != nil && j.err != nil {
-		j = x.again(o, j)
-	}
-	switch {
-	case j == nil:
-		return "", "could not be looked at in time"
-	case j.err != nil:
-		return "", "could not be read as it was: " + j.err.Error()
-	case ours && j.info.Ctime != o.info.Ctime && !o.retold && !o.away:
-		return "", "changed between its first use and the command's own change of it"
-	}
-	return hex.EncodeToString(j.sum[:]), ""
-}
-
-// again hashes what could not be hashed under the name that it had: it may have
-// gone elsewhere with its directory.
-func (x *outcome) again(o *origin, failed *hashJob) *hashJob {
-	path := ""
-	if o.node != nil && o.node.from == o.path {
-		path = o.node.path()
-	}
-	if path == "" || path == failed.path {
-		return failed
-	}
-	j := &hashJob{path: path, want: o.info, done: make(chan struct{})}
-	x.hasher.run(j, make([]byte, bufferSize))
-	if j.err != nil {
-		return failed
-	}
-	return j
 }
 
 // verify looks whether an input that the session did not change is what it was.

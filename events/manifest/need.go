@@ -10,23 +10,47 @@ func (f *fold) need(o *origin, n *node, e *events.Event, path string) {
 		switch {
 		case takesContent(e):
 			f.needContent(o, path)
-		case tellsTimes[e.Syscall]:
+		case tellsTimes[e.Syscall], hasFlag(e, "O_PATH"): // fstat(2) of what was opened so is no event
 			o.meta = true
 		}
 	case events.StateSymlink:
-		if o.target == "" {
-			o.target, _ = f.fs.readlink(path)
-		}
+		f.readTarget(o, path)
 	case events.StateDir:
 		if e.Op == events.OpList && !o.listed {
 			f.list(o, e, path)
 		}
 	}
-	if !o.info.Known() && exists(o.state) { // the tracer knew without looking, or did not say
-		if info, err := f.fs.lstat(path); stateOf(&info, err) == o.state {
-			o.info = info
+	f.lookLate(o, path)
+}
+
+// lookLate looks at what the tracer knew without looking, or did not say: a directory,
+// mostly. By now the session may have changed it, of which a later event tells.
+func (f *fold) lookLate(o *origin, path string) {
+	if o.info.Known() || !exists(o.state) {
+		return
+	}
+	if info, err := f.fs.lstat(path); stateOf(&info, err) == o.state {
+		o.info, o.late = info, true
+	}
+}
+
+// readTarget reads a symbolic link that the session looked at and did not follow. That
+// was some time ago: if the session has removed it since, its guard has read it.
+func (f *fold) readTarget(o *origin, path string) {
+	if o.target != "" {
+		return
+	}
+	target, err := f.fs.readlink(path)
+	if err == nil && o.info.Known() {
+		// What a link holds never changes: is it the same link?
+		if now, err := f.fs.lstat(path); err != nil || contentOf(&now) != contentOf(&o.info) {
+			target = ""
 		}
 	}
+	if target == "" && o.info.Known() {
+		target = f.hasher.target(&o.info)
+	}
+	o.target = target
 }
 
 // needContent has an origin's content hashed, as it was when it was first touched.
@@ -63,12 +87,13 @@ var tellsTimes = map[string]bool{
 func (f *fold) list(o *origin, e *events.Event, path string) {
 	o.listed = true
 	before, err := f.fs.lstat(path)
-	if err != nil {
-		return // removed: then all that it held has been, by name
+	if stateOf(&before, err) != events.StateDir || o.info.Known() && !isSame(&o.info, &before) {
+		o.unread = true // removed, or renamed: see in the end
+		return
 	}
 	o.listInfo = before
 	o.listedLate = before.Mtime >= e.Time.UnixNano()
 	if o.names, err = f.fs.readDir(path); err != nil {
-		o.names, o.listInfo = nil, events.FileInfo{}
+		o.names, o.listInfo, o.unread = nil, events.FileInfo{}, true
 	}
 }

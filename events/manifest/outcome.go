@@ -1,10 +1,13 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
 )
 
 // An outcome is what a session left behind. What its calls did was foretold; now
@@ -14,7 +17,7 @@ type outcome struct {
 	m        *Manifest
 	outputs  map[string]*output // by path
 	removed  map[string]bool
-	gaps     []events.Incomplete
+	unmade   []string // what could not be made, by the name that it would have had before
 	patterns *lockedPatterns
 	// The origins below directories that were renamed, which nobody touched by
 	// name, with the output that each has become.
@@ -58,8 +61,8 @@ func (x *outcome) missing(n *node, path string) {
 		}
 	case n.seen:
 		x.m.Temporary = append(x.m.Temporary, path)
-	case n.status == made:
-		x.failed(path)
+	case n.status == made && n.parent.from != "":
+		x.unmade = append(x.unmade, join(n.parent.from, n.name))
 	}
 }
 
@@ -113,7 +116,7 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 		// Opened for writing, and left as it was.
 	case was && o.state == s && !o.info.Known() && n.status == found && !o.written:
 		// A directory or a link that nobody looked at closely.
-	case n.status == gone:
+	case n.status == gone && !stayed(n, info):
 		x.changed(path, "somebody else made it")
 	default:
 		x.put(n, path, s, info, true)
@@ -123,15 +126,29 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	}
 }
 
-// put adds an output.
+// stayed tells whether a file that the session put at n, and was to rename or to remove,
+// is still there. Of a directory nothing would be known of what is in it.
+func stayed(n *node, info *events.FileInfo) bool {
+	return n.was.Known() && *info == n.was && info.Mode&unix.S_IFMT != unix.S_IFDIR
+}
+
+// put adds an output, if it is not there already.
 func (x *outcome) put(n *node, path string, s events.State, info *events.FileInfo, content bool) *output {
-	out := &output{node: n, content: content && s == events.StateFile, info: *info}
-	out.Entry = Entry{Path: path, State: s, Size: unset, Mtime: unset, Before: x.before(path)}
+	out := x.outputs[path]
+	if out == nil {
+		out = &output{}
+	}
+	out.node, out.info, out.content = n, *info, (content || out.content) && s == events.StateFile
+	out.Entry = Entry{Path: path, State: s, Size: unset, Mtime: unset}
 	switch s {
 	case events.StateFile, events.StateDir:
 		out.Mode = permissions(info.Mode)
 	case events.StateSymlink:
-		out.Target, _ = x.fs.readlink(path)
+		var err error
+		if out.Target, err = x.fs.readlink(path); err != nil {
+			x.changed(path, "read link: "+err.Error())
+			return out
+		}
 	}
 	x.outputs[path] = out
 	if o := x.origins[path]; o != nil && o.appended {
@@ -156,19 +173,25 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 		below := join(path, name)
 		info, err := x.fs.lstat(below)
 		s := stateOf(&info, err)
-		if !exists(s) || x.outputs[below] != nil {
+		if !exists(s) {
 			continue
 		}
-		out := x.put(child, below, s, &info, true)
+		out := x.outputs[below] // chmod, say
+		if out == nil {
+			out = x.put(child, below, s, &info, true)
+		}
 		out.movedAt = at
 		o := x.origin(child, s, &info)
-		if !o.written {
+		edited := o.written && contentOf(&o.info) != contentOf(&info)
+		if !edited {
 			o.ops |= opBit(events.OpRename)
 		}
 		o.away = true
-		if s == events.StateFile && !o.hashing && !o.written {
+		if s == events.StateFile && !o.hashing && !edited {
 			o.hashing = true
-			x.carriedAlong[o] = out
+			if !o.written { // its guard has hashed it else
+				x.carriedAlong[o] = out
+			}
 		}
 		if s == events.StateSymlink && o.target == "" {
 			o.target = out.Target
@@ -211,6 +234,23 @@ func (x *outcome) hash() {
 }
 
 // changed notes that somebody else had a hand in it.
-func (x *outcome) changed(path, detail string) {
-	x.gaps = append(x.gaps, events.Incomplete{Reason: events.ReasonChanged, Detail: path + ": " + detail})
+func (x *outcome) changed(path, detail string) { x.gap(path, &problem{events.ReasonChanged, detail}) }
+
+func (x *outcome) gap(path string, p *problem) {
+	x.gaps = append(x.gaps, events.Incomplete{Reason: p.reason, Detail: path + ": " + p.detail})
+}
+
+// incomplete returns what the manifest may miss: what the tracer says, and what was
+// found out here, but for a process's reason that the tracer has given already.
+func (x *outcome) incomplete(t *events.Trailer) []events.Incomplete {
+	list := slices.Clone(t.Incomplete)
+	slices.SortFunc(x.gaps, func(a, b events.Incomplete) int {
+		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Detail, b.Detail))
+	})
+	for _, g := range x.gaps {
+		if g.PID == 0 || !slices.ContainsFunc(list, func(in events.Incomplete) bool { return in.Reason == g.Reason && in.PID == g.PID }) {
+			list = append(list, g)
+		}
+	}
+	return list
 }

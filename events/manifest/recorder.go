@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
 )
 
 // A Recorder is an [events.Sink] that writes a manifest at the end.
@@ -67,13 +68,15 @@ func (r *Recorder) Event(e *events.Event) error {
 }
 
 // Guard must be called before a call is let through that may change what is in the
-// regular file at path or its times, put another in its place, or remove it; info is
-// what stat says of it. When it returns, what the file holds is known, or need not
-// be. If info is not Known, the call may make the file. It may be called at the same
-// time as the other methods.
+// regular file at path or its times, put another in its place, or remove it, or may do
+// so with a symbolic link; info is what lstat says of it. When it returns, what the
+// file holds is known, or need not be. If info is not Known, the call may make the
+// file. It may be called at the same time as the other methods.
 func (r *Recorder) Guard(path string, info events.FileInfo) {
 	switch {
 	case isVolatile(path):
+	case info.Mode&unix.S_IFMT == unix.S_IFLNK:
+		r.hasher.guardLink(path, &info)
 	case info.Known():
 		r.hasher.guard(path, &info)
 	default:
@@ -106,11 +109,16 @@ func (r *Recorder) manifest(t *events.Trailer) *Manifest {
 		carriedAlong: make(map[*origin]*output),
 	}
 	x.classify()
+	for _, path := range x.unmade {
+		x.failed(path)
+	}
+	x.survivors()
+	x.replaced()
 	x.aliases()
 	x.hash()
 	m.Inputs = x.inputs()
 	for _, out := range x.outputs {
-		out.Ops = x.accesses.opsOn(out.Path)
+		out.Ops, out.Before = x.accesses.opsOn(out.Path), x.before(out.Path)
 		m.Outputs = append(m.Outputs, out.Entry)
 	}
 	for path := range x.removed {
@@ -120,24 +128,11 @@ func (r *Recorder) manifest(t *events.Trailer) *Manifest {
 		m.Volatile = append(m.Volatile, path)
 	}
 	x.renamings()
-	m.Incomplete = append(slices.Clone(t.Incomplete), x.gaps...)
+	m.Incomplete = x.incomplete(t)
 	m.Processes, m.Accesses = x.processes.list, x.accesses.list
 	m.choose(r.patterns)
 	m.sort()
 	return m
-}
-
-// aliases finds the files that the session wrote to by another of their names.
-func (x *outcome) aliases() {
-	for path, o := range x.origins {
-		if _, ok := x.written[inodeOf(&o.info)]; !ok || !o.info.Known() || o.state != events.StateFile || x.outputs[path] != nil {
-			continue
-		}
-		info, err := x.fs.lstat(path)
-		if stateOf(&info, err) == events.StateFile && isSame(&o.info, &info) && contentOf(&info) != contentOf(&o.info) {
-			x.put(nil, path, events.StateFile, &info, true)
-		}
-	}
 }
 
 // renamings lists what was there before and is now elsewhere.

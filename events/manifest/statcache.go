@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
@@ -41,7 +42,8 @@ const (
 	cacheFileMax = cacheSets * setSize
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when it is needed: every start of a program would pay for it.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // CacheDir is where the cache belongs: $XDG_CACHE_HOME/fstrace, or ~/.cache/fstrace.
 func CacheDir() (string, error) {
@@ -126,7 +128,7 @@ func (c *Cache) put(info *events.FileInfo, sum [32]byte) {
 	var slot [slotSize]byte
 	copy(slot[:], key[:])
 	copy(slot[sumOffset:], sum[:])
-	binary.LittleEndian.PutUint32(slot[crcOffset:], crc32.Checksum(slot[:crcOffset], castagnoli))
+	binary.LittleEndian.PutUint32(slot[crcOffset:], crc32.Checksum(slot[:crcOffset], castagnoli()))
 	_, _ = c.file.WriteAt(slot[:], at+int64(i*slotSize))
 }
 
@@ -155,7 +157,7 @@ func slotIndex(set, slot []byte) int {
 // isWhole tells whether a slot checks. An empty one does not: the checksum of
 // zeros is not zero.
 func isWhole(slot []byte) bool {
-	return binary.LittleEndian.Uint32(slot[crcOffset:]) == crc32.Checksum(slot[:crcOffset], castagnoli)
+	return binary.LittleEndian.Uint32(slot[crcOffset:]) == crc32.Checksum(slot[:crcOffset], castagnoli())
 }
 
 func cacheKey(info *events.FileInfo) (key [sumOffset]byte) {

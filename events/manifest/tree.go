@@ -21,9 +21,11 @@ type node struct {
 	status status
 	// from is the path that this had before the session, "" if it was not there.
 	from    string
-	left    string    // of a gone one: the path before the session of what was here
-	seen    bool      // of a made one: that it is there was seen, not only foretold
-	movedAt time.Time // of a moved one
+	left    string          // of a gone one: what from was
+	went    *node           // of a gone one: what was moved
+	was     events.FileInfo // of a gone one: of what was here
+	seen    bool            // of a made one: that it is there was seen, not only foretold
+	movedAt time.Time       // of a moved one
 	// noted: it is in the fold's list of changes.
 	noted bool
 }
@@ -96,14 +98,23 @@ func (n *node) path() string {
 	return b.String()
 }
 
+// home returns the path that whatever stood at n's place had before the session, "" if
+// there was no such place.
+func (n *node) home() string {
+	if n.parent == nil || n.parent.from == "" {
+		return ""
+	}
+	return join(n.parent.from, n.name)
+}
+
 // replace forgets what was at n, and all below it.
 func (n *node) replace(s status, from string) {
-	n.status, n.from, n.children, n.seen, n.left = s, from, nil, false, ""
+	n.status, n.from, n.children, n.seen, n.left, n.went = s, from, nil, false, "", nil
 }
 
 // move puts n where to is, and leaves a node behind that is gone.
 func (n *node) move(to *node) (rest *node) {
-	rest = &node{parent: n.parent, name: n.name, status: gone, left: n.from}
+	rest = &node{parent: n.parent, name: n.name, status: gone, left: n.from, went: n}
 	n.parent.children[n.name] = rest
 	n.parent, n.name = to.parent, to.name
 	n.parent.children[n.name] = n
@@ -111,6 +122,20 @@ func (n *node) move(to *node) (rest *node) {
 		n.status = moved
 	}
 	return rest
+}
+
+// comeBack undoes the removal of what was at n, or that it was moved.
+func (n *node) comeBack(s status, from string) {
+	var children map[string]*node
+	if w := n.went; w != nil && w.from == from && (w.status == moved || w.status == made) {
+		children = w.children
+		w.replace(found, w.home())
+	}
+	n.replace(s, from)
+	n.children = children
+	for _, c := range children {
+		c.parent = n
+	}
 }
 
 // exchange puts two nodes at each other's places.
@@ -141,6 +166,7 @@ type origin struct {
 	// state and info are as of the first touch; state is StateNone until then.
 	state  events.State
 	info   events.FileInfo
+	late   bool   // info is of a moment after that, because the event had none
 	target string // of a symbolic link
 
 	ops     uint32 // those that make it an input, as bits; none if it is not
@@ -152,13 +178,17 @@ type origin struct {
 
 	names  []string // of a directory that was listed
 	listed bool
+	unread bool // it was no longer there when names was to be read
 	// listInfo is of the directory when names was read.
 	listInfo events.FileInfo
 	// listedLate: the directory had changed when names was read, after the session
 	// listed it.
 	listedLate bool
 
-	written bool // the session changed what it holds
+	// doubt, if not "", says why nobody can tell whether this is the session's own.
+	doubt string
+
+	written bool // the session opened it for writing, and may have changed what it holds
 	retold  bool // the session changed its attributes, links or name
 	away    bool // the session may have removed it, or renamed it
 }

@@ -57,7 +57,9 @@ func (w *wireEntry) readPlain(b []byte) bool {
 			if w.Names != nil {
 				return false
 			}
-			w.Names = p.strings()
+			if w.Names = p.strings(); len(w.Names) == 0 {
+				return false // nil, to encoding/json
+			}
 		case "before":
 			p.once(&w.Before)
 		case "ops":

@@ -13,7 +13,7 @@ func FuzzEntry(f *testing.F) {
 	for _, s := range []string{
 		`{"path":"/a","state":"file","sha256":"00","size":12,"mode":"0644","ops":["read","stat"]}`,
 		`{"path":"/a","state":"dir","entries":"00","names":["f:a","d:b"],"before":"absent","ops":[]}`,
-		`{"path":"/a","path":"/b","ops":["x"],"ops":["y"]}`, `{"names":["a",{"base64":"/w=="}]}`, `{"pathBase64":"/w=="}`,
+		`{"path":"/a","path":"/b","ops":["x"],"ops":["y"]}`, `{"names":["a",{"base64":"/w=="}]}`, `{"names":[]}`, `{"names":[],"names":["a"]}`, `{"pathBase64":"/w=="}`,
 		`{"size":-1}`, `{"size":1e3}`, `{"size":null}`, `{"path":"\u0041"}`, `{ "path" : "a" }`, `{"PATH":"a"}`, `{}`, `null`, `[]`, `{"x":1}`,
 	} {
 		f.Add([]byte(s))

@@ -1,0 +1,147 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Where "/" is another directory, or paths lead to other file systems, a manifest has
+// the paths that it can be checked by, or it is incomplete: never wrong and complete.
+
+// A rootTrial is a directory with another root in it.
+type rootTrial struct {
+	trial
+	fstrace, manifest string
+}
+
+func newRootTrial(t *testing.T) *rootTrial {
+	t.Helper()
+	needRoot(t, "to change the root directory and to mount")
+	r := &rootTrial{trial: trial{dir: openDir(t)}, fstrace: fstraceBinary(t)}
+	r.manifest = filepath.Join(r.dir, "manifest.json")
+	r.env = []string{"XDG_CACHE_HOME=" + filepath.Join(r.dir, "cache")}
+	busybox, err := os.ReadFile(needTool(t, "busybox"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := filepath.Join(r.dir, "root")
+	mkdir(t, filepath.Join(root, "mnt"))
+	mkdir(t, filepath.Join(r.dir, "other"))
+	writeExecutable(t, filepath.Join(root, "busybox"), busybox)
+	writeFile(t, filepath.Join(root, "in.txt"), "in the root\n")
+	writeFile(t, filepath.Join(root, "mnt", "file"), "below\n")
+	writeFile(t, filepath.Join(r.dir, "other", "file"), "above\n")
+	if err := os.Symlink("/in.txt", filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+type rootManifest struct {
+	Complete   bool
+	Incomplete []struct{ Reason string }
+	Inputs     []loopEntry
+}
+
+// record runs a command under fstrace, itself run by before.
+func (r *rootTrial) record(t *testing.T, before []string, command ...string) (m rootManifest, stdout string) {
+	t.Helper()
+	got := r.bare(t, slices.Concat(before, []string{r.fstrace, "-q", "-f", "manifest", "-o", r.manifest, "--"}, command)...)
+	if s := statusName(got.status); s != "0" {
+		t.Fatalf("%q: ended with %s\n%s", command, s, got.stderr)
+	}
+	data, err := os.ReadFile(r.manifest)
+	if err == nil {
+		err = json.Unmarshal(data, &m)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, got.stdout
+}
+
+func (r *rootTrial) check(t *testing.T, want, says string) {
+	t.Helper()
+	got := r.bare(t, r.fstrace, "check", r.manifest)
+	if s := statusName(got.status); s != want || !strings.Contains(got.stdout+got.stderr, says) {
+		t.Errorf("check: status %s, want %s and %q\n%s%s", s, want, says, got.stdout, got.stderr)
+	}
+}
+
+// In a chroot the inputs have the names that they have outside.
+func TestManifestChroot(t *testing.T) {
+	r := newRootTrial(t)
+	root := filepath.Join(r.dir, "root")
+	m, out := r.record(t, nil, "chroot", root, "/busybox", "cat", "/link", "/mnt/../in.txt", "/../in.txt")
+	if out != strings.Repeat("in the root\n", 3) {
+		t.Fatalf("printed %q", out)
+	}
+	if !m.Complete {
+		t.Fatalf("incomplete: %v", m.Incomplete)
+	}
+	for _, e := range m.Inputs {
+		if e.Path == "/in.txt" || e.Path == "/link" || e.Path == "/busybox" {
+			t.Errorf("input %s, which is below %s", e.Path, root)
+		}
+	}
+	r.check(t, "0", "")
+	writeFile(t, filepath.Join(root, "in.txt"), "edited\n")
+	r.check(t, "1", "content changed: "+filepath.Join(root, "in.txt"))
+	writeFile(t, filepath.Join(root, "in.txt"), "in the root\n")
+	r.check(t, "0", "")
+	if err := os.Remove(filepath.Join(root, "link")); err != nil {
+		t.Fatal(err)
+	}
+	r.check(t, "1", "vanished: "+filepath.Join(root, "link"))
+}
+
+// In a mount namespace of its own the command sees files by names that lead elsewhere
+// outside.
+func TestManifestMountNamespace(t *testing.T) {
+	r := newRootTrial(t)
+	m, out := r.record(t, nil, needTool(t, "unshare"), "-m", "sh", "-c", "mount --bind other root/mnt && cat root/mnt/file")
+	if out != "above\n" {
+		t.Fatalf("printed %q", out)
+	}
+	if m.Complete {
+		t.Errorf("complete: %v", m.Inputs)
+	}
+	r.check(t, "2", "incomplete: other_mount_namespace")
+}
+
+// A command that mounts where fstrace sees it, and unmounts again, leaves no trace of
+// where its paths led.
+func TestManifestMounts(t *testing.T) {
+	r := newRootTrial(t)
+	m, out := r.record(t, []string{needTool(t, "unshare"), "-m"},
+		"sh", "-c", "mount --bind other root/mnt && cat root/mnt/file && ! cat root/mnt/gone 2>/dev/null; umount root/mnt")
+	if out != "above\n" {
+		t.Fatalf("printed %q", out)
+	}
+	if m.Complete {
+		t.Errorf("complete: %v", m.Inputs)
+	}
+	r.check(t, "2", "incomplete: ")
+}
+
+// Mounts that were there before are as good as directories.
+func TestManifestMounted(t *testing.T) {
+	r := newRootTrial(t)
+	mount := []string{needTool(t, "unshare"), "-m", "sh", "-c", `mount --bind other root/mnt && exec "$@"`, "sh"}
+	m, out := r.record(t, mount, "cat", "root/mnt/file")
+	if out != "above\n" {
+		t.Fatalf("printed %q", out)
+	}
+	if !m.Complete {
+		t.Fatalf("incomplete: %v", m.Incomplete)
+	}
+	inside := r.bare(t, slices.Concat(mount, []string{r.fstrace, "check", r.manifest})...)
+	if s := statusName(inside.status); s != "0" {
+		t.Errorf("check where it is mounted: status %s\n%s%s", s, inside.stdout, inside.stderr)
+	}
+	r.check(t, "1", "content changed: "+filepath.Join(r.dir, "root", "mnt", "file"))
+}

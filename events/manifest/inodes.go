@@ -1,0 +1,60 @@
+package manifest
+
+import (
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// A writing is a file that the session has opened for writing.
+type writing struct {
+	info  events.FileInfo // before the first time
+	names int             // of its names, those that are known, and not known to be removed
+	// inherited: the command was started with it.
+	inherited bool
+}
+
+// noteInodes notes what a call does to files by whatever name they have.
+func (f *fold) noteInodes(e *events.Event) {
+	switch e.Op {
+	case events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
+	default:
+		return
+	}
+	for _, info := range []*events.FileInfo{&e.Info, &e.ToInfo} {
+		if _, ok := f.retold[inodeOf(info)]; !ok && info.Mode&unix.S_IFMT == unix.S_IFREG {
+			f.retold[inodeOf(info)] = info.Mode
+		}
+	}
+	removed := &e.Info
+	switch {
+	case e.Op == events.OpDelete:
+	case e.Op == events.OpRename && !hasFlag(e, "RENAME_EXCHANGE"):
+		removed = &e.ToInfo
+	case e.Op == events.OpCreate && e.To != "": // a hard link
+		if w := f.written[inodeOf(&e.Info)]; w != nil && e.Info.Known() {
+			w.names++
+		}
+		return
+	default:
+		return
+	}
+	if w := f.written[inodeOf(removed)]; w != nil && removed.Known() {
+		w.names--
+	}
+}
+
+// mounts notes a call after which paths may lead elsewhere, and nobody is able to
+// tell where in the end. Whoever may not mount fails, or has a namespace of its own,
+// of which the tracer tells.
+func (f *fold) mounts(e *events.Event) {
+	switch e.Syscall {
+	case "mount", "move_mount", "pivot_root":
+	default:
+		return
+	}
+	if f.fs.privileged() && exists(e.State) {
+		f.gaps = append(f.gaps, events.Incomplete{
+			Reason: events.ReasonMountNamespace, PID: e.PID, Detail: "it mounts something: " + subject(e),
+		})
+	}
+}
