@@ -105,7 +105,7 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 	}
 }
 
-// guarded calls guard with each existing regular file that the call may change,
+// guarded calls guard with each existing file or symbolic link that the call may change,
 // replace or remove, or give another time to, and with each that it may make.
 func (a *access) guarded(guard func(path string, info events.FileInfo)) {
 	switch {
@@ -116,7 +116,7 @@ func (a *access) guarded(guard func(path string, info events.FileInfo)) {
 	for _, r := range []*resolved{&a.first, &a.second} {
 		switch {
 		case !r.set:
-		case r.info.Mode&unix.S_IFMT == unix.S_IFREG,
+		case r.info.Mode&unix.S_IFMT == unix.S_IFREG, r.info.Mode&unix.S_IFMT == unix.S_IFLNK,
 			a.op == events.OpWrite && r.state == events.StateAbsent:
 			guard(endOf(r), r.info)
 		}

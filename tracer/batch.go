@@ -79,8 +79,9 @@ type waiter interface {
 // parent that names it, in the same batch or in one before; what sorting cannot
 // mend, adoption does (follow.go).
 //
-// Draining stops at a tid's second event, which only its death can be: it was
-// stopped, and is resumed only when the batch is handled.
+// Draining stops at a tid's second event: its death after a stop, for it is resumed
+// only when the batch is handled; or after a death the first stop of a new thread, for
+// the number was free again: that stays the last, behind the death.
 func collect(w waiter, batch []waitEvent, known func(tid int) bool) ([]waitEvent, error) {
 	batch = batch[:0]
 	for len(batch) < maxBatch {
@@ -94,9 +95,13 @@ func collect(w waiter, batch []waitEvent, known func(tid int) bool) ([]waitEvent
 		if !ok {
 			break
 		}
-		again := slices.ContainsFunc(batch, func(b waitEvent) bool { return b.tid == e.tid })
+		before := slices.IndexFunc(batch, func(b waitEvent) bool { return b.tid == e.tid })
 		batch = append(batch, e)
-		if again {
+		if before >= 0 && batch[before].kind() == evDead {
+			sortBatch(batch[:len(batch)-1], known)
+			return batch, nil
+		}
+		if before >= 0 {
 			break
 		}
 	}

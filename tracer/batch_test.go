@@ -145,6 +145,11 @@ func TestCollectOrder(t *testing.T) {
 			[]waitEvent{vforked(1, 9), dead(9, killedBy(unix.SIGKILL))},
 		},
 		{
+			"a number that is free again names another",
+			[]waitEvent{dead(3, exited(0)), forked(1, 3), signalled(2, unix.SIGCHLD), trapped(3), trapped(9)},
+			[]waitEvent{forked(1, 3), signalled(2, unix.SIGCHLD), dead(3, exited(0)), trapped(3)},
+		},
+		{
 			"a tid's stop comes before its death",
 			[]waitEvent{signalled(1, unix.SIGTERM), dead(1, killedBy(unix.SIGKILL)), trapped(2)},
 			[]waitEvent{signalled(1, unix.SIGTERM), dead(1, killedBy(unix.SIGKILL))},
@@ -260,13 +265,13 @@ func TestCollectProperties(t *testing.T) {
 
 // possible leaves out what no kernel reports: a stop before the one before it was
 // answered, but for that of a tid that a thread's exec has taken over; and anything
-// of a tid that is dead, whose number is not given to another so soon.
+// of a tid that is dead but the first stop of another thread with its number.
 func possible(script []waitEvent) (list []waitEvent) {
 	last := make(map[int]eventKind)
 	for _, e := range script {
 		before, again := last[e.tid]
 		kind := e.kind()
-		if e != pause && again && (before == evDead || kind != evDead && kind != evExec) {
+		if e != pause && again && (before == evDead && kind != evTrap || before != evDead && kind != evDead && kind != evExec) {
 			continue
 		}
 		if e != pause {
@@ -300,8 +305,15 @@ func checkBatch(t *rapid.T, drained, batch []waitEvent, known func(int) bool) {
 			t.Fatalf("events of %d are in another order: %v, drained %v", tid, show(batch), show(drained))
 		}
 	}
+	sorted := batch
+	if end := len(drained) - 1; end > 0 && drained[end].kind() != evDead && slices.ContainsFunc(drained[:end],
+		func(e waitEvent) bool { return e.tid == drained[end].tid && e.kind() == evDead }) {
+		if sorted = batch[:end]; batch[end] != drained[end] {
+			t.Fatalf("the first stop with the number %d again is not the last: %v", drained[end].tid, show(batch))
+		}
+	}
 	last := 0
-	for i := range batch {
+	for i := range sorted {
 		rank := 1
 		switch kind := batch[i].kind(); {
 		case kind == evNew:

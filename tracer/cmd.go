@@ -62,10 +62,25 @@ type Cmd struct {
 	// ExtraFiles[i] becomes descriptor 3+i.
 	Stdin, Stdout, Stderr *os.File
 	ExtraFiles            []*os.File
+	// Descriptors, if not nil, are used instead of the four fields above: descriptors
+	// of this process, by their number in the command. Others are closed there, but 0, 1
+	// and 2, which are /dev/null then.
+	Descriptors map[int]int
 	// InheritFiles gives it each descriptor of this process that is not
 	// close-on-exec, under its own number, as execve(2) does; the four fields
 	// above are not used.
 	InheritFiles bool
+
+	// Umask is its file mode creation mask; nil stands for this process's.
+	Umask *int
+	// Apart starts it apart from this process: in a session of its own, without a
+	// controlling terminal, as the leader of its own process group, and with no signal
+	// blocked or ignored.
+	Apart bool
+	// Adopt, if set, is the process that is to become the command: another program's
+	// child, which has all that it inherits from there. Dir must be that program's
+	// directory; of the fields above only Path, Args and Env are used beside it.
+	Adopt *Launch
 
 	Lifecycle Lifecycle
 	IOUring   IOUringPolicy
@@ -77,13 +92,15 @@ type Cmd struct {
 	// Sink receives the record. Required.
 	Sink events.Sink
 	// Guard, if set, is called before a call is let through that may change what is
-	// in an existing regular file or its times, put another in its place, or remove
-	// it: by path and with what is there. It is also called for a file that the call
-	// may make, with an info that is not Known. The caller is held meanwhile, and so
-	// is every other that makes a file call: it must be quick. One goroutine calls it.
+	// in an existing regular file or its times, or a symbolic link, put another in its
+	// place, or remove it: by path and with what is there. It is also called for a file
+	// that the call may make, with an info that is not Known. The caller is held
+	// meanwhile, and so is every other that makes a file call: it must be quick. It is
+	// called for one call at a time.
 	Guard func(path string, info events.FileInfo)
 	// Stopped, if set, is called when the command itself is stopped by a job
-	// control signal. It must return soon, and not wait for the command.
+	// control signal. It must return soon, and not wait for the command, which is not
+	// continued meanwhile if it is traced. It may stop this process: StopWith.
 	Stopped func(sig unix.Signal)
 
 	mu      sync.Mutex
@@ -170,6 +187,24 @@ func (c *Cmd) Signal(sig unix.Signal) error {
 		return nil
 	}
 	return s.owner.signal(sig)
+}
+
+// SignalGroup is Signal for the command's process group, if the command was started
+// as its leader (Apart). Before Linux 6.9 the command alone gets it.
+func (c *Cmd) SignalGroup(sig unix.Signal) error {
+	s := c.current()
+	if s == nil {
+		return c.Signal(sig)
+	}
+	return s.owner.signalGroup(sig)
+}
+
+// Cancel has the session end: every process of it gets SIGTERM, and those that are
+// left after the grace get SIGKILL, as if its timeout had come now. It does not wait.
+func (c *Cmd) Cancel(grace time.Duration) {
+	if s := c.current(); s != nil {
+		s.owner.mail.send(msgCancel{grace})
+	}
 }
 
 // Await waits for the session's end, and for the sink to have the whole record.

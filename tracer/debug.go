@@ -24,6 +24,7 @@ func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool
 	if _, traced := r.registry.find(target); !traced {
 		return r.letThrough(n)
 	}
+	_ = r.keeper.need() // the target will not die with us; at the end another attempt is made
 	if !followed {
 		go r.debugByStranger(n.ID, target)
 		return nil
@@ -44,23 +45,29 @@ func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool
 // held meanwhile; if the target cannot be stopped it gets EPERM, as it would from
 // any tracee.
 func (r *receiver) debugByStranger(id uint64, target int) {
-	const patience, step = 2 * time.Second, time.Millisecond
+	const patience = 2 * time.Second
 	if p, _ := r.registry.find(target); p != nil {
-		r.wishes.add(target, target)
-		followed := func() bool {
-			_, followed := r.registry.find(target)
-			return followed
-		}
-		if interruptThread(p.pid, target, followed) == nil {
-			for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(step) {
-				if !followed() {
-					break
-				}
-			}
-		}
-		r.wishes.take(target)
+		r.stopOut(p.pid, target, patience)
 	}
 	_ = r.listener.Continue(id) // ErrGone: it was killed meanwhile
+}
+
+// stopOut stops a tracee to have it let out, and waits for that. A tracee that takes
+// longer to stop is let out when it does: the signal is on its way, and must not be
+// left to it.
+func (r *receiver) stopOut(pid, tid int, patience time.Duration) {
+	const step = time.Millisecond
+	followed := func() bool {
+		_, followed := r.registry.find(tid)
+		return followed
+	}
+	r.wishes.add(tid, tid)
+	if err := interruptThread(pid, tid, followed); err != nil {
+		r.wishes.take(tid)
+		return
+	}
+	for deadline := time.Now().Add(patience); followed() && time.Now().Before(deadline); time.Sleep(step) {
+	}
 }
 
 // inspectFilter looks at a filter that a process is about to install. One that

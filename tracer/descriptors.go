@@ -21,6 +21,9 @@ func (c *Cmd) descriptors(socket int) ([]uintptr, error) {
 	if c.InheritFiles {
 		return inheritAll(socket)
 	}
+	if c.Descriptors != nil {
+		return c.numbered(socket)
+	}
 	var list []uintptr
 	for i, f := range append([]*os.File{c.Stdin, c.Stdout, c.Stderr}, c.ExtraFiles...) {
 		switch {
@@ -29,16 +32,50 @@ func (c *Cmd) descriptors(socket int) ([]uintptr, error) {
 		case i > 2:
 			list = append(list, closedFD)
 		default:
-			null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+			null, err := c.openNull()
 			if err != nil {
-				c.closeOpened()
-				return nil, fmt.Errorf("launch: %w", err)
+				return nil, err
 			}
-			c.opened = append(c.opened, null)
-			list = append(list, null.Fd())
+			list = append(list, null)
 		}
 	}
 	return append(list, uintptr(socket)), nil
+}
+
+// numbered lists what Descriptors says.
+func (c *Cmd) numbered(socket int) ([]uintptr, error) {
+	highest := 2
+	for number := range c.Descriptors {
+		highest = max(highest, number)
+	}
+	var list []uintptr
+	for number := range highest + 1 {
+		fd, ok := c.Descriptors[number]
+		switch {
+		case ok:
+			list = append(list, uintptr(fd))
+		case number > 2:
+			list = append(list, closedFD)
+		default:
+			null, err := c.openNull()
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, null)
+		}
+	}
+	return append(list, uintptr(socket)), nil
+}
+
+// openNull opens /dev/null for the command.
+func (c *Cmd) openNull() (uintptr, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		c.closeOpened()
+		return 0, fmt.Errorf("launch: %w", err)
+	}
+	c.opened = append(c.opened, null)
+	return null.Fd(), nil
 }
 
 // closeOpened closes what descriptors opened for the command.

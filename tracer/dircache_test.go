@@ -114,13 +114,13 @@ func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
 
 func foreseeRemoval(r *resolver, what resolved) {
 	o := observer{resolver: *r}
-	o.foresee(&access{row: rowNamed("rmdir"), op: rowNamed("rmdir").op, first: what})
+	o.foresee(nil, &access{row: rowNamed("rmdir"), op: rowNamed("rmdir").op, first: what})
 	*r = o.resolver
 }
 
 func foreseeRename(r *resolver, from, to resolved) {
 	o := observer{resolver: *r}
-	o.foresee(&access{row: rowNamed("renameat2"), op: rowNamed("renameat2").op, first: from, second: to})
+	o.foresee(nil, &access{row: rowNamed("renameat2"), op: rowNamed("renameat2").op, first: from, second: to})
 	*r = o.resolver
 }
 

@@ -18,7 +18,9 @@ func (s *session) finish() {
 	for _, p := range end.released {
 		s.nameRunning(p)
 	}
-	s.endReceiving(s.drain(len(end.released) > 0))
+	running := s.drain(len(end.released) > 0)
+	s.endReceiving(running)
+	ask(s.owner, func(r chan<- bool) message { return msgSettle{all: !running && s.listener != nil, reply: r} })
 	s.owner.close()
 	s.queue.close()
 	if err := <-s.consumed; s.err == nil {
@@ -54,10 +56,13 @@ func (s *session) drain(running bool) bool {
 // filter any more, else when that is so, or when this process ends.
 func (s *session) endReceiving(running bool) {
 	if s.listener == nil {
-		s.keeper.dismiss()
 		return
 	}
 	s.receiver.retire()
+	if running && s.keeper.need() != nil { // nobody else is there: this process must stay
+		s.listener.WaitHangup(-1)
+		running = false
+	}
 	if running {
 		go func() {
 			<-s.received

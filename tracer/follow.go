@@ -140,9 +140,11 @@ func (f *follower) handle(e *waitEvent) {
 			return
 		}
 	case evGroupStop:
-		if e.tid == f.root {
+		f.resume(e.tid, kind, e.status)    // from here on a SIGCONT shows
+		if e.tid == f.root || f.rootDone { // of a job that has outlived the command, any
 			f.stopped(e.status.StopSignal())
 		}
+		return
 	case evTrap, evOther, evDead:
 	}
 	f.resume(e.tid, kind, e.status)

@@ -201,6 +201,9 @@ func (k *modelKernel) kill(th *modelThread, code unix.WaitStatus) {
 		return
 	}
 	th.state, th.code = modelZombie, code
+	if th.tid == th.proc.pid { // vfork(2) waits for the thread that it made, not for the process
+		k.endVfork(th.proc)
+	}
 	if th.free && th.tid != th.proc.pid { // nobody's tracee: it reaps itself
 		k.remove(th)
 	}
@@ -235,7 +238,6 @@ func (k *modelKernel) die(p *modelProcess, ws unix.WaitStatus) {
 
 // ended: nobody of the group is left.
 func (k *modelKernel) ended(p *modelProcess) {
-	k.endVfork(p)
 	for _, child := range k.procs {
 		if child.ppid == p.pid {
 			child.ppid = modelInit

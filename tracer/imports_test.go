@@ -27,15 +27,18 @@ var mayImport = map[string][]string{
 	"events/manifest": {"events"},
 	"seccomp":         {},
 	"tracer":          {"seccomp", "events"},
-	"ipc":             {"tracer", "events"},
+	"ipc":             {"tracer", "events", "events/manifest"},
+
+	"docs/examples/minibuild": {"ipc"},
 }
 
 // mains may import anything of fstrace.
 const mains = "cmd/"
 
 // written are the variables that something else than Go fills: tracer.saved by the
-// process's first instructions, before the Go runtime runs.
-var written = []string{"tracer.saved"}
+// process's first instructions, before the Go runtime runs; the others are embedded
+// files.
+var written = []string{"tracer.saved", "ipc.Schema", "ipc.serviceSchema"}
 
 // A sourceFile is one Go file of the repository, by its path from the root.
 type sourceFile struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -20,21 +21,75 @@ import (
 // descendants of the command have not, or when the supervisor was killed.
 //
 // It is told of the supervisor's end by its socket, which nobody else holds.
+//
+// What ptrace follows dies with the supervisor. So the process is started when there
+// is something that would not (need), and else a moment after the command
+// (startLater): most commands of a build have ended by then.
 type keeper struct {
-	process *os.Process
-	socket  int // the supervisor's end
-	lastID  *uint64
+	listener int
+	shared   int     // a memfd that holds lastID
+	lastID   *uint64 // the receiver's last notification
+
+	mu      sync.Mutex
+	process *os.Process // nil before it is started, and at the end
+	socket  int         // the supervisor's end
+	over    bool
+	timer   *time.Timer
 }
 
-// startKeeper starts the process, not yet with a listener. It must not be called
-// on the tracer thread, whose children are the command's.
-func startKeeper() (*keeper, error) {
+// keeperDelay is how long a command may run without a keeper.
+const keeperDelay = 30 * time.Millisecond
+
+func newKeeper(listener int) (*keeper, error) {
+	fd, err := unix.MemfdCreate("fstrace-last-id", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("share with keeper: %w", err)
+	}
+	k := &keeper{listener: listener, shared: fd, socket: -1}
+	if err = unix.Ftruncate(fd, 8); err == nil {
+		k.lastID, err = mapWord(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("share with keeper: %w", err)
+	}
+	return k, nil
+}
+
+// startLater starts the process if the session lasts. If that cannot be done then,
+// need will say so.
+func (k *keeper) startLater() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.over {
+		k.timer = time.AfterFunc(keeperDelay, func() { _ = k.need() })
+	}
+}
+
+// need sees to it that the process is there. It must not be called on the tracer
+// thread, whose children are the command's.
+func (k *keeper) need() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.process != nil || k.over {
+		return nil
+	}
+	return k.start()
+}
+
+// start starts the process and gives it the listener. The process need not have
+// begun to run: what is in the socket holds the listener already.
+func (k *keeper) start() error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("start keeper: socketpair: %w", err)
+		return fmt.Errorf("start keeper: socketpair: %w", err)
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "keeper")
 	defer theirs.Close()
+	if err := sendDescriptors(pair[0], replyListener, k.listener, k.shared); err != nil {
+		unix.Close(pair[0])
+		return fmt.Errorf("hand listener to keeper: %w", err)
+	}
 	const socket = 3
 	p, err := os.StartProcess("/proc/self/exe", []string{keeperName, strconv.Itoa(socket)}, &os.ProcAttr{
 		Dir:   "/",
@@ -45,39 +100,22 @@ func startKeeper() (*keeper, error) {
 	})
 	if err != nil {
 		unix.Close(pair[0])
-		return nil, fmt.Errorf("start keeper: %w", err)
+		return fmt.Errorf("start keeper: %w", err)
 	}
-	return &keeper{process: p, socket: pair[0]}, nil
+	k.process, k.socket = p, pair[0]
+	return nil
 }
 
 // helperEnv is the environment of the helpers themselves: small heaps, and no
 // signals of the runtime's own.
 var helperEnv = []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}
 
-// hold gives the keeper the listener. It need not have begun to run: what is in
-// the socket holds the listener already.
-func (k *keeper) hold(listener int) error {
-	fd, err := unix.MemfdCreate("fstrace-last-id", unix.MFD_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("share with keeper: %w", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Ftruncate(fd, 8); err != nil {
-		return fmt.Errorf("share with keeper: %w", err)
-	}
-	if k.lastID, err = mapWord(fd); err != nil {
-		return fmt.Errorf("share with keeper: map: %w", err)
-	}
-	if err := sendDescriptors(k.socket, replyListener, listener, fd); err != nil {
-		return fmt.Errorf("hand listener to keeper: %w", err)
-	}
-	return nil
-}
-
 // dismiss ends the keeper: no process has the filter any more.
 func (k *keeper) dismiss() {
-	_ = k.process.Kill() // by pidfd; gone already is as good
-	_, _ = k.process.Wait()
+	if p := k.end(); p != nil {
+		_ = p.Kill() // by pidfd; gone already is as good
+		_, _ = p.Wait()
+	}
 	k.close()
 }
 
@@ -85,15 +123,30 @@ func (k *keeper) dismiss() {
 // itself. Until then it has the socket: were that closed earlier, it would look for
 // calls left over by a supervisor that still answers.
 func (k *keeper) await() {
+	p := k.end()
 	k.close()
-	_, _ = k.process.Wait()
+	if p != nil {
+		_, _ = p.Wait()
+	}
+}
+
+// end returns the process, if there is one; there will be none from now on.
+func (k *keeper) end() *os.Process {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.over = true
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	return k.process
 }
 
 func (k *keeper) close() {
-	unix.Close(k.socket)
-	if k.lastID != nil {
-		_ = unmapWord(k.lastID)
+	if k.socket >= 0 {
+		unix.Close(k.socket)
 	}
+	_ = unmapWord(k.lastID)
+	unix.Close(k.shared)
 }
 
 // runKeeper is the keeper's process.

@@ -2,9 +2,7 @@ package tracer
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -77,8 +75,12 @@ func (l *launcher) run(files []uintptr) {
 			return
 		}
 		err := l.attach(pid)
+		if err == nil { // before it is let make a call
+			l.session.registry.enter(pid, l.session.root, l.traced)
+		}
 		l.seized <- err
 		if err == nil {
+			failpoint("before-follow")
 			l.session.traced <- l.follow()
 			return
 		}
@@ -104,30 +106,28 @@ func (l *launcher) attach(pid int) error {
 	return err
 }
 
-// fork starts the shim with all signals blocked, and in a process group of its own,
-// which it leaves when it is ready. A stop by the terminal before its own exec would
-// hold up this thread (vfork) for as long as the job is stopped; any other signal of
-// the group would meet the Go runtime's handlers, which no mask keeps it from, not
-// the command's defaults.
+// fork starts the shim, or takes over the one that is there already.
 func (l *launcher) fork(files []uintptr) error {
-	mask, errno := signalMask(nil)
-	if errno != 0 {
-		return fmt.Errorf("launch: read signal mask: %w", errno)
+	s := l.session
+	if a := s.cmd.Adopt; a != nil {
+		fd, err := a.duplicate()
+		if err != nil {
+			return err
+		}
+		s.root = &process{pid: a.PID, ppid: a.PPID, argv: s.cmd.Args}
+		s.owner.mail.send(msgStarted{proc: s.root, fd: fd, root: true})
+		return nil
 	}
-	blocked := ^uint64(0)
-	if _, errno := signalMask(&blocked); errno != 0 {
-		return fmt.Errorf("launch: block signals: %w", errno)
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if s.cmd.Apart {
+		attr = &syscall.SysProcAttr{Setsid: true}
 	}
-	defer signalMask(&mask)
-	fd := -1
-	pid, err := syscall.ForkExec("/proc/self/exe", []string{shimName, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{
-		Env: helperEnv, Files: files, Sys: &syscall.SysProcAttr{PidFD: &fd, Setpgid: true},
-	})
+	pid, fd, err := forkShim(files, attr)
 	if err != nil {
-		return fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
+		return err
 	}
-	l.session.root = &process{pid: pid, ppid: os.Getpid(), argv: l.session.cmd.Args}
-	l.session.owner.mail.send(msgStarted{proc: l.session.root, fd: fd, root: true})
+	s.root = &process{pid: pid, ppid: os.Getpid(), argv: s.cmd.Args}
+	s.owner.mail.send(msgStarted{proc: s.root, fd: fd, root: true})
 	return nil
 }
 
@@ -141,37 +141,59 @@ func (s *session) leavesRest() bool {
 // limit of open files is low or the processes are many.
 const spareDescriptors = 24
 
-// openPidfd returns a process's pidfd, or -1 if there is none to spare. It must be
-// called when the process surely has not been reaped.
-func openPidfd(pid int) int {
+// openPidfd returns a process's pidfd, or -1 if there is none to spare, and its
+// inode. It must be called when the process surely has not been reaped.
+func openPidfd(pid int) (fd int, inode uint64) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		return -1
+		return -1, 0
 	}
+	inode = inodeOf(fd)
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err == nil && uint64(fd)+spareDescriptors >= limit.Cur {
 		unix.Close(fd)
-		return -1
+		return -1, inode
 	}
-	return fd
+	return fd, inode
 }
 
 func (l *launcher) reapShim(pid int, ending bool) reapedShim {
 	s := l.session
 	ws, ok := unix.WaitStatus(0), false
 	if !ending {
-		if ws, ok = waitFor(pid, unix.WNOHANG); !ok {
+		if ws, ok = s.shimEnded(pid); !ok {
 			_ = s.owner.signal(unix.SIGKILL)
 		}
 	}
 	// It may have been dying already, by a signal that was meant for the command.
 	killed := false
 	if !ok {
-		ws, _ = waitFor(pid, 0)
+		ws = s.awaitShim(pid)
 		killed = !ending && ws.Signaled() && ws.Signal() == unix.SIGKILL
 	}
 	s.owner.mail.send(msgEnded{s.root, ws})
 	return reapedShim{ws, killed}
+}
+
+// shimEnded tells whether an untraced shim has ended, and how.
+func (s *session) shimEnded(pid int) (unix.WaitStatus, bool) {
+	if a := s.cmd.Adopt; a != nil {
+		if a.ended(0) {
+			return a.status(), true
+		}
+		return 0, false
+	}
+	return waitFor(pid, unix.WNOHANG)
+}
+
+// awaitShim waits for an untraced shim's end.
+func (s *session) awaitShim(pid int) unix.WaitStatus {
+	if a := s.cmd.Adopt; a != nil {
+		a.ended(-1)
+		return a.status()
+	}
+	ws, _ := waitFor(pid, 0)
+	return ws
 }
 
 // waitFor reaps one child of this thread.
@@ -190,7 +212,10 @@ func (l *launcher) follow() traceEnd {
 	s := l.session
 	k := linux{index: s.index, sleepers: s.sleepers}
 	f := newFollower(k, s.registry, s.queue.process)
-	f.started = func(p *process) { s.owner.mail.send(msgStarted{proc: p, fd: openPidfd(p.pid)}) }
+	f.started = func(p *process) {
+		fd, inode := openPidfd(p.pid)
+		s.owner.mail.send(msgStarted{proc: p, fd: fd, inode: inode})
+	}
 	f.wishes = s.wishes
 	var e echoes
 	f.isEcho = func(tid int, sig unix.Signal) bool {
@@ -198,9 +223,15 @@ func (l *launcher) follow() traceEnd {
 		if p, _ := s.registry.find(sender); p != nil {
 			return false // its own doing: a handler that ends it by the signal it handles, say
 		}
-		return ok && e.isEcho(sig, sender == os.Getpid(), time.Now())
+		return ok && e.isEcho(sig, sender == s.root.ppid, time.Now())
 	}
-	f.escaped = func(p *process) { s.owner.mail.send(msgEscaped{p}) }
+	f.escaped = func(p *process) {
+		fd, err := unix.PidfdOpen(p.pid, 0) // in case that there was none to spare
+		if err != nil {
+			fd = -1
+		}
+		s.owner.mail.send(msgEscaped{p, fd})
+	}
 	f.ended = func(p *process, ws unix.WaitStatus) { s.owner.mail.send(msgEnded{p, ws}) }
 	if s.cmd.Stopped != nil {
 		f.stopped = s.cmd.Stopped
@@ -211,6 +242,11 @@ func (l *launcher) follow() traceEnd {
 		var err error
 		batch, err = collect(k, batch, f.known)
 		if err != nil {
+			if s.cmd.Adopt != nil && err == errNoTracees && !f.rootDone {
+				// Untraced, and nobody's child here. It may have been let out while others
+				// were traced: then it is waited for after them.
+				f.endOf(s.root, s.awaitShim(s.root.pid))
+			}
 			end := traceEnd{status: f.rootState, released: f.released}
 			if err != errNoTracees {
 				end.err = err

@@ -93,10 +93,10 @@ func (f *follower) letOut(tid int, sig unix.Signal) {
 		f.unnamed[tid] = true
 	}
 	f.registry.enter(tid, p, false)
-	f.kernel.detach(tid, sig)
 	if tid == p.pid {
-		f.escaped(p)
+		f.escaped(p) // while its number is surely its own
 	}
+	f.kernel.detach(tid, sig)
 	f.freeHeld(tid)
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -184,4 +185,25 @@ func TestWishes(t *testing.T) {
 			t.Errorf("%d's wish is still there", caller)
 		}
 	}
+}
+
+// A tracee that is slow to stop still gets fstrace's own SIGSTOP, which must be known
+// for that when it comes.
+func TestStopOutTakesItsTime(t *testing.T) {
+	c := startChild(t, sleeper)
+	r := &receiver{registry: newRegistry(), wishes: new(wishes)}
+	r.registry.enter(c.proc.pid, c.proc, true) // nobody lets it out
+	r.stopOut(c.proc.pid, c.proc.pid, 10*time.Millisecond)
+	if !r.wishes.pending(c.proc.pid) {
+		t.Error("its SIGSTOP is taken for another's")
+	}
+	r.registry.enter(c.proc.pid, c.proc, false)
+	r.wishes.take(c.proc.pid)
+	r.stopOut(c.proc.pid, c.proc.pid, time.Hour)
+	if r.wishes.pending(c.proc.pid) {
+		t.Error("one that is no tracee is to be let out")
+	}
+	c.cmd.Process.Kill()
+	c.reap()
+	unix.Close(c.fd)
 }

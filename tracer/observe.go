@@ -15,11 +15,12 @@ import (
 // A call is one system call about to run, by whatever means it was learnt of:
 // its thread is held still until the observer has looked.
 type call struct {
-	tid  int
-	proc *process
-	row  *row
-	abi  *seccomp.ABI
-	args [6]uint64
+	tid      int
+	proc     *process
+	followed bool // by ptrace, which tells of its birth and end
+	row      *row
+	abi      *seccomp.ABI
+	args     [6]uint64
 }
 
 // An observer turns calls into accesses: it reads what their arguments point to,
@@ -28,7 +29,11 @@ type observer struct {
 	memory   memory
 	procfs   procfs
 	resolver resolver
+	lately   lately
+	registry *registry
 	gaps     *gaps
+	now      time.Time // of the call in hand
+	moves    uint      // how often directories were removed, renamed or mounted upon
 
 	mountNS uint64 // fstrace's own mount namespace
 	// rootsVary: a call was seen after which a thread may have a root directory or
@@ -36,8 +41,8 @@ type observer struct {
 	rootsVary bool
 }
 
-func newObserver(gaps *gaps) (*observer, error) {
-	o := &observer{gaps: gaps}
+func newObserver(registry *registry, gaps *gaps) (*observer, error) {
+	o := &observer{registry: registry, gaps: gaps}
 	ns, err := o.procfs.namespace(unix.Getpid(), "mnt")
 	if err != nil {
 		return nil, fmt.Errorf("look up own mount namespace: %w", err)
@@ -50,7 +55,8 @@ func newObserver(gaps *gaps) (*observer, error) {
 // that fail before they look at a file, and descriptors that name none, are no
 // accesses.
 func (o *observer) observe(c *call, a *access) bool {
-	*a = access{time: time.Now(), tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
+	o.now = time.Now()
+	*a = access{time: o.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
 	v, err := o.viewOf(c)
 	if err == nil {
 		if c.row.flags != none && c.row.flagType != flagsNone {
@@ -60,7 +66,7 @@ func (o *observer) observe(c *call, a *access) bool {
 	}
 	switch {
 	case err == nil:
-		o.foresee(a)
+		o.foresee(c, a)
 		return true
 	case errors.Is(err, errBadAddress), errors.Is(err, errTooLong), errors.Is(err, errNoFile), errors.Is(err, errCallerGone):
 		return false
@@ -184,17 +190,25 @@ func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent 
 			return resolved{}, err
 		}
 	}
-	return o.resolver.resolve(v, base, name, follow, parent), nil
+	if parent || base.gone || v.root != "/" || v.prefix != "" || v.noLinks {
+		return o.resolver.resolve(v, base, name, follow, parent), nil
+	}
+	if r, ok := o.lately.find(base.path, name, o.now); ok {
+		return r, nil
+	}
+	r := o.resolver.resolve(v, base, name, follow, parent)
+	o.lately.keep(&r, &o.resolver.dirs, o.now)
+	return r, nil
 }
 
 // base returns the directory that a ref's relative paths begin at.
 func (o *observer) base(c *call, f ref) (place, error) {
 	if f.dir == none {
-		return o.procfs.cwd(c.tid)
+		return o.cwd(c)
 	}
 	dir := int(int32(c.arg(f.dir)))
 	if dir == unix.AT_FDCWD {
-		return o.procfs.cwd(c.tid)
+		return o.cwd(c)
 	}
 	return o.procfs.fd(c.tid, dir)
 }
@@ -211,6 +225,10 @@ func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
 		fd = int(int32(c.arg(f.dir)))
 	}
 	if isDir || fd == unix.AT_FDCWD {
+		return r, nil
+	}
+	if known, ok := o.lately.at(p, o.now); ok && !o.rootsVary {
+		r.path, r.state, r.info = known.path, known.state, known.info
 		return r, nil
 	}
 	mode, err := o.procfs.mode(c.tid, fd)
@@ -332,19 +350,25 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 }
 
 // foresee prepares for what a call is about to change in what paths mean.
-func (o *observer) foresee(a *access) {
-	if a.row == nil {
-		return
+func (o *observer) foresee(c *call, a *access) {
+	switch a.op {
+	case events.OpWrite, events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
+		o.lately.changing(&a.first)
+		o.lately.changing(&a.second)
+	case events.OpChdir:
+		o.changesDir(c)
 	}
 	switch a.op {
 	case events.OpDelete:
 		if a.first.state == events.StateDir {
 			o.resolver.dirs.removing(a.first.path)
+			o.moved()
 		}
 	case events.OpRename:
 		if a.first.state == events.StateDir || a.second.state == events.StateDir {
 			o.resolver.dirs.moving(a.first.path)
 			o.resolver.dirs.moving(a.second.path)
+			o.moved()
 		}
 	}
 	switch a.row.name {
@@ -353,5 +377,12 @@ func (o *observer) foresee(a *access) {
 	case "mount", "umount", "umount2", "move_mount", "pivot_root":
 		o.rootsVary = true
 		o.resolver.dirs.disable()
+		o.moved()
 	}
+}
+
+// moved is told of directories that go elsewhere, with all that is in them.
+func (o *observer) moved() {
+	o.moves++
+	o.lately.forget()
 }

@@ -2,7 +2,9 @@ package tracer
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -18,9 +20,10 @@ type owner struct {
 	gone  func(*process, *events.Exit) // an escaped process has ended
 	watch *exitWatch
 
-	handles map[*process]int   // pidfds of processes that live, -1 where none could be spared
-	escaped map[int32]*process // those of them that are watched, by pid
-	root    *process           // nil before it is started
+	handles map[*process]handle // of processes that live
+	escaped map[int32]*process  // those of them that are watched, by their handles' numbers
+	watched int32               // the last such number
+	root    *process            // nil before it is started
 	ready   bool
 	waiting []unix.Signal // for the root, from before it could take them
 	life    lifecycle
@@ -30,15 +33,23 @@ type owner struct {
 	stopped            chan struct{}
 }
 
+// A handle is how the owner reaches a process.
+type handle struct {
+	fd     int    // its pidfd, -1 where none could be spared
+	inode  uint64 // of its pidfds, and of no other process's: pidfs, Linux 6.9
+	number int32  // of the watch, 0 for none
+}
+
 // A message tells the owner what has happened, or asks it for something.
 type message interface{ tell(*owner) }
 
 type (
 	// msgStarted: a process was seen, before it could end: fd is surely its own.
 	msgStarted struct {
-		proc *process
-		fd   int // -1 if there is none
-		root bool
+		proc  *process
+		fd    int    // -1 if there is none
+		inode uint64 // that fd has, or would have
+		root  bool
 	}
 	// msgReady: the command's process takes signals as the command will. Before that
 	// they would meet the handlers of the Go runtime in the shim.
@@ -48,17 +59,30 @@ type (
 		proc   *process
 		status unix.WaitStatus
 	}
-	// msgEscaped: ptrace will not report this process's end.
-	msgEscaped struct{ proc *process }
+	// msgEscaped: ptrace will not report this process's end. fd is one more pidfd of
+	// it, -1 for none, opened before it could end.
+	msgEscaped struct {
+		proc *process
+		fd   int
+	}
 	// msgGone: the pidfd of an escaped process says that it has ended.
-	msgGone struct{ pid int32 }
+	msgGone struct{ number int32 }
 	// msgSignal asks for a signal to the command.
 	msgSignal struct {
 		sig   unix.Signal
+		group bool // to the group that it leads
 		reply chan<- error
 	}
+	// msgCancel says that the session is to end as if its timeout had come.
+	msgCancel struct{ grace time.Duration }
 	// msgLiving asks which of the escaped processes live.
 	msgLiving struct{ reply chan<- []*process }
+	// msgSettle asks for the ends of the escaped processes that have ended or, if all
+	// are ending, of all of them: the watch may still be about to tell.
+	msgSettle struct {
+		all   bool
+		reply chan<- bool
+	}
 	// msgTimedOut asks whether the session's processes have been told to end.
 	msgTimedOut struct{ reply chan<- bool }
 	// msgEnding asks how the command ended.
@@ -70,13 +94,13 @@ type (
 // newOwner starts an owner. A timeout of 0 is none.
 func newOwner(gone func(*process, *events.Exit), timeout, killAfter time.Duration) (*owner, error) {
 	o := &owner{
-		mail: newMailbox[message](), gone: gone, handles: make(map[*process]int),
+		mail: newMailbox[message](), gone: gone, handles: make(map[*process]handle),
 		escaped: make(map[int32]*process),
 		timeout: timeout, killAfter: killAfter, stopped: make(chan struct{}),
 	}
 	o.timer = time.NewTimer(time.Hour)
 	o.timer.Stop()
-	watch, err := newExitWatch(func(pid int32) { o.mail.send(msgGone{pid}) })
+	watch, err := newExitWatch(func(number int32) { o.mail.send(msgGone{number}) })
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +131,9 @@ func (o *owner) run() {
 func (o *owner) release() {
 	o.timer.Stop()
 	o.watch.close()
-	for _, fd := range o.handles {
-		if fd >= 0 {
-			unix.Close(fd)
+	for _, h := range o.handles {
+		if h.fd >= 0 {
+			unix.Close(h.fd)
 		}
 	}
 }
@@ -121,21 +145,24 @@ func (o *owner) close() {
 }
 
 // signal sends a signal to the command, now or when it is there.
-func (o *owner) signal(sig unix.Signal) error {
+func (o *owner) signal(sig unix.Signal) error { return o.signalTo(sig, false) }
+
+// signalGroup is signal for the group that the command leads.
+func (o *owner) signalGroup(sig unix.Signal) error { return o.signalTo(sig, true) }
+
+func (o *owner) signalTo(sig unix.Signal, group bool) error {
 	reply := make(chan error, 1)
-	o.mail.send(msgSignal{sig, reply})
-	select {
-	case err := <-reply:
+	o.mail.send(msgSignal{sig, group, reply})
+	if err, ok := answerOf(o, reply); ok {
 		return err
-	case <-o.stopped:
-		return os.ErrProcessDone
 	}
+	return os.ErrProcessDone
 }
 
 // tick: a timer has run out. A command that has ended by then, though its end is
 // still to be told, has ended without the timer's doing.
 func (o *owner) tick() {
-	if fd, ok := o.handles[o.root]; ok && hasEnded(fd) { // it has one: it was the first
+	if h, ok := o.handles[o.root]; ok && endsWithin(h.fd, 0) { // it has one: it was the first
 		o.life.gone()
 	}
 	act := o.life.grace()
@@ -160,26 +187,40 @@ func (o *owner) signalAll(sig unix.Signal) {
 
 // send signals a process that lives as far as is known.
 func (o *owner) send(p *process, sig unix.Signal) error {
-	fd, ok := o.handles[p]
+	h, ok := o.handles[p]
 	if !ok {
 		return os.ErrProcessDone
 	}
-	if fd < 0 { // the number is its own: its end has not been told
-		var err error
-		if fd, err = unix.PidfdOpen(p.pid, 0); err != nil {
-			return os.ErrProcessDone
-		}
-		defer unix.Close(fd)
+	if h.fd >= 0 {
+		return sendSignal(h.fd, sig)
+	}
+	fd, err := unix.PidfdOpen(p.pid, 0)
+	if err != nil {
+		return os.ErrProcessDone
+	}
+	defer unix.Close(fd)
+	if h.inode != 0 && inodeOf(fd) != h.inode { // it has ended, and its number is another's
+		return os.ErrProcessDone
 	}
 	return sendSignal(fd, sig)
 }
 
-// hasEnded tells whether a process has, by its pidfd, which is readable from then
-// on, reaped or not: pidfd_open(2).
-func hasEnded(fd int) bool {
+// inodeOf returns a pidfd's inode number, 0 if it cannot be learnt.
+func inodeOf(fd int) uint64 {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// endsWithin tells whether a process ends in time, by its pidfd, which is readable
+// from then on, reaped or not: pidfd_open(2).
+func endsWithin(fd int, d time.Duration) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	deadline := time.Now().Add(d)
 	for {
-		n, err := unix.Poll(fds, 0)
+		n, err := unix.Poll(fds, max(0, int(time.Until(deadline).Milliseconds())))
 		if err != unix.EINTR {
 			return n > 0
 		}
@@ -200,7 +241,7 @@ func sendSignal(fd int, sig unix.Signal) error {
 }
 
 func (m msgStarted) tell(o *owner) {
-	o.handles[m.proc] = m.fd
+	o.handles[m.proc] = handle{fd: m.fd, inode: m.inode}
 	if m.root {
 		o.root = m.proc
 		if o.timeout > 0 {
@@ -234,41 +275,60 @@ func (m msgEnded) tell(o *owner) {
 
 // drop gives up the pidfd of a process that has ended.
 func (o *owner) drop(p *process) {
-	if fd, ok := o.handles[p]; ok {
+	if h, ok := o.handles[p]; ok {
 		delete(o.handles, p)
-		if fd >= 0 {
-			unix.Close(fd)
+		delete(o.escaped, h.number)
+		if h.fd >= 0 {
+			unix.Close(h.fd)
 		}
-	}
-	if o.escaped[int32(p.pid)] == p {
-		delete(o.escaped, int32(p.pid))
 	}
 }
 
 func (m msgEscaped) tell(o *owner) {
-	fd, ok := o.handles[m.proc]
-	if !ok || m.proc == o.root { // the root's parent is the tracer thread: wait4 tells
+	h, ok := o.handles[m.proc]
+	if ok && h.fd < 0 { // few escape: there is one to spare for each
+		h.fd, m.fd = m.fd, -1
+		o.handles[m.proc] = h
+	}
+	if m.fd >= 0 {
+		unix.Close(m.fd)
+	}
+	if !ok || h.fd < 0 || m.proc == o.root { // the root's parent is the tracer thread: wait4 tells
 		return
 	}
-	if fd < 0 { // few escape: there is one to spare for each
-		var err error
-		if fd, err = unix.PidfdOpen(m.proc.pid, 0); err != nil {
-			return
-		}
-		o.handles[m.proc] = fd
-	}
-	if err := o.watch.add(fd, int32(m.proc.pid)); err == nil {
-		o.escaped[int32(m.proc.pid)] = m.proc
+	// Not the pid: until its end is told, that may have become another's.
+	o.watched++
+	if err := o.watch.add(h.fd, o.watched); err == nil {
+		h.number = o.watched
+		o.handles[m.proc], o.escaped[h.number] = h, m.proc
 	}
 }
 
 func (m msgGone) tell(o *owner) {
-	p := o.escaped[m.pid]
-	if p == nil {
-		return // reported by wait4 as well, and dropped
+	if p := o.escaped[m.number]; p != nil { // else reported by wait4 as well, and dropped
+		o.tellGone(p)
 	}
-	o.gone(p, exitOfStranger(p.pid, o.handles[p]))
+}
+
+// tellGone reports the end of an escaped process.
+func (o *owner) tellGone(p *process) {
+	o.gone(p, exitOfStranger(p.pid, o.handles[p].fd))
 	o.drop(p)
+}
+
+func (m msgSettle) tell(o *owner) {
+	// A process gives up its filter early in its exit, and may have files to close.
+	const exiting = 2 * time.Second
+	deadline := time.Now()
+	if m.all {
+		deadline = deadline.Add(exiting)
+	}
+	for _, number := range slices.Sorted(maps.Keys(o.escaped)) {
+		if p := o.escaped[number]; endsWithin(o.handles[p].fd, time.Until(deadline)) {
+			o.tellGone(p)
+		}
+	}
+	m.reply <- true
 }
 
 // exitOfStranger asks how a process that is nobody's child here has ended. Its
@@ -278,11 +338,12 @@ func exitOfStranger(pid, fd int) *events.Exit {
 	if exit := exitByPidfd(fd); exit != nil {
 		return exit
 	}
-	if ws, ok := readZombie(pid); ok {
-		exit := exitOf(ws)
-		return &exit
+	ws, ok := readZombie(pid)
+	if exit := exitByPidfd(fd); exit != nil || !ok {
+		return exit // reaped just now: the number may have been another's
 	}
-	return exitByPidfd(fd) // reaped just now
+	exit := exitOf(ws)
+	return &exit
 }
 
 func exitByPidfd(fd int) *events.Exit {
@@ -300,13 +361,28 @@ func (m msgSignal) tell(o *owner) {
 		m.reply <- nil
 		return
 	}
+	if h, ok := o.handles[o.root]; m.group && ok && h.fd >= 0 {
+		const processGroup = 1 << 2 // PIDFD_SIGNAL_PROCESS_GROUP
+		if err := unix.PidfdSendSignal(h.fd, m.sig, nil, processGroup); err == nil {
+			m.reply <- nil
+			return
+		}
+	}
 	m.reply <- o.send(o.root, m.sig)
+}
+
+func (m msgCancel) tell(o *owner) {
+	if o.life.timeout() == terminateAll {
+		o.killAfter = m.grace
+		o.signalAll(unix.SIGTERM)
+		o.timer.Reset(m.grace)
+	}
 }
 
 func (m msgLiving) tell(o *owner) {
 	var list []*process
-	for _, p := range o.escaped {
-		if o.send(p, 0) == nil {
+	for _, number := range slices.Sorted(maps.Keys(o.escaped)) {
+		if p := o.escaped[number]; !endsWithin(o.handles[p].fd, 0) {
 			list = append(list, p)
 		}
 	}
@@ -317,13 +393,25 @@ func (m msgTimedOut) tell(o *owner) { m.reply <- o.life.stage != running }
 func (m msgEnding) tell(o *owner)   { m.reply <- o.life.ending() }
 func (msgClose) tell(*owner)        {}
 
-// ask sends a question and returns the answer.
-func ask[T any](o *owner, question func(reply chan<- T) message) (answer T) {
+// ask sends a question and returns the answer, or none of an owner that has ended.
+func ask[T any](o *owner, question func(reply chan<- T) message) T {
 	reply := make(chan T, 1)
 	o.mail.send(question(reply))
+	answer, _ := answerOf(o, reply)
+	return answer
+}
+
+// answerOf waits for an answer; ok is false if the owner has ended without one.
+func answerOf[T any](o *owner, reply <-chan T) (answer T, ok bool) {
 	select {
 	case answer = <-reply:
+		return answer, true
 	case <-o.stopped:
 	}
-	return answer
+	select { // it may have answered before it ended
+	case answer = <-reply:
+		return answer, true
+	default:
+		return answer, false
+	}
 }

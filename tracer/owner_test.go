@@ -3,6 +3,7 @@ package tracer
 import (
 	"errors"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -271,9 +272,7 @@ func TestOwnerSignalsWithoutHandle(t *testing.T) {
 	root, other, ended := startChild(t, deaf), startChild(t, sleeper), startChild(t, sleeper)
 	root.start(o, true)
 	for _, c := range []*child{other, ended} {
-		unix.Close(c.fd)
-		c.fd = -1
-		c.start(o, false)
+		c.startWithoutHandle(o)
 	}
 	o.mail.send(msgReady{})
 	ended.cmd.Process.Kill()
@@ -283,6 +282,37 @@ func TestOwnerSignalsWithoutHandle(t *testing.T) {
 	other.endsBy(o, unix.SIGTERM)
 	tick(o)
 	root.endsBy(o, unix.SIGKILL)
+	innocent.endsUnharmed()
+}
+
+func (c *child) startWithoutHandle(o *owner) {
+	inode := inodeOf(c.fd)
+	unix.Close(c.fd)
+	c.fd = -1
+	o.mail.send(msgStarted{proc: c.proc, fd: -1, inode: inode})
+}
+
+// That its number is another's by now the owner need not have heard.
+func TestOwnerLeavesRecycledPidAloneWithoutHandle(t *testing.T) {
+	o := testOwner(t, nil)
+	root, c, other := startChild(t, deaf), startChild(t, sleeper), startChild(t, sleeper)
+	if inodeOf(c.fd) == inodeOf(other.fd) {
+		t.Skip("all pidfds have one inode: before Linux 6.9")
+	}
+	root.start(o, true)
+	c.startWithoutHandle(o)
+	other.startWithoutHandle(o)
+	o.mail.send(msgReady{})
+	synced(o)
+	c.cmd.Process.Kill()
+	ws := c.reap()
+	innocent := startWithPid(t, c.proc.pid)
+	tick(o)
+	other.endsBy(o, unix.SIGTERM)
+	tick(o)
+	root.endsBy(o, unix.SIGKILL)
+	o.mail.send(msgEnded{c.proc, ws})
+	synced(o)
 	innocent.endsUnharmed()
 }
 
@@ -455,8 +485,8 @@ func TestOwnerWatchesEscaped(t *testing.T) {
 	parent.start(o, true)
 	o.mail.send(msgReady{})
 	o.mail.send(msgStarted{proc: p, fd: fd})
-	o.mail.send(msgEscaped{p})
-	o.mail.send(msgEscaped{parent.proc}) // the root's end wait4 tells
+	o.mail.send(msgEscaped{p, -1})
+	o.mail.send(msgEscaped{parent.proc, -1}) // the root's end wait4 tells
 	living := ask(o, func(r chan<- []*process) message { return msgLiving{r} })
 	if !slices.Equal(living, []*process{p}) {
 		t.Errorf("escaped and living are %v, want %v", living, p)
@@ -476,6 +506,52 @@ func TestOwnerWatchesEscaped(t *testing.T) {
 	parent.endsBy(o, unix.SIGTERM)
 }
 
+// msgDeafen takes the owner's watch away, for one that tells nothing.
+type msgDeafen struct{ t *testing.T }
+
+func (m msgDeafen) tell(o *owner) {
+	deaf, err := newExitWatch(func(int32) {})
+	if err != nil {
+		m.t.Error(err)
+		return
+	}
+	o.watch.close()
+	o.watch = deaf
+}
+
+// The watch tells of an end some time after it. At the session's end nobody waits for
+// the watch: the owner is asked.
+func TestOwnerSettles(t *testing.T) {
+	gone := make(map[*process]string)
+	o := testOwner(t, func(p *process, exit *events.Exit) { gone[p] = exit.Signal })
+	settle := func(all bool) { ask(o, func(r chan<- bool) message { return msgSettle{all, r} }) }
+	root, dead, dying := startChild(t, sleeper), startChild(t, sleeper), startChild(t, sleeper)
+	root.start(o, true)
+	o.mail.send(msgDeafen{t})
+	for _, c := range []*child{dead, dying} {
+		c.start(o, false)
+		o.mail.send(msgEscaped{c.proc, -1})
+	}
+	dead.kill()
+	living := ask(o, func(r chan<- []*process) message { return msgLiving{r} })
+	if !slices.Equal(living, []*process{dying.proc}) {
+		t.Errorf("living: %v, want %v", living, dying.proc)
+	}
+	settle(false)
+	if want := map[*process]string{dead.proc: "SIGKILL"}; !maps.Equal(gone, want) {
+		t.Errorf("gone: %v, want %v", gone, want)
+	}
+	if err := unix.PidfdSendSignal(dying.fd, unix.SIGTERM, nil, 0); err != nil {
+		t.Fatal(err)
+	}
+	settle(true)
+	if gone[dying.proc] != "SIGTERM" {
+		t.Errorf("gone: %v, want %v among them", gone, dying.proc)
+	}
+	root.kill()
+	root.end(o)
+}
+
 // An owner holds a pidfd for each process that lives, and lets go of it at the
 // process's end or at its own.
 func TestOwnerReleasesDescriptors(t *testing.T) {
@@ -490,7 +566,7 @@ func TestOwnerReleasesDescriptors(t *testing.T) {
 		c.start(o, i == 0)
 		children = append(children, c)
 	}
-	o.mail.send(msgEscaped{children[3].proc})
+	o.mail.send(msgEscaped{children[3].proc, -1})
 	children[1].cmd.Process.Kill()
 	children[1].end(o)
 	synced(o)

@@ -23,6 +23,8 @@ type process struct {
 	// unsure: a process that ptrace does not follow has called exec, and nothing
 	// has been seen of it since.
 	unsure bool
+
+	dir workDir // not guarded: the receiver's alone
 }
 
 // A registry says which process a thread belongs to. The tracer thread enters

@@ -27,8 +27,8 @@ type receiver struct {
 	ioUring  IOUringPolicy
 	guard    func(path string, info events.FileInfo) // nil for none
 	blank    *entry                                  // for the next access
-	lastID   *uint64                                 // shared with the keeper: what it may have to let through
-	err      error                                   // after run
+	keeper   *keeper
+	err      error // after run
 
 	mu      sync.Mutex // held while a call is handled
 	retired bool
@@ -45,14 +45,12 @@ func (r *receiver) run() {
 		case errors.Is(err, seccomp.ErrHangup):
 			return
 		default:
-			r.lost(err)
+			r.lost(&n, err)
 			return
 		}
-		if r.lastID != nil {
-			atomic.StoreUint64(r.lastID, n.ID)
-		}
+		atomic.StoreUint64(r.keeper.lastID, n.ID)
 		if err := r.answer(&n); err != nil {
-			r.lost(err)
+			r.lost(&n, err)
 			return
 		}
 	}
@@ -77,10 +75,13 @@ func (r *receiver) retire() {
 	r.retired = true
 }
 
-// lost notes that notifications can be received no more.
-func (r *receiver) lost(err error) {
+// lost notes that notifications can be received no more, and goes on letting calls
+// through: the command must not wait for answers that nobody gives.
+func (r *receiver) lost(n *seccomp.Notification, err error) {
 	r.err = err
 	r.gaps.add(events.ReasonLostListener, 0, err.Error())
+	_ = r.letThrough(n) // if it is one that is not answered yet
+	keepThrough(r.listener)
 }
 
 // handle looks at one call and lets it through. The error is for the listener as
@@ -114,7 +115,7 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		r.blank = new(entry)
 	}
 	e := r.blank
-	c := call{tid: tid, proc: proc, row: row, abi: abi, args: n.Data.Args}
+	c := call{tid: tid, proc: proc, followed: followed, row: row, abi: abi, args: n.Data.Args}
 	observed := r.observer.observe(&c, &e.access)
 	r.sleepers.note(tid, n.Data.NR, row.sleeps(&e.access, observed))
 	if !observed {

@@ -8,6 +8,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/google/uuid"
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,16 +57,12 @@ type traceEnd struct {
 }
 
 func newSession(c *Cmd) (*session, error) {
-	x, err := syscallIndex()
-	if err != nil {
-		return nil, err
-	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make a session id: %w", err)
 	}
 	s := &session{
-		cmd: c, index: x, registry: newRegistry(), queue: newQueue(), gaps: new(gaps), wishes: new(wishes), sleepers: new(sleepers),
+		cmd: c, registry: newRegistry(), queue: newQueue(), gaps: new(gaps), wishes: new(wishes), sleepers: new(sleepers),
 		control: -1,
 		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
@@ -89,45 +86,72 @@ func (s *session) start() (err error) {
 		return err
 	}
 	defer unix.Close(s.control)
-	if s.keeper, err = startKeeper(); err != nil { // while the shim comes up
-		return s.abandon(l, err)
-	}
 	return s.launch(l)
 }
 
 // startShim starts the tracer thread and the shim as its child, and sends the
 // shim what to run.
 func (s *session) startShim() (*launcher, error) {
-	filter, err := s.index.filter()
-	if err != nil {
-		return nil, err
-	}
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("launch: socketpair: %w", err)
-	}
-	s.control = pair[0]
 	l := newLauncher(s)
-	files, err := s.cmd.descriptors(pair[1])
-	if err == nil {
-		tracerThread(func() { l.run(files) })
-		err = <-l.forked
-	}
-	unix.Close(pair[1])
-	s.cmd.closeOpened()
-	if err != nil {
-		unix.Close(s.control)
+	if err := s.fork(l); err != nil {
+		if s.control >= 0 {
+			unix.Close(s.control)
+		}
 		s.owner.close()
 		return nil, err
 	}
+	// While the shim comes up.
+	var err error
+	var filter []bpf.RawInstruction
+	if s.index, err = syscallIndex(); err == nil {
+		filter, err = s.index.filter()
+	}
+	if err != nil {
+		return nil, s.abandon(l, err)
+	}
 	m := launch{
 		path: s.cmd.Path, dir: s.cmd.Dir, argv: s.cmd.Args, env: s.cmd.Env,
-		filter: filter, signals: inherited,
+		filter: filter, signals: inherited, umask: -1, apart: s.cmd.Apart,
+	}
+	if s.cmd.Umask != nil {
+		m.umask = int32(*s.cmd.Umask)
+	}
+	if s.cmd.Apart {
+		m.signals = inheritedSignals{}
+	}
+	if a := s.cmd.Adopt; a != nil {
+		m.dir, m.apart, m.umask = "", false, -1
+		m.signals, m.tracer = inheritedSignals{mask: a.Mask, ignored: a.Ignored}, uint32(unix.Getpid())
 	}
 	failpoint("before-filter")
 	// A shim that is gone shows at the next step.
 	_ = writeFull(s.control, m.encode())
 	return l, nil
+}
+
+// fork starts the tracer thread, which starts the shim as its child, or takes over
+// one that is there.
+func (s *session) fork(l *launcher) (err error) {
+	var files []uintptr
+	if a := s.cmd.Adopt; a != nil {
+		if s.control, err = a.socket(); err != nil {
+			return err
+		}
+	} else {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("launch: socketpair: %w", err)
+		}
+		defer unix.Close(pair[1])
+		s.control = pair[0]
+		files, err = s.cmd.descriptors(pair[1])
+		defer s.cmd.closeOpened()
+		if err != nil {
+			return err
+		}
+	}
+	tracerThread(func() { l.run(files) })
+	return <-l.forked
 }
 
 // launch sees the shim through to its exec.
@@ -146,8 +170,14 @@ func (s *session) launch(l *launcher) error {
 	}
 	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
 	failpoint("before-seize")
-	if err := l.seize(); err != nil {
-		err = s.abandon(l, fmt.Errorf("follow the command's processes: %w", err))
+	err = l.seize()
+	if err != nil {
+		err = fmt.Errorf("follow the command's processes: %w", err)
+	} else if s.keeper != nil && !l.traced { // it will outlive us, whatever becomes of us
+		err = s.keeper.need()
+	}
+	if err != nil {
+		err = s.abandon(l, err)
 		s.stopReceiving()
 		return err
 	}
@@ -157,6 +187,9 @@ func (s *session) launch(l *launcher) error {
 	s.owner.mail.send(msgReady{})
 	s.queue.process(begun)
 	for _, a := range inheritedFiles(s.root.pid) {
+		if s.cmd.Guard != nil {
+			a.guarded(s.cmd.Guard)
+		}
 		e := &entry{access: a}
 		s.queue.reserve(e)
 		s.queue.settle(e, false)
@@ -166,6 +199,9 @@ func (s *session) launch(l *launcher) error {
 	failpoint("before-exec")
 	if err := writeFull(s.control, []byte{goAhead}); err != nil && !errors.Is(err, unix.EPIPE) {
 		_ = s.owner.signal(unix.SIGKILL)
+	}
+	if s.keeper != nil {
+		s.keeper.startLater()
 	}
 	return s.awaitExec()
 }
@@ -179,8 +215,13 @@ func (s *session) receiveListener() (int, error) {
 		return -1, fmt.Errorf("launch: receive the listener: %w", err)
 	case n == 0:
 		return -1, errPeerGone
-	case b[0] == replyListener && len(fds) == 1:
+	case b[0] == replyListener && len(fds) == 1 && isListener(fds[0]):
 		return fds[0], nil
+	}
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+	switch {
 	case b[0] == replyNested:
 		return -1, seccomp.ErrNested
 	case b[0] == replyFailure:
@@ -219,23 +260,23 @@ func (s *session) beginBlind() {
 	close(s.received)
 }
 
-// beginReceiving gives the keeper the listener and starts the receiver.
+// beginReceiving starts the receiver.
 func (s *session) beginReceiving(fd int) error {
-	if err := s.keeper.hold(fd); err != nil {
-		return err
-	}
 	l, err := seccomp.NewListener(fd)
 	if err != nil {
 		return err
 	}
-	o, err := newObserver(s.gaps)
+	o, err := newObserver(s.registry, s.gaps)
 	if err != nil {
+		return err
+	}
+	if s.keeper, err = newKeeper(fd); err != nil {
 		return err
 	}
 	s.listener = l
 	s.receiver = &receiver{
 		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, sleepers: s.sleepers, gaps: s.gaps,
-		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, lastID: s.keeper.lastID,
+		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper,
 	}
 	go func() {
 		defer close(s.received)

@@ -64,8 +64,17 @@ func runShim(socket int) {
 		s.fail("read what to run", err)
 	}
 	s.dispositions()
-	if err := s.joinGroup(); err != nil {
-		s.fail("join the process group", err)
+	if !s.launch.apart {
+		if err := s.joinGroup(); err != nil {
+			s.fail("join the process group", err)
+		}
+	}
+	if s.launch.umask >= 0 {
+		unix.Umask(int(s.launch.umask))
+	}
+	if s.launch.tracer != 0 {
+		// For Yama, which lets only ancestors trace by themselves. Without it: EINVAL.
+		_ = unix.Prctl(unix.PR_SET_PTRACER, uintptr(s.launch.tracer), 0, 0, 0)
 	}
 	// Stops by the terminal must find the command traced.
 	launching := s.launch.signals.mask | jobControl

@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,6 +15,12 @@ import (
 // before: a command that handles SIGTSTP needs its tracer for that. And it must not
 // stop when the shell has continued the job meanwhile. The kernel can do that, with
 // signals that are blocked: one that is pending is taken back by a SIGCONT.
+//
+// To stop, a thread lets the pending signal through, and holds signals back again
+// when it goes on. In between, the next one would stop the program at once. So it is
+// the tracer thread that does it: until that goes on, the command, whose stop has to
+// be answered, does not, and nobody has a reason to stop it again. Only a command
+// that is not traced may be faster.
 
 // stopSignals are the signals that a terminal stops its processes with.
 const stopSignals = jobControl
@@ -52,25 +59,57 @@ func StopHeld() bool {
 
 // StopWith stops this process by a stop signal of its own, unless it is not to be:
 // that is asked when a SIGCONT that comes later already takes the signal back. It
-// returns when this process has been continued.
-func StopWith(sig unix.Signal, unless func() bool) {
+// returns when this process has been continued, and tells whether it was to stop.
+func StopWith(sig unix.Signal, unless func() bool) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	if sig == unix.SIGSTOP { // cannot be held
-		if !unless() {
-			_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
+		if unless() {
+			return false
 		}
-		return
+		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
+		return true
 	}
 	mask, _ := signalMask(nil)
 	held := mask | stopSignals
 	_, _ = signalMask(&held)
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
-	if unless() {
+	stop := !unless()
+	if !stop {
 		_ = unix.Kill(unix.Getpid(), unix.SIGCONT)
 	}
 	letStop()
 	_, _ = signalMask(&mask)
+	return stop
+}
+
+// Continued tells, within a call of Stopped, whether the command has been continued
+// since: it is no longer stopped, or that is what it has stopped for.
+func (c *Cmd) Continued() bool {
+	pid := c.Pid()
+	return !isStopped(pid) || hasReport(pid)
+}
+
+// isStopped tells whether a process is: proc(5).
+func isStopped(pid int) bool {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false // it has ended
+	}
+	state := strings.TrimLeft(string(data[bytes.LastIndexByte(data, ')')+1:]), " ")
+	return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t")
+}
+
+// hasReport tells whether wait4 has anything to report of a child or tracee of the
+// calling thread. One that PTRACE_LISTEN keeps stopped has nothing until it goes on.
+func hasReport(pid int) bool {
+	const options = unix.WEXITED | unix.WSTOPPED | unix.WNOHANG | unix.WNOWAIT | unix.WALL | unix.WNOTHREAD
+	for {
+		var info unix.Siginfo
+		if err := unix.Waitid(unix.P_PID, pid, &info, options, nil); err != unix.EINTR {
+			return err == nil && info.Signo != 0
+		}
+	}
 }
 
 // letStop lets stop signals have their effect: in the calling thread, before the
@@ -79,6 +118,7 @@ func letStop() {
 	mask, _ := signalMask(nil)
 	open := mask &^ stopSignals
 	_, _ = signalMask(&open)
+	failpoint("stopped")
 	_, _ = signalMask(&mask)
 }
 

@@ -40,11 +40,12 @@ func (r *receiver) processOf(tid int) (p *process, followed bool) {
 // newStranger enters a process known by its first call.
 func (r *receiver) newStranger(st *status) *process {
 	p := &process{pid: st.tgid, ppid: st.ppid, argv: readArgv(st.tgid), exe: readLink(st.tgid, "exe")}
-	fd := openPidfd(st.tgid) // its thread waits for us: it is there
+	fd, inode := openPidfd(st.tgid) // its thread waits for us: it is there
 	r.registry.enter(st.tgid, p, false)
+	_ = r.keeper.need() // it will not die with us; at the end another attempt is made
 	if fd >= 0 {
-		r.owner.mail.send(msgStarted{proc: p, fd: fd})
-		r.owner.mail.send(msgEscaped{p})
+		r.owner.mail.send(msgStarted{proc: p, fd: fd, inode: inode})
+		r.owner.mail.send(msgEscaped{p, -1})
 	} else { // who would tell that its number is another's?
 		r.gaps.add(events.ReasonUntraced, st.tgid, "its end is not seen: more processes than files may be open")
 	}

@@ -31,7 +31,10 @@ func readlinkat(dir int, path, buf []byte) (int, unix.Errno) {
 		uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
 	runtime.KeepAlive(path)
 	runtime.KeepAlive(buf)
-	return int(n), errno
+	if errno != 0 {
+		return 0, errno // not -1: callers slice by it
+	}
+	return int(n), 0
 }
 
 // fstatat looks at a NUL-terminated path, without allocating.

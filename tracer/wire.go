@@ -23,6 +23,9 @@ type launch struct {
 	env     []string
 	filter  []bpf.RawInstruction
 	signals inheritedSignals
+	umask   int32  // negative keeps it
+	apart   bool   // it is in a session of its own, and stays there
+	tracer  uint32 // the process that is going to trace it, 0 for its parent
 }
 
 func appendString(b []byte, s string) []byte {
@@ -53,6 +56,13 @@ func (l *launch) encode() []byte {
 	}
 	b = binary.NativeEndian.AppendUint64(b, l.signals.mask)
 	b = binary.NativeEndian.AppendUint64(b, l.signals.ignored)
+	b = binary.NativeEndian.AppendUint32(b, uint32(l.umask))
+	apart := byte(0)
+	if l.apart {
+		apart = 1
+	}
+	b = append(b, apart)
+	b = binary.NativeEndian.AppendUint32(b, l.tracer)
 	binary.NativeEndian.PutUint32(b, uint32(len(b)-4))
 	return b
 }
@@ -98,6 +108,7 @@ func decodeLaunch(b []byte) (*launch, error) {
 		})
 	}
 	l.signals = inheritedSignals{mask: d.uint64(), ignored: d.uint64()}
+	l.umask, l.apart, l.tracer = int32(d.uint32()), d.take(1)[0] != 0, d.uint32()
 	return l, d.err
 }
 
@@ -166,13 +177,21 @@ func writeFull(fd int, b []byte) error {
 	return nil
 }
 
+// maxMessage is more than the kernel lets a command have: 6 MiB of arguments and
+// environment.
+const maxMessage = 64 << 20
+
 // readMessage reads a length and as many bytes.
 func readMessage(fd int) ([]byte, error) {
 	var size [4]byte
 	if err := readFull(fd, size[:]); err != nil {
 		return nil, err
 	}
-	b := make([]byte, binary.NativeEndian.Uint32(size[:]))
+	n := binary.NativeEndian.Uint32(size[:])
+	if n > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes", n)
+	}
+	b := make([]byte, n)
 	return b, readFull(fd, b)
 }
 

@@ -41,12 +41,14 @@ func drawLaunch(t *rapid.T) *launch {
 		argv: strings.Draw(t, "argv"), env: strings.Draw(t, "env"),
 		filter:  rapid.SliceOfN(instruction, 0, 20).Draw(t, "filter"),
 		signals: inheritedSignals{mask: rapid.Uint64().Draw(t, "mask"), ignored: rapid.Uint64().Draw(t, "ignored")},
+		umask:   rapid.Int32().Draw(t, "umask"), apart: rapid.Bool().Draw(t, "apart"), tracer: rapid.Uint32().Draw(t, "tracer"),
 	}
 }
 
 func sameLaunch(a, b *launch) bool {
 	return a.path == b.path && a.dir == b.dir && slices.Equal(a.argv, b.argv) && slices.Equal(a.env, b.env) &&
-		slices.Equal(a.filter, b.filter) && a.signals == b.signals
+		slices.Equal(a.filter, b.filter) && a.signals == b.signals &&
+		a.umask == b.umask && a.apart == b.apart && a.tracer == b.tracer
 }
 
 func TestLaunchRoundTrip(t *testing.T) {

@@ -1,0 +1,208 @@
+package tracer
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Adopted makes a Launch of what another program has passed on: the control socket
+// and the pidfd of a process that it has launched. The process must be a child of
+// parent, of the user uid alone, and live among this process's mounts and processes: its paths and
+// numbers are to mean the same here. On success the files are the Launch's.
+//
+// Whoever passes them on is not trusted. What can be checked here is; a process that
+// is none of ours cannot be seized by a tracer without privileges.
+func Adopted(control, process *os.File, parent, uid int) (*Launch, error) {
+	if err := isControl(control); err != nil {
+		return nil, err
+	}
+	pid, err := pidOf(process)
+	if err != nil {
+		return nil, err
+	}
+	ppid, err := checkProcess(pid, uid)
+	if err != nil {
+		return nil, err
+	}
+	if ppid != parent || pid == os.Getpid() {
+		return nil, fmt.Errorf("%w: it is no child of the process that passes it on", errNotOurs)
+	}
+	l := &Launch{PID: pid, PPID: ppid, Control: control, Process: process}
+	if l.ended(0) { // what has been read may be of another
+		return nil, fmt.Errorf("%w: it has ended", errNotOurs)
+	}
+	return l, nil
+}
+
+// errNotOurs: what was passed on is no process that can be adopted.
+var errNotOurs = errors.New("adopt: not a process that was launched here")
+
+// isControl tells whether f can be the control socket: reading from it must be what
+// unix(7) says, and end when it is shut down.
+func isControl(f *os.File) error {
+	var kind, domain int
+	err := control(f, func(fd int) (err error) {
+		if kind, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil {
+			domain, err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+		}
+		return err
+	})
+	if err != nil || kind != unix.SOCK_STREAM || domain != unix.AF_UNIX {
+		return fmt.Errorf("%w: its control socket is none", errNotOurs)
+	}
+	return nil
+}
+
+// pidOf returns the number of a pidfd's process: pidfd_open(2), "Pid:" in fdinfo.
+func pidOf(f *os.File) (pid int, err error) {
+	err = control(f, func(fd int) error {
+		data, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(data) {
+			if value, ok := bytes.CutPrefix(line, []byte("Pid:")); ok {
+				pid, err = strconv.Atoi(string(bytes.TrimSpace(value)))
+				return err
+			}
+		}
+		return errors.New("not a pidfd")
+	})
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errNotOurs, err)
+	}
+	if pid <= 0 { // it has ended, or is in a pid namespace that is not below ours
+		return 0, fmt.Errorf("%w: it has no number here", errNotOurs)
+	}
+	return pid, nil
+}
+
+// checkProcess returns a process's parent, if it is one to adopt.
+func checkProcess(pid, uid int) (ppid int, err error) {
+	dir := "/proc/" + strconv.Itoa(pid)
+	data, err := os.ReadFile(dir + "/status")
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", errNotOurs, err)
+	}
+	of := strconv.Itoa(uid)
+	ours := false
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		switch {
+		case len(fields) >= 5 && fields[0] == "Uid:": // real, effective, saved, file system
+			ours = fields[1] == of && fields[2] == of && fields[3] == of && fields[4] == of
+		case len(fields) == 2 && fields[0] == "PPid:":
+			if ppid, err = strconv.Atoi(fields[1]); err != nil {
+				return 0, fmt.Errorf("%w: %w", errNotOurs, err)
+			}
+		}
+	}
+	if !ours {
+		return 0, fmt.Errorf("%w: it is another user's", errNotOurs)
+	}
+	for _, name := range []string{"/ns/mnt", "/ns/pid", "/root"} {
+		theirs, err := os.Readlink(dir + name)
+		if err != nil {
+			return 0, fmt.Errorf("adopt: %w", err)
+		}
+		own, err := os.Readlink("/proc/self" + name)
+		if err != nil {
+			return 0, fmt.Errorf("adopt: %w", err)
+		}
+		if theirs != own {
+			return 0, fmt.Errorf("adopt: the command's %s is %s, this process's is %s: they must be the same", name[1:], theirs, own)
+		}
+	}
+	return ppid, nil
+}
+
+// control calls f with a file's descriptor.
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if rawErr := raw.Control(func(fd uintptr) { err = f(int(fd)) }); rawErr != nil {
+		return rawErr
+	}
+	return err
+}
+
+// Abort breaks off an adoption that waits for the other side.
+func (l *Launch) Abort() {
+	_ = control(l.Control, func(fd int) error { return unix.Shutdown(fd, unix.SHUT_RDWR) })
+}
+
+// socket returns a descriptor of the control socket, for raw calls.
+func (l *Launch) socket() (int, error) { return duplicate(l.Control) }
+
+// duplicate returns a pidfd of the process.
+func (l *Launch) duplicate() (int, error) { return duplicate(l.Process) }
+
+func duplicate(f *os.File) (dup int, err error) {
+	dup = -1
+	err = control(f, func(fd int) (err error) {
+		dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3)
+		return err
+	})
+	if err != nil {
+		return -1, fmt.Errorf("adopt: %w", err)
+	}
+	return dup, nil
+}
+
+// ended waits for the process's end, that many milliseconds, and tells whether it
+// has come. A negative number is for ever.
+func (l *Launch) ended(milliseconds int) bool {
+	ended := false
+	_ = control(l.Process, func(fd int) error {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			n, err := unix.Poll(fds, milliseconds)
+			if err != unix.EINTR {
+				ended = n > 0
+				return nil
+			}
+		}
+	})
+	return ended
+}
+
+// status returns how a process that is nobody's child here has ended. 125 stands for
+// what could not be learnt: before Linux 6.15 its parent may have been faster.
+func (l *Launch) status() (ws unix.WaitStatus) {
+	const unknown = exitFailed << 8
+	ws = unknown
+	_ = control(l.Process, func(fd int) error {
+		for range 2 { // reaped between the two, it has its status with the first again
+			info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+			if err := unix.IoctlPidfdInfo(fd, &info); err == nil && info.Mask&unix.PIDFD_INFO_EXIT != 0 {
+				ws = unix.WaitStatus(info.Exit_code)
+				return nil
+			}
+			if zombie, ok := readZombie(l.PID); ok {
+				ws = zombie
+				return nil
+			}
+		}
+		return nil
+	})
+	return ws
+}
+
+// Continued tells, within Wait's call of stopped, whether the process has been
+// continued since.
+func (l *Launch) Continued() bool { return !isStopped(l.PID) }
+
+// isListener tells a listener from other descriptors. A process that was passed on
+// may send what it likes.
+func isListener(fd int) bool {
+	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return err == nil && name == "anon_inode:seccomp notify"
+}

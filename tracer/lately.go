@@ -1,0 +1,126 @@
+package tracer
+
+import (
+	"strings"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// belief is how long what was looked up is taken to be so still, unless the session
+// itself does something that may change it. Others may have changed it meanwhile: a
+// record tells their doings, at best, to the time at which they were looked for.
+const belief = 10 * time.Millisecond
+
+const (
+	// maxLately bounds the memory of what was found lately.
+	maxLately = 1 << 12
+	// maxUnsettled bounds that of what the session changes.
+	maxUnsettled = 1 << 16
+)
+
+// A lately remembers what was found at canonical paths a moment ago: programs ask
+// for the same file again and again. It is for one goroutine.
+//
+// It holds no absent paths, and no symbolic links. What the session is about to make,
+// change or remove it forgets, and never again remembers: the kernel does not say when
+// such a call has run.
+type lately struct {
+	found map[string]finding
+	// unsettled are paths that the session makes, changes or removes things at.
+	unsettled map[string]struct{}
+	off       bool
+	key       []byte
+}
+
+type finding struct {
+	path  string
+	state events.State
+	info  events.FileInfo
+	at    time.Time
+}
+
+// find returns what is at a path, absolute or relative to base, if that is known.
+func (l *lately) find(base string, name []byte, now time.Time) (resolved, bool) {
+	key := name
+	for len(key) > 2 && key[0] == '.' && key[1] == '/' {
+		key = key[2:]
+	}
+	asIs := len(key) == len(name)
+	if key[0] != '/' {
+		l.key = append(l.key[:0], base...)
+		if len(base) != 1 { // "/"
+			l.key = append(l.key, '/')
+		}
+		l.key = append(l.key, key...)
+	} else if asIs {
+		l.key = append(l.key[:0], key...)
+	} else { // ".//a"
+		return resolved{}, false
+	}
+	f, ok := l.found[string(l.key)]
+	if !ok || now.Sub(f.at) > belief {
+		return resolved{}, false
+	}
+	r := resolved{set: true, path: f.path, state: f.state, info: f.info}
+	if asIs {
+		r.as = f.path[len(f.path)-len(name):]
+	} else {
+		r.as = string(name)
+	}
+	return r, true
+}
+
+// at returns what is known of the file that a descriptor stands for: as long as it
+// is not removed, it is the one that has its name.
+func (l *lately) at(p place, now time.Time) (f finding, ok bool) {
+	if p.gone {
+		return finding{}, false
+	}
+	f, ok = l.found[p.path]
+	return f, ok && now.Sub(f.at) <= belief
+}
+
+// keep remembers what a path led to.
+func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
+	path := endOf(r)
+	switch r.state {
+	case events.StateFile, events.StateDir, events.StateOther:
+	default:
+		return
+	}
+	if l.off || dirs.off || !r.info.Known() || strings.HasPrefix(path, "/proc/") {
+		return
+	}
+	if _, ok := l.unsettled[path]; ok || len(dirs.shaky) > 0 && dirs.underShaky(path) {
+		return
+	}
+	if l.found == nil {
+		l.found = make(map[string]finding)
+	} else if len(l.found) >= maxLately {
+		clear(l.found)
+	}
+	l.found[path] = finding{path: path, state: r.state, info: r.info, at: now}
+}
+
+// changing is told of a path at which something is about to change.
+func (l *lately) changing(r *resolved) {
+	if !r.set || l.off {
+		return
+	}
+	if l.unsettled == nil {
+		l.unsettled = make(map[string]struct{})
+	}
+	for _, path := range [...]string{r.path, r.real} {
+		if path != "" {
+			l.unsettled[path] = struct{}{}
+			delete(l.found, path)
+		}
+	}
+	if len(l.unsettled) > maxUnsettled {
+		l.off, l.found, l.unsettled = true, nil, nil
+	}
+}
+
+// forget is told that directories move, or mounts.
+func (l *lately) forget() { clear(l.found) }

@@ -1,0 +1,108 @@
+package tracer
+
+import (
+	"testing"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// foundAt is what a resolver says of an existing file.
+func foundAt(path string, ino uint64) *resolved {
+	return &resolved{set: true, as: path, path: path, state: events.StateFile, info: events.FileInfo{Ino: ino, Dev: 1, Mode: 0o100644}}
+}
+
+func TestLately(t *testing.T) {
+	now := time.Now()
+	var dirs dirCache
+	var l lately
+	l.keep(foundAt("/d/f", 1), &dirs, now)
+	l.keep(foundAt("/f", 2), &dirs, now)
+	l.keep(&resolved{set: true, path: "/d/l", real: "/d/g", state: events.StateFile, info: foundAt("", 3).info}, &dirs, now)
+	l.keep(&resolved{set: true, path: "/d/none", state: events.StateAbsent}, &dirs, now)
+	l.keep(foundAt("/proc/1/status", 4), &dirs, now)
+	for _, test := range []struct {
+		base, name string
+		want       uint64 // inode, 0 for not known
+	}{
+		{"", "/d/f", 1},
+		{"/d", "f", 1},
+		{"/d", "./f", 1},
+		{"/d", "././f", 1},
+		{"/", "f", 2},
+		{"/", "d/f", 1},
+		{"/d", "/f", 2},
+		{"/d", "g", 3},
+		{"/d", "l", 0}, // the link itself is for the resolver to note
+		{"/d", "none", 0},
+		{"/", "proc/1/status", 0},
+		{"/d", "f/", 0},
+		{"/d", "../f", 0},
+		{"/d", "./", 0},
+		{"/d", ".//f", 0},
+		{"/d", "//f", 0},
+	} {
+		r, ok := l.find(test.base, []byte(test.name), now)
+		if ok != (test.want != 0) || r.info.Ino != test.want {
+			t.Errorf("%s from %s: %v %+v, want inode %d", test.name, test.base, ok, r, test.want)
+		}
+		if ok && r.as != test.name {
+			t.Errorf("%s from %s: as %q", test.name, test.base, r.as)
+		}
+	}
+	if _, ok := l.find("/d", []byte("f"), now.Add(2*belief)); ok {
+		t.Error("still believed long after")
+	}
+}
+
+// TestLatelyUnsettled: what the session changes is looked at each time from then on.
+func TestLatelyUnsettled(t *testing.T) {
+	now := time.Now()
+	var dirs dirCache
+	var l lately
+	known := func(path string) bool {
+		_, ok := l.find("", []byte(path), now)
+		return ok
+	}
+	for _, path := range []string{"/a", "/b", "/d/f"} {
+		l.keep(foundAt(path, 1), &dirs, now)
+	}
+	l.changing(&resolved{set: true, path: "/link", real: "/a", state: events.StateFile})
+	l.keep(foundAt("/a", 2), &dirs, now) // by another process, before the call has run
+	if known("/a") || !known("/b") {
+		t.Errorf("/a is about to change: known %v, /b %v", known("/a"), known("/b"))
+	}
+	dirs.moving("/d")
+	l.forget()
+	l.keep(foundAt("/d/f", 2), &dirs, now)
+	l.keep(foundAt("/b", 2), &dirs, now)
+	if known("/d/f") || !known("/b") {
+		t.Errorf("/d is about to move: /d/f known %v, /b %v", known("/d/f"), known("/b"))
+	}
+	dirs.disable()
+	l.forget()
+	l.keep(foundAt("/b", 3), &dirs, now)
+	if known("/b") {
+		t.Error("known though mounts have changed")
+	}
+}
+
+// TestLatelyBounds: its memory does not grow with what the session does.
+func TestLatelyBounds(t *testing.T) {
+	now := time.Now()
+	var dirs dirCache
+	var l lately
+	for i := range 3 * maxLately {
+		l.keep(foundAt("/d/"+string(rune('a'+i%26))+time.Duration(i).String(), 1), &dirs, now)
+		if len(l.found) > maxLately {
+			t.Fatalf("%d paths are remembered", len(l.found))
+		}
+	}
+	for i := range maxUnsettled + 1 {
+		l.changing(foundAt("/w/"+time.Duration(i).String(), 1))
+	}
+	l.keep(foundAt("/x", 1), &dirs, now)
+	if _, ok := l.find("", []byte("/x"), now); ok || len(l.unsettled) > 0 {
+		t.Errorf("%d changes are remembered, /x known: %v", len(l.unsettled), ok)
+	}
+}

@@ -1,0 +1,120 @@
+package tracer
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// LaunchVersion is the version of what a launched process and its tracer say to each
+// other. It changes whenever that does: both must be of one version.
+const LaunchVersion = 1
+
+// A Launch is a process that is to become a command, held before its exec until
+// somebody traces it: this program's child, with everything that a child inherits,
+// its terminal, group, limits and descriptors. Another process adopts it (Cmd.Adopt):
+// a daemon that it is passed on to.
+type Launch struct {
+	// PID is the process's id. Its parent is PPID: this process.
+	PID, PPID int
+	// Control is the socket by which it is told what to run, Process its pidfd.
+	Control, Process *os.File
+	// Mask and Ignored are the signals that the command starts with blocked and
+	// ignored; bit n-1 stands for signal n.
+	Mask, Ignored uint64
+}
+
+// Launch starts the command's process, for another process to trace. Of c's fields
+// only those that say which descriptors it gets are used. The command has not begun:
+// if nobody adopts the process, it ends when Control is closed.
+func (c *Cmd) Launch() (*Launch, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("launch: socketpair: %w", err)
+	}
+	files, err := c.descriptors(pair[1])
+	var pid, fd int
+	if err == nil {
+		pid, fd, err = forkShim(files, &syscall.SysProcAttr{Setpgid: true})
+	}
+	unix.Close(pair[1])
+	c.closeOpened()
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, err
+	}
+	return &Launch{
+		PID: pid, PPID: os.Getpid(),
+		Control: os.NewFile(uintptr(pair[0]), "control"), Process: os.NewFile(uintptr(fd), "process"),
+		Mask: inherited.mask, Ignored: inherited.ignored,
+	}, nil
+}
+
+// Passed says that another process has Control: this one must let go of it, so that
+// the end of that process is noticed.
+func (l *Launch) Passed() { _ = l.Control.Close() }
+
+// Signal sends a signal to the process, by pidfd.
+func (l *Launch) Signal(sig unix.Signal) error {
+	return control(l.Process, func(fd int) error { return sendSignal(fd, sig) })
+}
+
+// Wait waits for the process's end, and calls stopped each time that it stops by a
+// job control signal. It reaps the process: Signal finds it gone from then on.
+func (l *Launch) Wait(stopped func(sig unix.Signal)) (unix.WaitStatus, error) {
+	for {
+		var ws unix.WaitStatus
+		_, err := unix.Wait4(l.PID, &ws, unix.WUNTRACED, nil)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, fmt.Errorf("wait for the command: %w", err)
+		case ws.Stopped():
+			if stopped != nil {
+				stopped(ws.StopSignal())
+			}
+		default:
+			return ws, nil
+		}
+	}
+}
+
+// Close lets go of the process. One that nobody has adopted ends.
+func (l *Launch) Close() {
+	_ = l.Control.Close()
+	_ = l.Process.Close()
+}
+
+// forkShim starts the shim with all signals blocked, as the calling thread's child.
+// The files are its descriptors by number, with its socket as the last.
+//
+// A stop by the terminal before the shim's own exec would hold up this thread (vfork)
+// for as long as the job is stopped; any other signal of the group would meet the Go
+// runtime's handlers, which no mask keeps it from, not the command's defaults. So the
+// shim starts in a group of its own, which it leaves when it is ready.
+func forkShim(files []uintptr, attr *syscall.SysProcAttr) (pid, pidfd int, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	mask, errno := signalMask(nil)
+	if errno != 0 {
+		return 0, -1, fmt.Errorf("launch: read signal mask: %w", errno)
+	}
+	blocked := ^uint64(0)
+	if _, errno := signalMask(&blocked); errno != 0 {
+		return 0, -1, fmt.Errorf("launch: block signals: %w", errno)
+	}
+	defer signalMask(&mask)
+	pidfd = -1
+	attr.PidFD = &pidfd
+	pid, err = syscall.ForkExec("/proc/self/exe", []string{shimName, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{
+		Env: helperEnv, Files: files, Sys: attr,
+	})
+	if err != nil {
+		return 0, -1, fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
+	}
+	return pid, pidfd, nil
+}

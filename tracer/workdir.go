@@ -1,0 +1,134 @@
+package tracer
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A workDir remembers the working directory of a process: to read it costs about as
+// much as all else that is done for a call. It is for the receiver alone.
+//
+// Threads of a process have one, as a rule, and processes do not share theirs:
+// clone(2), CLONE_FS. Where that is otherwise, or cannot be found out, nothing is
+// remembered.
+type workDir struct {
+	place place
+	at    time.Time // when it was read; zero if it is not known
+	moves uint      // the observer's, then
+	// changing are the threads that have called chdir: it has taken effect for
+	// certain when the thread makes its next call.
+	changing []int
+	sharing  sharing
+	alike    map[int]struct{} // threads, beside the leader, that are known to share it
+}
+
+type sharing uint8
+
+const (
+	sharingUnknown sharing = iota
+	sharedByThreads
+	sharedOtherwise // with another process, or not by all threads
+)
+
+// cwd returns the working directory of a caller.
+func (o *observer) cwd(c *call) (place, error) {
+	w := &c.proc.dir
+	if !c.followed || o.rootsVary || !o.isPlain(c) {
+		return o.procfs.cwd(c.tid)
+	}
+	w.returned(c.tid)
+	settled := len(w.changing) == 0
+	if settled && !w.at.IsZero() && w.moves == o.moves && o.now.Sub(w.at) <= belief {
+		return w.place, nil
+	}
+	p, err := o.procfs.cwd(c.tid)
+	dirs := &o.resolver.dirs
+	if err != nil || !settled || p.gone || dirs.off || len(dirs.shaky) > 0 && dirs.underShaky(p.path) {
+		w.at = time.Time{}
+		return p, err
+	}
+	if p.path == w.place.path {
+		p.path = w.place.path // one string for all
+	}
+	w.place, w.at, w.moves = p, o.now, o.moves
+	return p, nil
+}
+
+// changesDir is told of a call that is about to change the caller's directory.
+func (o *observer) changesDir(c *call) {
+	w := &c.proc.dir
+	o.isPlain(c) // a process that shares it is told, so
+	w.at = time.Time{}
+	w.returned(c.tid)
+	w.changing = append(w.changing, c.tid)
+}
+
+// returned takes a thread off the list of those that are changing the directory.
+func (w *workDir) returned(tid int) {
+	for i, t := range w.changing {
+		if t == tid {
+			w.changing = append(w.changing[:i], w.changing[i+1:]...)
+			return
+		}
+	}
+}
+
+// isPlain tells whether the caller has its working directory together with the
+// threads of its process, and with nobody else.
+func (o *observer) isPlain(c *call) bool {
+	w := &c.proc.dir
+	if w.sharing == sharingUnknown {
+		w.sharing = sharedByThreads
+		if parent := o.parentOf(c.proc); parent == nil && c.proc.ppid != unix.Getpid() {
+			w.sharing = sharedOtherwise // with whom? it is too late to ask
+		} else if sharesDir(c.proc.pid, c.proc.ppid) != no {
+			w.sharing = sharedOtherwise
+			if parent != nil {
+				parent.dir.sharing = sharedOtherwise
+			}
+		}
+	}
+	if c.tid == c.proc.pid || w.sharing == sharedOtherwise {
+		return w.sharing == sharedByThreads
+	}
+	if _, ok := w.alike[c.tid]; ok {
+		return true
+	}
+	if sharesDir(c.tid, c.proc.pid) != yes {
+		w.sharing = sharedOtherwise
+		return false
+	}
+	if w.alike == nil {
+		w.alike = make(map[int]struct{})
+	}
+	w.alike[c.tid] = struct{}{}
+	return true
+}
+
+func (o *observer) parentOf(p *process) *process {
+	parent, _ := o.registry.find(p.ppid)
+	return parent
+}
+
+type answer uint8
+
+const (
+	unknown answer = iota
+	yes
+	no
+)
+
+// sharesDir tells whether two threads have one working directory: kcmp(2), Linux 3.5,
+// where the kernel has it.
+func sharesDir(a, b int) answer {
+	const kcmpFS = 3
+	order, _, errno := unix.RawSyscall6(unix.SYS_KCMP, uintptr(a), uintptr(b), kcmpFS, 0, 0, 0)
+	switch {
+	case errno != 0:
+		return unknown
+	case order == 0:
+		return yes
+	}
+	return no
+}
