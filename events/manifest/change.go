@@ -159,7 +159,7 @@ func (f *fold) delete(e *events.Event) {
 	}
 	seen := n.seen
 	n.replace(gone, "")
-	n.left, n.seen, n.was = left, seen, e.Info
+	n.left, n.seen, n.was = left, seen, infoCopy(&e.Info)
 }
 
 // rename notes that a file or a directory, with all that is in it, gets another name.
@@ -176,7 +176,7 @@ func (f *fold) rename(e *events.Event) {
 		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
 		return
 	}
-	from.movedAt, to.movedAt = e.Time, e.Time
+	from.movedAt, to.movedAt = e.Time.UnixNano(), e.Time.UnixNano()
 	a := f.carried(from, e, e.Path, e.State, &e.Info)
 	if swap {
 		b := f.carried(to, e, e.To, e.ToState, &e.ToInfo)
@@ -185,7 +185,7 @@ func (f *fold) rename(e *events.Event) {
 	} else {
 		f.overwrite(to, e.ToState, &e.ToInfo)
 		rest := from.move(to)
-		rest.was = e.Info
+		rest.was = infoCopy(&e.Info)
 		f.note(rest)
 		f.renamed = append(f.renamed, renaming{a, from})
 		f.hasher.own(e.To, &events.FileInfo{})

@@ -27,7 +27,7 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 	case gone:
 		if o := f.origins[n.left]; n.left != "" && o != nil && isSame(&o.info, info) {
 			n.comeBack(found, n.left)
-		} else if n.left == "" && n.was.Known() && *info == n.was {
+		} else if n.left == "" && n.was != nil && *info == *n.was {
 			n.comeBack(made, "")
 			n.seen = true
 		}

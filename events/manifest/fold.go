@@ -178,8 +178,8 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 		o.state = s
 	}
 	if (!o.info.Known() || o.late) && info.Known() && s == o.state {
-		if o.listed && !isSame(&o.listInfo, info) {
-			o.unread, o.listedLate = true, false // another was there when it was read
+		if l := o.listing; l != nil && !isSame(&l.info, info) {
+			l.unread, l.late = true, false // another was there when it was read
 		}
 		o.info, o.late = *info, false
 		if mode, ok := f.retold[inodeOf(info)]; ok && mode != info.Mode { // by another name

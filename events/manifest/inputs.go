@@ -73,14 +73,14 @@ func (x *outcome) input(o *origin, children map[string][]*origin) (e Entry, p *p
 			}
 		}
 	}
-	if o.listed {
-		if o.unread {
+	if l := o.listing; l != nil {
+		if l.unread {
 			x.listLate(o)
 		}
-		e.Names = x.names(o.path, o.names, children[o.path])
+		e.Names = x.names(o.path, l.names, children[o.path])
 		e.Entries = hashNames(e.Names)
 		changedHere := func(child *origin) bool { return child.away }
-		if o.listedLate && !slices.ContainsFunc(children[o.path], changedHere) {
+		if l.late && !slices.ContainsFunc(children[o.path], changedHere) {
 			return e, changed("its entries changed as it was listed")
 		}
 	}
@@ -98,8 +98,8 @@ func (x *outcome) input(o *origin, children map[string][]*origin) (e Entry, p *p
 func (x *outcome) listLate(o *origin) {
 	path := x.wentTo(o)
 	if info, err := x.fs.lstat(path); err == nil && (isSame(&o.info, &info) || !o.info.Known()) {
-		o.names, _ = x.fs.readDir(path)
-		o.listInfo = info
+		o.listing.names, _ = x.fs.readDir(path)
+		o.listing.info = info
 	}
 }
 
@@ -120,7 +120,7 @@ func (x *outcome) verify(o *origin, e *Entry, children map[string][]*origin) (pr
 		if permissions(info.Mode) != permissions(o.info.Mode) {
 			return "its mode changed"
 		}
-		if o.listed && (!o.listInfo.Known() || info.Mtime != o.listInfo.Mtime || info.Ctime != o.listInfo.Ctime || isRacy(&o.listInfo, x.now())) {
+		if l := o.listing; l != nil && (!l.info.Known() || info.Mtime != l.info.Mtime || info.Ctime != l.info.Ctime || isRacy(&l.info, x.now())) {
 			names, err := x.fs.readDir(o.path)
 			if err != nil || !slices.Equal(x.names(o.path, names, children[o.path]), e.Names) {
 				return "its entries changed"
@@ -171,7 +171,7 @@ func (x *outcome) underRemoved(path string) bool {
 func (x *outcome) childrenOf(list []*origin) map[string][]*origin {
 	children := make(map[string][]*origin)
 	for _, o := range list {
-		if o.listed {
+		if o.listing != nil {
 			children[o.path] = nil
 		}
 	}

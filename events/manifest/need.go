@@ -16,7 +16,7 @@ func (f *fold) need(o *origin, n *node, e *events.Event, path string) {
 	case events.StateSymlink:
 		f.readTarget(o, path)
 	case events.StateDir:
-		if e.Op == events.OpList && !o.listed {
+		if e.Op == events.OpList && o.listing == nil {
 			f.list(o, e, path)
 		}
 	}
@@ -85,15 +85,16 @@ var tellsTimes = map[string]bool{
 // list reads the names in a directory that the session lists. It is some time
 // after it did so: what it itself made and removed meanwhile is known at the end.
 func (f *fold) list(o *origin, e *events.Event, path string) {
-	o.listed = true
+	l := new(listed)
+	o.listing = l
 	before, err := f.fs.lstat(path)
 	if stateOf(&before, err) != events.StateDir || o.info.Known() && !isSame(&o.info, &before) {
-		o.unread = true // removed, or renamed: see in the end
+		l.unread = true // removed, or renamed: see in the end
 		return
 	}
-	o.listInfo = before
-	o.listedLate = before.Mtime >= e.Time.UnixNano()
-	if o.names, err = f.fs.readDir(path); err != nil {
-		o.names, o.listInfo, o.unread = nil, events.FileInfo{}, true
+	l.info = before
+	l.late = before.Mtime >= e.Time.UnixNano()
+	if l.names, err = f.fs.readDir(path); err != nil {
+		l.names, l.info, l.unread = nil, events.FileInfo{}, true
 	}
 }

@@ -121,7 +121,7 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	default:
 		x.put(n, path, s, info, true)
 		if s == events.StateDir && n.status == moved {
-			x.along(n, path, n.movedAt)
+			x.along(n, path, time.Unix(0, n.movedAt))
 		}
 	}
 }
@@ -129,7 +129,7 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 // stayed tells whether a file that the session put at n, and was to rename or to remove,
 // is still there. Of a directory nothing would be known of what is in it.
 func stayed(n *node, info *events.FileInfo) bool {
-	return n.was.Known() && *info == n.was && info.Mode&unix.S_IFMT != unix.S_IFDIR
+	return n.was != nil && *info == *n.was && info.Mode&unix.S_IFMT != unix.S_IFDIR
 }
 
 // put adds an output, if it is not there already.

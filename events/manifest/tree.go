@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"strings"
-	"time"
 
 	"github.com/fstrace/fstrace/events"
 )
@@ -21,11 +20,11 @@ type node struct {
 	status status
 	// from is the path that this had before the session, "" if it was not there.
 	from    string
-	left    string          // of a gone one: what from was
-	went    *node           // of a gone one: what was moved
-	was     events.FileInfo // of a gone one: of what was here
-	seen    bool            // of a made one: that it is there was seen, not only foretold
-	movedAt time.Time       // of a moved one
+	left    string           // of a gone one: what from was
+	went    *node            // of a gone one: what was moved
+	was     *events.FileInfo // of a gone one: of what was here
+	movedAt int64            // of a moved one, in nanoseconds since 1970
+	seen    bool             // of a made one: that it is there was seen, not only foretold
 	// noted: it is in the fold's list of changes.
 	noted bool
 }
@@ -176,14 +175,7 @@ type origin struct {
 
 	appended bool // an input if it turns out to have been appended to
 
-	names  []string // of a directory that was listed
-	listed bool
-	unread bool // it was no longer there when names was to be read
-	// listInfo is of the directory when names was read.
-	listInfo events.FileInfo
-	// listedLate: the directory had changed when names was read, after the session
-	// listed it.
-	listedLate bool
+	listing *listed // of a directory that was listed
 
 	// doubt, if not "", says why nobody can tell whether this is the session's own.
 	doubt string
@@ -191,6 +183,14 @@ type origin struct {
 	written bool // the session opened it for writing, and may have changed what it holds
 	retold  bool // the session changed its attributes, links or name
 	away    bool // the session may have removed it, or renamed it
+}
+
+// A listed is what was in a directory when the session listed it.
+type listed struct {
+	names  []string
+	info   events.FileInfo // of the directory when names was read
+	unread bool            // it was no longer there when names was to be read
+	late   bool            // it had changed when names was read, after the session listed it
 }
 
 func (o *origin) isInput() bool { return o.ops != 0 }
@@ -205,4 +205,13 @@ func opsOf(bits uint32) []events.Op {
 		}
 	}
 	return list
+}
+
+// infoCopy returns a copy of what is known of a file, nil if that is nothing.
+func infoCopy(info *events.FileInfo) *events.FileInfo {
+	if !info.Known() {
+		return nil
+	}
+	c := *info
+	return &c
 }
