@@ -167,14 +167,15 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 	for _, typed := range names {
 		name := nameOf(typed)
 		child := dir.child(name, join(path, name))
-		if child.status != found || child.from == "" {
-			continue // has been noted by itself
-		}
 		below := join(path, name)
 		info, err := x.fs.lstat(below)
 		s := stateOf(&info, err)
 		if !exists(s) {
 			continue
+		}
+		x.correct(child, s, &info) // it could not be removed, say
+		if child.status != found || child.from == "" {
+			continue // has been noted by itself
 		}
 		out := x.outputs[below] // chmod, say
 		if out == nil {
