@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
 )
 
 // Job control from an interactive shell, each time as it goes without fstrace.
@@ -22,6 +25,7 @@ var prefixes = []struct{ name, words string }{
 	{"bare", ""},
 	{"ptrace", "fstrace -q -o record -- "},
 	{"notify", "fstrace -q -o record --lifecycle notify -- "},
+	{"connect", "fstrace -q -o record --connect=$DAEMON -- "},
 }
 
 // A shell is an interactive bash on a terminal.
@@ -39,10 +43,18 @@ func jobs(t *testing.T, test func(t *testing.T, sh *shell)) {
 			sh := &shell{openTerminal(t, bash, "--norc", "--noprofile", "-i"), prefix.words}
 			sh.until("prompt>")
 			sh.line("ulimit -c 0")
+			sh.daemon()
 			test(t, sh)
 			sh.send("exit\n")
 			sh.cmd.Wait()
 		})
+	}
+}
+
+// daemon starts the daemon that the prefix wants.
+func (sh *shell) daemon() {
+	if strings.Contains(sh.prefix, "$DAEMON") {
+		sh.line("DAEMON=" + startDaemon(sh.t).socket)
 	}
 }
 
@@ -59,12 +71,50 @@ func (sh *shell) start(command string) {
 	sh.send(sh.prefix + command + "\n")
 }
 
+// ctrlZ presses it. A command that fstrace itself does not trace goes on before fstrace
+// is ready to be stopped again, which would stop it first.
+func (sh *shell) ctrlZ() {
+	sh.t.Helper()
+	if strings.Contains(sh.prefix, "notify") || strings.Contains(sh.prefix, "connect") {
+		eventually(sh.t, "fstrace holds back stops", func() bool { return sh.holdsStops() })
+	}
+	sh.send(ctrlZ)
+}
+
+// holdsStops tells whether each thread of fstrace does.
+func (sh *shell) holdsStops() bool {
+	for _, p := range sessionOf(sh.t, sh.cmd.Process.Pid) {
+		if filepath.Base(p.exe) != "fstrace" {
+			continue
+		}
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", p.pid))
+		for _, thread := range threads {
+			tid, _ := strconv.Atoi(filepath.Base(thread))
+			mask, err := strconv.ParseUint(statusField(tid, "SigBlk"), 16, 64)
+			if err == nil && mask&(1<<(unix.SIGTSTP-1)) == 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // stopped waits until the shell says that its job has stopped, and sees that it
 // has the terminal back.
 func (sh *shell) stopped() {
 	sh.t.Helper()
 	sh.until("Stopped")
 	sh.until("prompt>")
+	// The shell speaks for its child. Another process of the job that was reading may
+	// still be about to stop, and take what is typed now.
+	eventually(sh.t, "all of the job is stopped", func() bool {
+		for _, p := range sessionOf(sh.t, sh.cmd.Process.Pid) {
+			if p.pid != sh.cmd.Process.Pid && !strings.ContainsRune("TtZX", rune(p.state)) {
+				return false
+			}
+		}
+		return true
+	})
 	sh.send("echo shell is '<'back'>'\n")
 	sh.until("shell is <back>")
 	sh.until("prompt>")
@@ -103,7 +153,7 @@ func TestJobThatHandlesStop(t *testing.T) {
 					sh.until("<drawn>")
 					sh.send(key)
 					sh.until("<key " + key + ">")
-					sh.send(ctrlZ)
+					sh.ctrlZ()
 					sh.until("<given back>")
 					sh.stopped()
 					sh.send("fg\n")
@@ -127,7 +177,7 @@ func TestJobLess(t *testing.T) {
 		sh.start("env TERM=vt100 LESS= less text")
 		for range 2 {
 			sh.until("line5.")
-			sh.send(ctrlZ)
+			sh.ctrlZ()
 			sh.stopped()
 			sh.send("fg\n")
 		}
@@ -140,11 +190,12 @@ func TestJobLess(t *testing.T) {
 func TestJobVim(t *testing.T) {
 	needTool(t, "vim")
 	jobs(t, func(t *testing.T, sh *shell) {
-		sh.start("env TERM=vt100 vim -u NONE -i NONE -n -N text")
+		// It asks the terminal for nothing: what is typed would be taken for the answer.
+		sh.start("env TERM=vt100 vim --cmd 'set t_u7=' -u NONE -i NONE -n -N text")
 		sh.until("[New]")
 		sh.send("ifirst\x1b")
 		sh.until("first")
-		sh.send(ctrlZ)
+		sh.ctrlZ()
 		sh.stopped()
 		sh.send("fg\n")
 		sh.until("first")
@@ -166,7 +217,7 @@ func TestJobKilledByTerminal(t *testing.T) {
 			sh.send(key)
 			sh.status(want)
 		}
-		sh.start(`sh -c 'trap "exit 9" INT; echo "<ready"">"; read line'`)
+		sh.start(`sh -c 'trap "exit 9" INT; echo "<ready"">"; while :; do sleep 0.05; done'`)
 		sh.until("<ready>")
 		sh.send(ctrlC)
 		sh.status("9")
@@ -182,7 +233,7 @@ func TestJobBackground(t *testing.T) {
 		sh.line("mkfifo fifo")
 		sh.start("sh job")
 		sh.until("<ready>")
-		sh.send(ctrlZ)
+		sh.ctrlZ()
 		sh.stopped()
 		sh.line("bg")
 		sh.send("echo >fifo\n")
@@ -227,7 +278,7 @@ func TestJobPipeline(t *testing.T) {
 				for _, word := range []string{"one", "two"} {
 					sh.send(word + "\n")
 					sh.until("<got " + word + ">")
-					sh.send(ctrlZ)
+					sh.ctrlZ()
 					sh.stopped()
 					sh.send("fg\n")
 				}
@@ -249,7 +300,7 @@ func TestJobShellInside(t *testing.T) {
 			sh.until("<ready>")
 			sh.send("typed\n")
 			sh.until("<got typed>")
-			sh.send(ctrlZ)
+			sh.ctrlZ()
 			sh.until("Stopped")
 			sh.until("inner>")
 			sh.send("fg\n")
@@ -284,7 +335,7 @@ func TestJobMonitorScript(t *testing.T) {
 		sh.send(ctrlC)
 		sh.until("<first 130>")
 		sh.until("<ready>")
-		sh.send(ctrlZ)
+		sh.ctrlZ()
 		sh.until("<second 148>")
 		sh.send("again\n")
 		sh.until("<got again>")
@@ -318,14 +369,51 @@ func TestJobWindowSize(t *testing.T) {
 	})
 }
 
-// A terminal that is closed hangs up on the command.
+// What is waited for after the command's own end stops as a job does.
+func TestJobOutlivesCommand(t *testing.T) {
+	sh := &shell{openTerminal(t, needTool(t, "bash"), "--norc", "--noprofile", "-i"), ""}
+	held := newFIFO(t, sh.cmd.Dir, "held")
+	sh.until("prompt>")
+	sh.send(`fstrace -f jsonl -o record --wait all -- sh -c 'cat held & echo "<ready"">"; exit 6'` + "\n")
+	sh.until("<ready>")
+	eventually(t, "cat is all that is left", func() bool {
+		left := slices.DeleteFunc(sessionOf(t, sh.cmd.Process.Pid), func(p running) bool { return p.pid == sh.cmd.Process.Pid })
+		names := make([]string, 0, len(left))
+		for _, p := range left {
+			names = append(names, filepath.Base(p.exe))
+		}
+		slices.Sort(names)
+		return slices.Equal(names, []string{"cat", "fstrace"})
+	})
+	for range 2 {
+		sh.ctrlZ()
+		sh.stopped()
+		sh.send("fg\n")
+		sh.until("fstrace")
+		eventually(t, "the job goes on", func() bool {
+			return !slices.ContainsFunc(sessionOf(t, sh.cmd.Process.Pid), func(p running) bool { return p.state == 'T' || p.state == 't' })
+		})
+	}
+	held.release(t, func() bool { return false })
+	sh.status("6")
+	if r := readRecord(t, filepath.Join(sh.cmd.Dir, "record")); !r.complete() {
+		t.Errorf("trailer: %v", r.Trailer)
+	}
+	sh.send("exit\n")
+	sh.cmd.Wait()
+}
+
+// A terminal that is closed hangs up on the command: the shell does, and the kernel
+// when the shell ends. Once is enough: the second must not interrupt what the first
+// has begun.
 func TestJobHangup(t *testing.T) {
 	for _, prefix := range prefixes {
 		t.Run(prefix.name, func(t *testing.T) {
-			term := openTerminal(t, needTool(t, "bash"), "--norc", "--noprofile", "-i")
+			term := &shell{openTerminal(t, needTool(t, "bash"), "--norc", "--noprofile", "-i"), prefix.words}
 			hangup := newFIFO(t, term.cmd.Dir, "hangup").expectVisitor(t)
 			term.until("prompt>")
-			term.send(strings.Replace(prefix.words, "record", "/dev/null", 1) + `sh -c 'trap ": >hangup; exit" HUP; echo "<ready"">"; while :; do sleep 0.05; done'` + "\n")
+			term.daemon()
+			term.send(strings.Replace(prefix.words, "record", "/dev/null", 1) + `sh -c 'trap "trap \"\" HUP; : >hangup; exit" HUP; echo "<ready"">"; while :; do sleep 0.05; done'` + "\n")
 			term.until("<ready>")
 			term.tty.Close()
 			hangup.await()

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -19,8 +20,8 @@ import (
 
 // failpoints are the steps at which a launch can be held: before the shim is
 // started, before it is told what to run and installs the filter, before it is
-// traced, before it may exec.
-var failpoints = []string{"before-shim", "before-filter", "before-seize", "before-exec"}
+// traced, before it may exec, and before its exec is followed.
+var failpoints = []string{"before-shim", "before-filter", "before-seize", "before-exec", "before-follow"}
 
 // builtWithFailpoints is fstrace with its failpoints, built as builtFstrace is.
 var builtWithFailpoints = sync.OnceValues(func() ([]byte, error) {
@@ -43,13 +44,24 @@ var builtWithFailpoints = sync.OnceValues(func() ([]byte, error) {
 type heldLaunch struct {
 	*session
 	ran     string // a file that the command makes first of all
+	reached *visit
 	proceed fifo
 }
 
 // holdLaunch starts fstrace in a process group of its own, by way of a shell
 // that runs prepare first, and returns when it has come to the failpoint. The
-// command makes a file, and ends with status 7.
+// command makes a file, and ends with status 7; if there is a FIFO "hold" it waits
+// there first.
 func holdLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunch {
+	t.Helper()
+	h := startLaunch(t, point, prepare, flags...)
+	h.reached.await()
+	return h
+}
+
+// startLaunch is holdLaunch for a failpoint that is not on the way. If there is a
+// file "stop" the command stops its group before all else.
+func startLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunch {
 	t.Helper()
 	content, err := builtWithFailpoints()
 	if err != nil {
@@ -59,10 +71,10 @@ func holdLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunc
 	h := &heldLaunch{ran: filepath.Join(dir, "ran"), proceed: newFIFO(t, dir, "go")}
 	h.session = &session{t: t, exe: filepath.Join(dir, "fstrace"), record: filepath.Join(dir, "record")}
 	writeExecutable(t, h.exe, content)
-	reached := newFIFO(t, dir, "reached").expectVisitor(t)
+	h.reached = newFIFO(t, dir, "reached").expectVisitor(t)
 
 	args := append([]string{h.exe, "-f", "jsonl", "-o", h.record}, flags...)
-	args = append(args, "--", "sh", "-c", `echo >"$0"; exit 7`, h.ran)
+	args = append(args, "--", "sh", "-c", `[ ! -e stop ] || kill -TSTP 0; [ ! -p hold ] || read x <hold; echo >"$0"; exit 7`, h.ran)
 	h.cmd = exec.Command("sh", append([]string{"-c", prepare + `; exec "$0" "$@"`}, args...)...)
 	h.cmd.Env = append(os.Environ(), "FSTRACE_FAILPOINT="+point+"="+dir)
 	h.cmd.Dir = dir // a core file, if any
@@ -70,6 +82,9 @@ func holdLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunc
 	h.cmd.Stderr = os.Stderr
 	stdout, err := h.cmd.StdoutPipe()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stdout.(*os.File).SetReadDeadline(time.Now().Add(2 * patience)); err != nil {
 		t.Fatal(err)
 	}
 	h.stdout = bufio.NewReader(stdout)
@@ -82,7 +97,6 @@ func holdLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunc
 			h.cmd.Wait()
 		}
 	})
-	reached.await()
 	return h
 }
 
@@ -124,10 +138,14 @@ func TestSignalDuringLaunch(t *testing.T) {
 	for _, lifecycle := range []string{"ptrace", "notify"} {
 		for _, point := range failpoints {
 			for _, sig := range []syscall.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGKILL} {
+				if sig == unix.SIGKILL && lifecycle == "notify" && point == "before-follow" {
+					continue // it may exec, and nobody traces it: it goes on
+				}
 				for _, to := range []string{"fstrace", "group"} {
 					t.Run(lifecycle+"/"+point+"/"+unix.SignalName(sig)+"/"+to, func(t *testing.T) {
 						t.Parallel()
-						h := holdLaunch(t, point, "ulimit -c 0", "--lifecycle", lifecycle)
+						// The command waits: passing a signal on takes its time.
+						h := holdLaunch(t, point, "ulimit -c 0; mkfifo hold", "--lifecycle", lifecycle)
 						h.send(t, sig, to == "group")
 						h.goOn(t)
 						h.endsBy(t, sig)
@@ -139,7 +157,7 @@ func TestSignalDuringLaunch(t *testing.T) {
 }
 
 // endsBy waits for fstrace's end, which must be the signal's doing. Nothing of
-// the command must have run, nor be left.
+// the command must have run to its end, nor be left.
 func (h *heldLaunch) endsBy(t *testing.T, sig syscall.Signal) {
 	t.Helper()
 	if got, want := h.wait(), unix.SignalName(sig); got != want { // it looks for what is left, too
@@ -198,6 +216,9 @@ func TestStopDuringLaunch(t *testing.T) {
 	needTool(t, "go")
 	for _, lifecycle := range []string{"ptrace", "notify"} {
 		for _, point := range failpoints {
+			if point == "before-follow" {
+				continue // exec says that the launch is over: it stops there, and cannot be let go on
+			}
 			for _, to := range []string{"fstrace", "group"} {
 				t.Run(lifecycle+"/"+point+"/"+to, func(t *testing.T) {
 					t.Parallel()
@@ -232,4 +253,45 @@ func TestStopAndContinueDuringLaunch(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The command's first calls may be notified before the tracer thread hears of it.
+func TestCallsBeforeFollow(t *testing.T) {
+	needTool(t, "go")
+	for _, lifecycle := range lifecycles {
+		t.Run(lifecycle, func(t *testing.T) {
+			h := holdLaunch(t, "before-follow", ":", "--lifecycle", lifecycle)
+			eventually(t, "the command has called exec", func() bool {
+				for _, p := range processes(t) {
+					if p.parent == h.cmd.Process.Pid && p.state != 'S' && p.exe != h.exe || h.dead() {
+						return true
+					}
+				}
+				return false
+			})
+			h.goOn(t)
+			h.endsWell(t)
+			checkTree(t, readRecord(t, h.record), "ptrace")
+		})
+	}
+}
+
+// When a stopped job is continued the command waits for fstrace, which until then
+// would be stopped first by the next signal.
+func TestFstraceGoesOnFirst(t *testing.T) {
+	needTool(t, "go")
+	h := startLaunch(t, "stopped", ": >stop")
+	awaitStop(t, h.cmd)
+	h.stop(t, unix.SIGCONT, true)
+	h.reached.await()
+	for range 20 { // as long as that takes
+		if err := exec.Command("true").Run(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(h.ran); err == nil {
+			t.Fatal("the command has gone on first")
+		}
+	}
+	h.goOn(t)
+	h.endsWell(t)
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -185,6 +186,43 @@ func statusField(pid int, key string) string {
 		}
 	}
 	return ""
+}
+
+// A running process, as proc(5) tells of it.
+type running struct {
+	pid, parent, group, session int
+	state                       byte
+	exe                         string
+}
+
+// processes lists all that there are.
+func processes(t testing.TB) (list []running) {
+	t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range dirs {
+		data, err := os.ReadFile(dir + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		var p running
+		_, rest, _ := strings.Cut(string(data[bytes.LastIndexByte(data, ')'):]), " ")
+		if _, err := fmt.Sscanf(rest, "%c %d %d %d", &p.state, &p.parent, &p.group, &p.session); err != nil {
+			t.Fatalf("%s/stat: %v", dir, err)
+		}
+		p.pid, _ = strconv.Atoi(filepath.Base(dir))
+		p.exe, _ = os.Readlink(dir + "/exe")
+		list = append(list, p)
+	}
+	return list
+}
+
+// sessionOf lists the processes of a session, by its leader.
+func sessionOf(t testing.TB, leader int) []running {
+	t.Helper()
+	return slices.DeleteFunc(processes(t), func(p running) bool { return p.session != leader })
 }
 
 // signalTaken waits until a process has taken a signal that was sent to it: it is

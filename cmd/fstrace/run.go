@@ -25,6 +25,29 @@ type run struct {
 // newRun checks the flags and opens the record: whatever is wrong with them is
 // said before the command is started.
 func newRun(f *flags, args []string) (*run, error) {
+	cmd, err := f.command(args)
+	if err != nil {
+		return nil, err
+	}
+	out, err := openOutput(f.output)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{flags: f, cmd: cmd, output: out}
+	sink, err := newSink(f, out, f.live())
+	if err != nil {
+		out.abort()
+		return nil, err
+	}
+	cmd.Sink = &countingSink{Sink: sink, counts: &r.counts}
+	if m, ok := sink.(*manifest.Recorder); ok {
+		r.manifest, cmd.Guard = m, m.Guard
+	}
+	return r, nil
+}
+
+// command checks the flags, and makes of them what is to be run.
+func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	wait, err := parseWait(f.wait)
 	if err != nil {
 		return nil, err
@@ -44,26 +67,15 @@ func newRun(f *flags, args []string) (*run, error) {
 	if _, err := newSink(f, nil, false); err != nil {
 		return nil, err
 	}
-	out, err := openOutput(f.output)
-	if err != nil {
-		return nil, err
-	}
-	r := &run{flags: f, output: out}
-	sink, err := newSink(f, out, f.output == "" || f.output == "-")
-	if err != nil {
-		out.abort()
-		return nil, err
-	}
-	r.cmd = &tracer.Cmd{
+	return &tracer.Cmd{
 		Path: args[0], Args: args, InheritFiles: true,
 		Timeout: f.timeout, KillAfter: f.killAfter,
-		Lifecycle: lifecycle, IOUring: ring, Wait: wait, Sink: &countingSink{Sink: sink, counts: &r.counts},
-	}
-	if m, ok := sink.(*manifest.Recorder); ok {
-		r.manifest, r.cmd.Guard = m, m.Guard
-	}
-	return r, nil
+		Lifecycle: lifecycle, IOUring: ring, Wait: wait,
+	}, nil
 }
+
+// live tells whether somebody may be reading the record as it is written.
+func (f *flags) live() bool { return f.output == "" || f.output == "-" }
 
 // newSink makes the encoder for the format, behind the filters.
 func newSink(f *flags, out *output, live bool) (events.Sink, error) {
@@ -114,12 +126,12 @@ func (c *countingSink) End(t *events.Trailer) error {
 func (r *run) run() int {
 	others := otherDescriptors()
 	s := catchSignals()
-	r.cmd.Stopped = s.commandStopped
+	r.cmd.Stopped = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
 	go s.forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {
 		return r.failed(err)
 	}
-	s.launched(r.cmd)
+	s.launched()
 	letGoOfDescriptors(others, r.output.isStdout())
 	result, err := r.cmd.Await()
 	if err == nil {

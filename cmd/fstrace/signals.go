@@ -1,11 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"os/signal"
-	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fstrace/fstrace/tracer"
@@ -24,10 +22,16 @@ import (
 // The terminal's stop signals are not passed on: they are for groups, whoever sends
 // them. They wait here until the command has stopped, or its launch is over.
 type signals struct {
-	caught chan os.Signal
-	cmd    atomic.Pointer[tracer.Cmd] // once it runs
-	// stopping: this process is about to stop itself.
-	stopping atomic.Bool
+	caught  chan os.Signal
+	running atomic.Bool // the command is
+	stop    sync.Mutex  // held while this process stops itself
+}
+
+// A job is the command, whoever traces it.
+type job interface {
+	Pid() int
+	Signal(unix.Signal) error
+	Continued() bool
 }
 
 // forwarded are the signals by which people and supervisors talk to a command, and
@@ -56,17 +60,19 @@ func (s *signals) catch(sig os.Signal) {
 func init() { tracer.HoldStops() }
 
 // launched says that the command runs. A stop that came before is made up for.
-func (s *signals) launched(cmd *tracer.Cmd) {
-	s.cmd.Store(cmd)
+func (s *signals) launched() {
+	s.running.Store(true)
+	s.stop.Lock()
+	defer s.stop.Unlock()
 	tracer.StopHeld()
 }
 
 // forward passes signals on to the command until it has ended. Those that came
 // before it was started wait in the channel.
-func (s *signals) forward(cmd *tracer.Cmd) {
+func (s *signals) forward(cmd job) {
 	for sig := range s.caught {
 		n, ok := sig.(unix.Signal)
-		if !ok || s.cmd.Load() != nil && byTerminal(n) && inForeground() {
+		if !ok || s.running.Load() && byTerminal(n) && inForeground() {
 			continue
 		}
 		_ = cmd.Signal(n) // it may just have ended
@@ -113,43 +119,30 @@ func inGroup(pid int) bool {
 //
 // A SIGSTOP to a command in the background comes from somebody who knows it, and
 // will continue it.
-func (s *signals) commandStopped(sig unix.Signal) {
-	if s.stopping.Swap(true) {
+//
+// This is the tracer thread: a command that is traced goes on when this returns.
+func (s *signals) commandStopped(cmd job, sig unix.Signal) {
+	if sig == unix.SIGSTOP && !holdsTerminal(cmd) {
 		return
 	}
-	go func() {
-		defer s.stopping.Store(false)
-		cmd := s.cmd.Load()
-		if sig == unix.SIGSTOP && !holdsTerminal(cmd) {
-			return
-		}
-		if !tracer.StopHeld() { // it was for the command alone
-			tracer.StopWith(sig, func() bool { return cmd != nil && goesOn(cmd.Pid()) })
-		}
-		if cmd != nil && !inGroup(cmd.Pid()) {
-			_ = cmd.Signal(unix.SIGCONT)
-		}
-	}()
-}
-
-// goesOn tells whether a process that was stopped no longer is: proc(5).
-func goesOn(pid int) bool {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return true // it has ended
+	s.stop.Lock()
+	defer s.stop.Unlock()
+	if !tracer.StopHeld() && !tracer.StopWith(sig, cmd.Continued) { // else it was for the command alone
+		return
 	}
-	_, rest, _ := strings.Cut(string(data[bytes.LastIndexByte(data, ')')+1:]), " ")
-	return !strings.HasPrefix(rest, "T") && !strings.HasPrefix(rest, "t")
+	if !inGroup(cmd.Pid()) {
+		_ = cmd.Signal(unix.SIGCONT)
+	}
 }
 
 // holdsTerminal tells whether this process's group or the command's own is in the
 // terminal's foreground, so that nobody else has the terminal while they are stopped.
-func holdsTerminal(cmd *tracer.Cmd) bool {
+func holdsTerminal(cmd job) bool {
 	foreground := foregroundGroup()
 	if foreground == unix.Getpgrp() {
 		return true
 	}
-	if cmd == nil || foreground == 0 {
+	if foreground == 0 {
 		return false
 	}
 	group, err := unix.Getpgid(cmd.Pid())

@@ -12,11 +12,11 @@ import (
 
 // stormRounds is how often a storm is run: few times by default, FSTRACE_STRESS
 // times under make stress.
-func stormRounds(t *testing.T) int {
+func stormRounds(t *testing.T, few int) int {
 	t.Helper()
 	text := os.Getenv("FSTRACE_STRESS")
 	if text == "" {
-		return 2
+		return few
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -34,7 +34,7 @@ func TestStormThreads(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	for range stormRounds(t) {
+	for range stormRounds(t, 2) {
 		r := storm(t, "8\n", exe)
 		calls := 0
 		for _, e := range r.Events {
@@ -54,7 +54,7 @@ func TestStormNode(t *testing.T) {
 	node := needTool(t, "node")
 	const script = `const fs = require("fs"); let n = 0;
 for (let i = 0; i < 16; i++) fs.readFile("/etc/passwd", () => { if (++n == 16) console.log("ok") })`
-	for range stormRounds(t) {
+	for range stormRounds(t, 2) {
 		storm(t, "ok\n", node, "-e", script)
 	}
 }
