@@ -1,0 +1,38 @@
+package ipc
+
+import "sync"
+
+// A budget is how many bytes all spools together may have.
+type budget struct {
+	limit int64
+	// evict makes room: it gives up the spool of one session that has ended, and tells
+	// whether there was one.
+	evict func() bool
+
+	mu   sync.Mutex
+	used int64
+}
+
+// take takes n bytes, if they are there.
+func (b *budget) take(n int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.used+n > b.limit {
+		return false
+	}
+	b.used += n
+	return true
+}
+
+// give gives n bytes back.
+func (b *budget) give(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.used -= n
+}
+
+func (b *budget) inUse() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.used
+}

@@ -1,0 +1,71 @@
+package ipc
+
+import (
+	"bytes"
+	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/events/manifest"
+)
+
+// methodCheck compares a manifest with the file system, as this process's user: no
+// other user gets here.
+func (s *Server) methodCheck(r *request) error {
+	var p wireCheck
+	if err := decodeParameters(r.Parameters, &p); err != nil {
+		return err
+	}
+	doc := []byte(p.Manifest)
+	switch {
+	case given(p.Manifest) == (p.Session != ""):
+		return invalidParameter("manifest") // one of the two
+	case p.Session != "":
+		n, err := s.find(p.Session)
+		if err != nil {
+			return err
+		}
+		if doc, err = n.readManifest(); err != nil {
+			return err
+		}
+	}
+	return r.reply(s.check(doc, &p))
+}
+
+func (s *Server) check(doc []byte, p *wireCheck) *CheckResult {
+	out := &CheckResult{Status: "unknown", Reasons: []CheckReason{}}
+	m, err := manifest.DecodeCompared(bytes.NewReader(doc))
+	if err != nil {
+		out.Error = err.Error()
+		return out
+	}
+	list, err := manifest.Check(m, manifest.CheckOptions{
+		Cache: s.config.Cache, InputsOnly: p.InputsOnly, AllowIncomplete: p.AllowIncomplete,
+		Root: p.Root, File: m.Record,
+	})
+	switch {
+	case err != nil:
+		out.Error = err.Error()
+		return out
+	case len(list) == 0:
+		out.Status = "valid"
+		return out
+	}
+	out.Status = "stale"
+	for i := range list {
+		out.Reasons = append(out.Reasons, reasonOf(&list[i]))
+	}
+	return out
+}
+
+func reasonOf(d *manifest.Difference) CheckReason {
+	r := CheckReason{Reason: string(d.Reason), Path: d.Path, Detail: d.Detail}
+	if !utf8.ValidString(d.Path) {
+		r.Path, r.PathBase64 = "", []byte(d.Path)
+	}
+	for _, typed := range d.Added {
+		r.Added = append(r.Added, manifest.Quote(typed[2:]))
+	}
+	for _, typed := range d.Gone {
+		r.Gone = append(r.Gone, manifest.Quote(typed[2:]))
+	}
+	return r
+}

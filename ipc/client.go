@@ -1,0 +1,188 @@
+package ipc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// A Client talks to a daemon. Each call has a connection of its own, so that none
+// waits for another. It may be used by several goroutines at once.
+type Client struct {
+	socket string
+	info   ServerInfo
+}
+
+// DefaultSocket is where a user's daemon listens: in $XDG_RUNTIME_DIR/fstrace.
+func DefaultSocket() (string, error) {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	if dir == "" {
+		return "", errors.New("XDG_RUNTIME_DIR is not set, so there is no directory for sockets: name the socket with --socket (fstraced) or --connect=SOCKET (fstrace)")
+	}
+	if !filepath.IsAbs(dir) {
+		return "", fmt.Errorf("XDG_RUNTIME_DIR %q is not an absolute path", dir)
+	}
+	return filepath.Join(dir, "fstrace", "socket"), nil
+}
+
+// Dial returns a client of the daemon at the socket, [DefaultSocket] if that is
+// empty, and makes sure that there is one.
+func Dial(socket string) (*Client, error) {
+	if socket == "" {
+		var err error
+		if socket, err = DefaultSocket(); err != nil {
+			return nil, err
+		}
+	}
+	c := &Client{socket: socket}
+	if err := c.call(context.Background(), "Info", nil, &c.info); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Server is what the daemon said of itself when it was dialled.
+func (c *Client) Server() ServerInfo { return c.info }
+
+// List lists the sessions that run, and those that are kept.
+func (c *Client) List(ctx context.Context) ([]SessionInfo, error) {
+	var out wireSessions
+	err := c.call(ctx, "List", nil, &out)
+	return out.Sessions, err
+}
+
+// Manifest returns the manifest of a session that has ended: the document, as
+// fstrace -f manifest writes it.
+func (c *Client) Manifest(ctx context.Context, session string) ([]byte, error) {
+	var out wireManifest
+	err := c.call(ctx, "GetManifest", wireSessionName{session}, &out)
+	return out.Manifest, err
+}
+
+// Cancel ends a session: by SIGTERM to all its processes and, after the grace, by
+// SIGKILL to those that are left. It does not wait for that.
+func (c *Client) Cancel(ctx context.Context, session string, grace time.Duration) error {
+	ms := grace.Milliseconds()
+	return c.call(ctx, "Cancel", wireCancel{session, &ms}, nil)
+}
+
+// Signal sends a signal to a session's command, or to its process group.
+func (c *Client) Signal(ctx context.Context, session string, sig syscall.Signal, group bool) error {
+	return c.call(ctx, "Signal", wireSignal{session, int(sig), group}, nil)
+}
+
+// A CheckRequest is what Check compares: a document, or the manifest of a session.
+type CheckRequest struct {
+	Manifest        []byte
+	Session         string
+	Root            string
+	InputsOnly      bool
+	AllowIncomplete bool
+}
+
+// Check compares a manifest with the file system, as the daemon sees it.
+func (c *Client) Check(ctx context.Context, q CheckRequest) (*CheckResult, error) {
+	var out CheckResult
+	err := c.call(ctx, "Check", wireCheck{q.Manifest, q.Session, q.Root, q.InputsOnly, q.AllowIncomplete}, &out)
+	return &out, err
+}
+
+// Statistics returns the daemon's counts.
+func (c *Client) Statistics(ctx context.Context) (*Statistics, error) {
+	var out Statistics
+	err := c.call(ctx, "Statistics", nil, &out)
+	return &out, err
+}
+
+// call calls a method that has one reply.
+func (c *Client) call(ctx context.Context, method string, in, out any) error {
+	s, err := c.open(ctx, method, in, nil, false)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	data, err := s.message()
+	if err != nil {
+		return err
+	}
+	r, err := s.decode(data)
+	if err != nil {
+		return err
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(r.Parameters, out); err != nil {
+		return fmt.Errorf("fstraced: %s: reply: %w", method, err)
+	}
+	return nil
+}
+
+// open connects, sends a call, and returns the stream of its replies.
+func (c *Client) open(ctx context.Context, method string, in any, files []int, more bool) (*Stream, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "unix", c.socket)
+	if err != nil {
+		return nil, c.dialError(err)
+	}
+	unixConn := conn.(*net.UnixConn) // the network is
+	s := &Stream{
+		client: c, method: method, conn: unixConn,
+		frames: newFrameReader(unixConn, maxReply, 0),
+	}
+	s.stop = context.AfterFunc(ctx, func() { unixConn.Close() })
+	s.ctx = ctx
+	q := call{Method: Interface + "." + method, More: more}
+	if in != nil {
+		if q.Parameters, err = encode(in); err != nil {
+			s.Close()
+			return nil, err
+		}
+	}
+	data, err := encode(q)
+	if err == nil {
+		err = writeFrame(unixConn, data, files)
+	}
+	// A server that refuses a connection says why, and closes: what it said is there to
+	// be read though nothing can be written.
+	if err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET) {
+		s.Close()
+		return nil, fmt.Errorf("fstraced: %s: %w", method, err)
+	}
+	return s, nil
+}
+
+// maxReply is more than the server ever sends: a manifest is its largest answer.
+const maxReply = 1 << 30
+
+// dialError says what the user can do about it.
+func (c *Client) dialError(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("connect to fstraced at %s: there is no such socket: start fstraced", c.socket)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("connect to fstraced at %s: nobody listens there any more: start fstraced", c.socket)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("connect to fstraced at %s: permission denied: the daemon is another user's", c.socket)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return fmt.Errorf("connect to fstraced at %s: %w", c.socket, err)
+}
+
+// gone tells an end of the connection from other errors.
+func gone(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, errBrokenOff) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+		return ErrGone
+	}
+	return err
+}

@@ -1,0 +1,187 @@
+package ipc
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// A connection is one client. Its calls are answered one after the other, as varlink
+// has it. Meanwhile it is read from all the same: that is how the client's end shows.
+type connection struct {
+	server *Server
+	conn   *net.UnixConn
+	peer   Peer
+
+	calls chan frame    // whole messages that wait
+	gone  chan struct{} // the client sends nothing more
+	fatal error         // why not, if it is to be told; set before calls is closed
+	busy  atomic.Bool   // a call is being answered
+}
+
+// pendingCalls is how many messages may wait on a connection.
+const pendingCalls = 16
+
+// requestRead is how much is read from a client at once: most messages are small.
+const requestRead = 8 << 10
+
+func newConnection(s *Server, conn *net.UnixConn, peer Peer) *connection {
+	return &connection{server: s, conn: conn, peer: peer, calls: make(chan frame, pendingCalls), gone: make(chan struct{})}
+}
+
+// serve answers calls to the connection's end.
+func (c *connection) serve() {
+	log := c.server.config.Log
+	log.Debug("connected", "uid", c.peer.UID, "pid", c.peer.PID)
+	go c.read()
+	var err error
+	for f := range c.calls {
+		if err == nil {
+			c.busy.Store(true)
+			err = c.answer(&f)
+			c.busy.Store(false)
+			c.server.poke()
+		}
+		f.release()
+		if err != nil {
+			_ = c.conn.Close() // the reader ends by that
+		}
+	}
+	if err == nil {
+		c.complain()
+	}
+	_ = c.conn.Close()
+	log.Debug("disconnected", "uid", c.peer.UID, "pid", c.peer.PID, "error", err)
+}
+
+// read reads messages, until there are no more or they are not to be borne.
+func (c *connection) read() {
+	defer close(c.calls)
+	defer close(c.gone)
+	limits := &c.server.config.Limits
+	r := newFrameReader(c.conn, limits.MessageBytes, limits.Descriptors)
+	r.inbox, r.in = c.server.inbox, r.in[:requestRead]
+	defer r.close()
+	for {
+		f, err := r.next()
+		if err != nil {
+			c.fatal = err
+			return
+		}
+		select {
+		case c.calls <- f:
+		default:
+			f.release()
+			c.fatal = newError(ErrTooManyRequests, "limit", pendingCalls)
+			return
+		}
+	}
+}
+
+// complain tells a client why it is not listened to any more.
+func (c *connection) complain() {
+	limits := &c.server.config.Limits
+	var e *Error
+	switch err := c.fatal; {
+	case err == io.EOF, errors.Is(err, net.ErrClosed):
+		return
+	case errors.As(err, &e):
+	case err == errTooLarge:
+		e = newError(ErrMessageTooLarge, "limit", limits.MessageBytes)
+	case err == errTooManyFiles:
+		e = newError(ErrTooManyDescriptors, "limit", limits.Descriptors)
+	case err == errTooMuch:
+		e = newError(ErrTooManyRequests, "limit", c.server.inbox.limit)
+	case err == errFilesLost:
+		e = newError(ErrDescriptorsLost)
+	default:
+		e = newError(ErrBadMessage, "message", err.Error())
+	}
+	c.server.refuse(c.conn, e)
+}
+
+// A request is a call that is being answered.
+type request struct {
+	*connection
+	*call
+	frame *frame
+	files []int // of the message; who takes one over sets it to -1
+}
+
+// understood says that the message is not needed any more, though its answer may take
+// as long as a command runs.
+func (r *request) understood() {
+	r.Parameters = nil
+	r.frame.releaseData()
+}
+
+// answer answers one message. An error ends the connection.
+func (c *connection) answer(f *frame) error {
+	q, err := decodeCall(f.data)
+	if err != nil {
+		e := newError(ErrBadMessage, "message", err.Error())
+		c.server.refuse(c.conn, e)
+		return e
+	}
+	r := &request{connection: c, call: q, frame: f, files: f.files}
+	c.server.config.Log.Debug("call", "method", q.Method, "pid", c.peer.PID)
+	err = c.server.dispatch(r)
+	var e *Error
+	if errors.As(err, &e) {
+		return r.send(reply{Error: e.Name, Parameters: e.Parameters})
+	}
+	return err
+}
+
+// takeFile returns the descriptor at an index, which is the caller's then. Each can be
+// taken once.
+func (r *request) takeFile(i int) (int, bool) {
+	if i < 0 || i >= len(r.files) || r.files[i] < 0 {
+		return -1, false
+	}
+	fd := r.files[i]
+	r.files[i] = -1
+	return fd, true
+}
+
+// send sends a reply, unless the client wants none.
+func (r *request) send(answer reply) error {
+	if r.Oneway {
+		return nil
+	}
+	data, err := encode(answer)
+	if err != nil {
+		return err
+	}
+	return writeFrame(r.conn, data, nil)
+}
+
+// reply sends the last reply to a call.
+func (r *request) reply(parameters any) error {
+	data, err := encode(parameters)
+	if err != nil {
+		return err
+	}
+	return r.send(reply{Parameters: json.RawMessage(data)})
+}
+
+// isGone tells whether the client has gone away.
+func (c *connection) isGone() bool {
+	select {
+	case <-c.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// signalNumber is the largest there is.
+const signalNumber = 64
+
+func validSignal(n int) (unix.Signal, bool) {
+	return unix.Signal(n), n > 0 && n <= signalNumber
+}

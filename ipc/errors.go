@@ -1,0 +1,117 @@
+package ipc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// An Error is one that the server has replied with. errors.Is compares names.
+type Error struct {
+	// Name is the error's full name, as the schema has it.
+	Name string
+	// Parameters are those that the schema gives it.
+	Parameters json.RawMessage
+}
+
+// Errors to compare with, by errors.Is.
+var (
+	ErrNoSuchSession      = &Error{Name: Interface + ".NoSuchSession"}
+	ErrSessionEnded       = &Error{Name: Interface + ".SessionEnded"}
+	ErrReplayGone         = &Error{Name: Interface + ".ReplayGone"}
+	ErrNoManifest         = &Error{Name: Interface + ".NoManifest"}
+	ErrCannotRun          = &Error{Name: Interface + ".CannotRun"}
+	ErrLaunchVersion      = &Error{Name: Interface + ".LaunchVersion"}
+	ErrTooManySessions    = &Error{Name: Interface + ".TooManySessions"}
+	ErrTooManyConnections = &Error{Name: Interface + ".TooManyConnections"}
+	ErrTooManyRequests    = &Error{Name: Interface + ".TooManyRequests"}
+	ErrMessageTooLarge    = &Error{Name: Interface + ".MessageTooLarge"}
+	ErrTooManyDescriptors = &Error{Name: Interface + ".TooManyDescriptors"}
+	ErrDescriptorsLost    = &Error{Name: Interface + ".DescriptorsLost"}
+	ErrBadMessage         = &Error{Name: Interface + ".BadMessage"}
+	ErrNotPermitted       = &Error{Name: Interface + ".NotPermitted"}
+	ErrShuttingDown       = &Error{Name: Interface + ".ShuttingDown"}
+
+	ErrInterfaceNotFound = &Error{Name: ServiceInterface + ".InterfaceNotFound"}
+	ErrMethodNotFound    = &Error{Name: ServiceInterface + ".MethodNotFound"}
+	ErrInvalidParameter  = &Error{Name: ServiceInterface + ".InvalidParameter"}
+	ErrExpectedMore      = &Error{Name: ServiceInterface + ".ExpectedMore"}
+)
+
+// ErrGone says that the connection ended before the answer did: the daemon was
+// killed, or has ended.
+var ErrGone = errors.New("fstraced went away")
+
+// newError makes an error with parameters, given as names and values in turn.
+func newError(kind *Error, parameters ...any) *Error {
+	m := make(map[string]any, len(parameters)/2)
+	for i := 0; i+1 < len(parameters); i += 2 {
+		m[fmt.Sprint(parameters[i])] = parameters[i+1]
+	}
+	data, err := encode(m)
+	if err != nil {
+		data = nil
+	}
+	return &Error{Name: kind.Name, Parameters: data}
+}
+
+func invalidParameter(name string) *Error {
+	return newError(ErrInvalidParameter, "parameter", name)
+}
+
+// Error says it in words: the message if there is one, else the name and what it is
+// about.
+func (e *Error) Error() string {
+	p := e.parameters()
+	if message, ok := p["message"].(string); ok && message != "" {
+		return message
+	}
+	words := map[string]string{
+		ErrNoSuchSession.Name:      "no such session: %v",
+		ErrSessionEnded.Name:       "the session has ended: %v",
+		ErrTooManySessions.Name:    "fstraced runs as many sessions as it may: %v",
+		ErrTooManyConnections.Name: "fstraced has as many connections as it may: %v",
+		ErrTooManyRequests.Name:    "too many requests wait on this connection: the limit is %v",
+		ErrMessageTooLarge.Name:    "the message is larger than fstraced takes: the limit is %v bytes",
+		ErrTooManyDescriptors.Name: "more descriptors than fstraced takes with a message: the limit is %v",
+		ErrDescriptorsLost.Name:    "fstraced has no descriptors left to receive those of the message",
+		ErrShuttingDown.Name:       "fstraced is ending and runs nothing more",
+		ErrInvalidParameter.Name:   "invalid parameter: %v",
+		ErrMethodNotFound.Name:     "fstraced has no such method: %v",
+		ErrInterfaceNotFound.Name:  "fstraced has no such interface: %v",
+		ErrExpectedMore.Name:       "the method must be called with more",
+	}[e.Name]
+	if e.Name == ErrLaunchVersion.Name {
+		return fmt.Sprintf("this fstrace passes commands on in version %v, fstraced takes version %v: restart fstraced", p["version"], p["wanted"])
+	}
+	if words == "" {
+		return "fstraced: " + e.Name + " " + string(e.Parameters)
+	}
+	if !strings.Contains(words, "%v") {
+		return words
+	}
+	for _, name := range []string{"session", "limit", "parameter", "method", "interface"} {
+		if v, ok := p[name]; ok {
+			return fmt.Sprintf(words, v)
+		}
+	}
+	return fmt.Sprintf(words, string(e.Parameters))
+}
+
+// parameters decodes what the error came with. Numbers keep their digits.
+func (e *Error) parameters() map[string]any {
+	d := json.NewDecoder(strings.NewReader(string(e.Parameters)))
+	d.UseNumber()
+	var p map[string]any
+	if err := d.Decode(&p); err != nil {
+		return nil
+	}
+	return p
+}
+
+// Is compares names.
+func (e *Error) Is(target error) bool {
+	var other *Error
+	return errors.As(target, &other) && other.Name == e.Name
+}

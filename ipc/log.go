@@ -1,0 +1,31 @@
+package ipc
+
+import (
+	"cmp"
+	"slices"
+)
+
+// logStart and logEnd tell of sessions. What a command is called by, and no more of
+// its arguments: they may hold secrets.
+func (s *Server) logStart(n *session, r *request) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.config.Log.Info("session begins", "session", n.header.Session, "command", cmp.Or(slices.Concat(n.header.Argv, []string{""})[0], "?"),
+		"client", r.peer.PID, "adopted", n.launch != nil, "detached", n.detached)
+}
+
+func (s *Server) logEnd(n *session) {
+	last, written := n.spool.count()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	complete, code, sig := false, -1, ""
+	if t := n.trailer; t != nil {
+		complete, code, sig = t.Complete(), t.Exit.Code, t.Exit.Signal
+	}
+	s.config.Log.Info("session ends", "session", n.header.Session, "exit", code, "signal", sig, "complete", complete,
+		"events", last, "bytes", written, "error", n.result.Error)
+}
+
+func sortSessions(list []SessionInfo) {
+	slices.SortFunc(list, func(a, b SessionInfo) int { return cmp.Compare(a.Session, b.Session) })
+}

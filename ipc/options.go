@@ -1,0 +1,81 @@
+package ipc
+
+import (
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fstrace/fstrace/tracer"
+)
+
+// command checks what a client asks for.
+func (p *wireRun) command() (*tracer.Cmd, error) {
+	argv, env, cwd := fromTexts(p.Argv, p.ArgvBase64), fromTexts(p.Env, p.EnvBase64), fromText(p.Cwd, p.CwdBase64)
+	switch {
+	case len(argv) == 0 || hasNUL(argv):
+		return nil, invalidParameter("argv")
+	case p.Env == nil && p.EnvBase64 == nil || hasNUL(env):
+		return nil, invalidParameter("env")
+	case !filepath.IsAbs(cwd) || hasNUL([]string{cwd}):
+		return nil, invalidParameter("cwd")
+	case p.Umask != nil && (*p.Umask < 0 || *p.Umask > 0o777):
+		return nil, invalidParameter("umask")
+	}
+	if env == nil {
+		env = []string{}
+	}
+	mask := 0o022
+	if p.Umask != nil {
+		mask = *p.Umask
+	}
+	c := &tracer.Cmd{Path: argv[0], Args: argv, Env: env, Dir: cwd, Umask: &mask, Apart: true, KillAfter: 10 * time.Second}
+	return c, p.Options.apply(c)
+}
+
+func hasNUL(list []string) bool {
+	for _, s := range list {
+		if strings.IndexByte(s, 0) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// apply sets what the options say.
+func (o *Options) apply(c *tracer.Cmd) error {
+	switch o.Wait {
+	case "", "root":
+	case "all":
+		c.Wait = tracer.WaitAll
+	default:
+		return invalidParameter("options.wait")
+	}
+	switch o.Lifecycle {
+	case "", "ptrace":
+	case "notify":
+		c.Lifecycle = tracer.LifecycleNotify
+	default:
+		return invalidParameter("options.lifecycle")
+	}
+	switch o.IOUring {
+	case "", "deny":
+	case "allow":
+		c.IOUring = tracer.IOUringAllow
+	default:
+		return invalidParameter("options.ioUring")
+	}
+	if !validMilliseconds(o.TimeoutMs) {
+		return invalidParameter("options.timeoutMs")
+	}
+	c.Timeout = time.Duration(o.TimeoutMs) * time.Millisecond
+	if o.KillAfterMs != nil {
+		if !validMilliseconds(*o.KillAfterMs) {
+			return invalidParameter("options.killAfterMs")
+		}
+		c.KillAfter = time.Duration(*o.KillAfterMs) * time.Millisecond
+	}
+	if o.Root != "" && (!filepath.IsAbs(o.Root) || filepath.Clean(o.Root) != o.Root) {
+		return invalidParameter("options.root")
+	}
+	return nil
+}

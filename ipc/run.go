@@ -1,0 +1,193 @@
+package ipc
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/tracer"
+)
+
+// highestDescriptor is the largest number that a descriptor may have in a command.
+const highestDescriptor = 1<<16 - 1
+
+// methodRun runs a command for a client, and follows it.
+func (s *Server) methodRun(r *request) error {
+	var p wireRun
+	if err := decodeParameters(r.Parameters, &p); err != nil {
+		return err
+	}
+	if p.Options == nil {
+		p.Options = &Options{}
+	}
+	n, err := s.start(r, &p)
+	if err != nil {
+		return err
+	}
+	r.understood()
+	n.subscribe()
+	defer n.leave()
+	if !r.awaitStart(n) {
+		return errBrokenOff
+	}
+	n.mu.Lock()
+	err = n.startErr
+	n.mu.Unlock()
+	if err != nil {
+		return asError(err)
+	}
+	s.logStart(n, r)
+	switch {
+	case r.More:
+		err = r.stream(n, 1, p.Options.Events == nil || *p.Options.Events)
+	case p.Options.Detach:
+		return r.reply(n.first())
+	default:
+		err = r.awaitEnd(n)
+	}
+	if err != nil && !n.detached && !n.isDone() {
+		s.config.Log.Info("client gone", "session", n.id(), "pid", r.peer.PID)
+		n.cancel(s.config.Grace)
+	}
+	return err
+}
+
+// awaitStart waits until the command has been started. A client that goes away before
+// has nobody to tell what became of it.
+func (r *request) awaitStart(n *session) bool {
+	select {
+	case <-n.started:
+		return true
+	case <-r.gone:
+	}
+	if n.detached {
+		<-n.started
+		return true
+	}
+	n.cancel(r.server.config.Grace)
+	return false
+}
+
+// start makes a session of what a client asks for, and starts it.
+func (s *Server) start(r *request, p *wireRun) (*session, error) {
+	cmd, err := p.command()
+	if err != nil {
+		return nil, err
+	}
+	n := &session{
+		server: s, detached: p.Options.Detach, started: make(chan struct{}), done: make(chan struct{}),
+	}
+	if err := s.reserve(n); err != nil {
+		return nil, err
+	}
+	fail := func(err error) (*session, error) {
+		s.forget(n)
+		closeAll(n.files)
+		n.closeLaunch()
+		return nil, err
+	}
+	if err := n.takeFiles(r, p, cmd); err != nil {
+		return fail(err)
+	}
+	if n.spool, err = newSpool(s.config.Spool, s.budget); err != nil {
+		return fail(asError(err))
+	}
+	if cmd.Sink, err = s.sink(n, p.Options, cmd); err != nil {
+		_, _ = n.spool.seal()
+		n.spool.close(0)
+		return fail(err)
+	}
+	n.cmd = s.config.newCommand(cmd)
+	go n.run()
+	return n, nil
+}
+
+// reserve counts a session in, if there is room for it.
+func (s *Server) reserve(n *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch limit := s.config.Limits.Sessions; {
+	case s.draining:
+		return newError(ErrShuttingDown)
+	case len(s.running) >= limit:
+		return newError(ErrTooManySessions, "limit", limit)
+	}
+	s.running[n] = true
+	return nil
+}
+
+// sink makes the sinks for what is asked for.
+func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, error) {
+	sink, err := events.Filter(newRecorder(n, n.spool), o.Only, o.Ignore)
+	if err != nil {
+		return nil, newError(ErrCannotRun, "message", err.Error())
+	}
+	sink = counting{sink, func() { s.events.Add(1) }}
+	if !o.Manifest {
+		return sink, nil
+	}
+	n.manifest = new(bytes.Buffer)
+	m, err := manifest.NewRecorder(n.manifest, manifest.Options{
+		Cache: s.config.Cache, Root: o.Root, Only: o.Only, Ignore: o.Ignore, Record: o.Record,
+	})
+	if err != nil {
+		return nil, newError(ErrCannotRun, "message", err.Error())
+	}
+	cmd.Guard = m.Guard
+	return both{m, sink}, nil
+}
+
+// takeFiles gives the command the descriptors that came with the message.
+func (n *session) takeFiles(r *request, p *wireRun, c *tracer.Cmd) error {
+	if p.Launched != nil {
+		return n.adopt(r, p.Launched, c)
+	}
+	c.Descriptors = make(map[int]int)
+	for i, d := range p.Descriptors {
+		_, twice := c.Descriptors[d.Number]
+		fd, ok := r.takeFile(d.Index)
+		if ok {
+			n.files = append(n.files, fd)
+		}
+		if !ok || twice || d.Number < 0 || d.Number > highestDescriptor {
+			return invalidParameter(fmt.Sprintf("descriptors[%d]", i))
+		}
+		c.Descriptors[d.Number] = fd
+	}
+	return nil
+}
+
+// adopt takes over a process that the client has launched.
+func (n *session) adopt(r *request, l *wireLaunched, c *tracer.Cmd) error {
+	if l.Version != tracer.LaunchVersion {
+		return newError(ErrLaunchVersion, "version", l.Version, "wanted", tracer.LaunchVersion)
+	}
+	mask, maskErr := strconv.ParseUint(l.Mask, 16, 64)
+	ignored, ignoredErr := strconv.ParseUint(l.Ignored, 16, 64)
+	if maskErr != nil || ignoredErr != nil {
+		return invalidParameter("launched")
+	}
+	control, ok := r.takeFile(l.Control)
+	if !ok {
+		return invalidParameter("launched.control")
+	}
+	controlFile := os.NewFile(uintptr(control), "control")
+	process, ok := r.takeFile(l.Process)
+	if !ok {
+		controlFile.Close()
+		return invalidParameter("launched.process")
+	}
+	processFile := os.NewFile(uintptr(process), "process")
+	launch, err := tracer.Adopted(controlFile, processFile, r.peer.PID, r.peer.UID)
+	if err != nil {
+		controlFile.Close()
+		processFile.Close()
+		return asError(err)
+	}
+	launch.Mask, launch.Ignored = mask, ignored
+	n.launch, c.Adopt, c.Apart, c.Umask = launch, launch, false, nil
+	return nil
+}

@@ -1,0 +1,195 @@
+package ipc
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/tracer"
+)
+
+// Config says how a [Server] serves. Zero fields have defaults.
+type Config struct {
+	// Version and Socket are what Info tells of the server.
+	Version, Socket string
+	Limits          Limits
+	// Spool is the directory of the spools; /var/tmp by default. Their files have no
+	// names.
+	Spool string
+	// Grace is how long the commands of a client that went away have after SIGTERM.
+	Grace time.Duration
+	// Drain is how long clients have at the end to take what is there for them.
+	Drain time.Duration
+	// Cache spares hashing for manifests; nil for none.
+	Cache *manifest.Cache
+	Log   *slog.Logger
+	// Other, if set, takes over a connection of another user, or refuses it. Without it
+	// they are all refused.
+	Other func(*net.UnixConn, Peer) error
+
+	newCommand func(*tracer.Cmd) command // for tests
+}
+
+// DefaultLimits are those of a server that is not told otherwise.
+func DefaultLimits() Limits {
+	return Limits{
+		Sessions: 256, Connections: 1024, MessageBytes: 8 << 20, Descriptors: kernelFiles,
+		RetainSessions: 100, RetainSeconds: 3600, SpoolBytes: 4 << 30,
+	}
+}
+
+// inboxBytes is how much all clients together may have sent that has not been answered,
+// if messages may not be large.
+const inboxBytes = 64 << 20
+
+func (c *Config) setDefaults() {
+	d := DefaultLimits()
+	l := &c.Limits
+	l.Sessions = cmp.Or(l.Sessions, d.Sessions)
+	l.Connections = cmp.Or(l.Connections, d.Connections)
+	l.MessageBytes = cmp.Or(l.MessageBytes, d.MessageBytes)
+	l.Descriptors = min(cmp.Or(l.Descriptors, d.Descriptors), kernelFiles)
+	l.SpoolBytes = cmp.Or(l.SpoolBytes, d.SpoolBytes)
+	c.Spool = cmp.Or(c.Spool, "/var/tmp")
+	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	c.Drain = cmp.Or(c.Drain, 10*time.Second)
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.newCommand == nil {
+		c.newCommand = func(t *tracer.Cmd) command { return t }
+	}
+}
+
+// A Server runs commands for its clients, and keeps their records.
+type Server struct {
+	config Config
+	budget *budget // of spools
+	inbox  *budget // of messages that have been received and not been answered
+	began  time.Time
+
+	mu           sync.Mutex
+	listeners    []io.Closer
+	conns        map[*connection]bool
+	running      map[*session]bool   // those that have not ended
+	sessions     map[string]*session // those that have begun, and are kept
+	kept         []*session          // those that have ended, in that order
+	forgotten    []string            // the ids of those that were
+	forgottenIDs map[string]bool
+	timer        *time.Timer
+	statistics   Statistics
+	draining     bool
+	closed       bool
+	changed      chan struct{} // closed and replaced when something may have become idle
+
+	events atomic.Uint64 // of all sessions
+}
+
+// NewServer returns a server, which serves nobody yet. What limits say of keeping is
+// taken as it is: 0 keeps nothing.
+func NewServer(c Config) *Server {
+	c.setDefaults()
+	s := &Server{
+		config: c, began: time.Now(),
+		conns: make(map[*connection]bool), running: make(map[*session]bool), sessions: make(map[string]*session),
+		forgottenIDs: make(map[string]bool), changed: make(chan struct{}),
+	}
+	s.inbox = &budget{limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
+	s.budget = &budget{limit: c.Limits.SpoolBytes, evict: s.evict}
+	return s
+}
+
+// A Listener is where connections come from: *net.UnixListener, for one.
+type Listener interface {
+	AcceptUnix() (*net.UnixConn, error)
+	Close() error
+}
+
+// Serve serves who connects, until the listener is closed: by Shutdown, say.
+func (s *Server) Serve(l Listener) error {
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	for pause := time.Millisecond; ; {
+		conn, err := l.AcceptUnix()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case errors.Is(err, io.EOF):
+			return err
+		case err != nil: // out of descriptors, say: it will pass
+			s.config.Log.Error("accept", "error", err)
+			time.Sleep(pause)
+			pause = min(2*pause, time.Second)
+		default:
+			pause = time.Millisecond
+			go s.serve(conn)
+		}
+	}
+}
+
+// serve serves one connection to its end.
+func (s *Server) serve(conn *net.UnixConn) {
+	peer, err := PeerOf(conn)
+	switch {
+	case err != nil:
+		s.refuse(conn, newError(ErrNotPermitted, "message", err.Error()))
+		return
+	case peer.UID != os.Geteuid() && s.config.Other == nil:
+		s.config.Log.Warn("refused another user", "uid", peer.UID, "pid", peer.PID)
+		s.refuse(conn, newError(ErrNotPermitted, "message", "this fstraced is another user's"))
+		return
+	case peer.UID != os.Geteuid():
+		if err := s.config.Other(conn, peer); err != nil {
+			s.config.Log.Warn("refused another user", "uid", peer.UID, "pid", peer.PID, "error", err)
+			s.refuse(conn, newError(ErrNotPermitted, "message", err.Error()))
+		}
+		return
+	}
+	c := newConnection(s, conn, peer)
+	if err := s.enter(c); err != nil {
+		s.refuse(conn, err)
+		return
+	}
+	c.serve()
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.poke()
+}
+
+// enter counts a connection in, if there is room for it.
+func (s *Server) enter(c *connection) *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch limit := s.config.Limits.Connections; {
+	case s.closed:
+		return newError(ErrShuttingDown)
+	case len(s.conns) >= limit:
+		s.statistics.ConnectionsRefused++
+		return newError(ErrTooManyConnections, "limit", limit)
+	}
+	s.statistics.ConnectionsTotal++
+	s.conns[c] = true
+	return nil
+}
+
+// refuse says why, to who reads what comes, and closes the connection.
+func (s *Server) refuse(conn *net.UnixConn, reason *Error) {
+	defer conn.Close()
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	if data, err := encode(reply{Error: reason.Name, Parameters: reason.Parameters}); err == nil {
+		_ = writeFrame(conn, data, nil)
+	}
+}

@@ -1,0 +1,261 @@
+package ipc
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer"
+	"golang.org/x/sys/unix"
+)
+
+// A command is what runs: *tracer.Cmd, or a test's own.
+type command interface {
+	Start() error
+	Await() (*tracer.Result, error)
+	Signal(unix.Signal) error
+	SignalGroup(unix.Signal) error
+	Cancel(grace time.Duration)
+	Pid() int
+}
+
+// A session is one command with its record, from its start until it is not kept any
+// more.
+type session struct {
+	server *Server
+	spool  *spool
+	cmd    command
+	launch *tracer.Launch // nil if the command is a child of this process
+	files  []int          // for the command, until it is started
+
+	detached bool
+	manifest *bytes.Buffer // what the manifest's recorder writes, nil without one
+
+	started chan struct{} // Start has returned
+	done    chan struct{} // the record is whole, and the result known
+
+	mu          sync.Mutex
+	header      events.Header
+	headerLine  []byte
+	trailer     *events.Trailer
+	trailerLine []byte
+	since       time.Time
+	ended       time.Time
+	executed    bool
+	startErr    error
+	cancelled   bool
+	grace       time.Duration
+	result      Result
+	documentAt  int64 // where the manifest is in the spool
+	document    int64 // its size
+	noManifest  string
+	subscribers int
+}
+
+// begin is called with the record's header.
+func (s *session) begin(h *events.Header, line []byte) {
+	s.mu.Lock()
+	s.header = events.Header{Session: h.Session, Argv: h.Argv, Cwd: h.Cwd}
+	s.headerLine, s.since = line, time.Now()
+	s.mu.Unlock()
+	s.server.register(s, h.Session)
+}
+
+// finish is called with the record's trailer.
+func (s *session) finish(t *events.Trailer, line []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trailer, s.trailerLine, s.ended = t, line, time.Now()
+}
+
+// run runs the command, to the end of its record.
+func (s *session) run() {
+	err := s.cmd.Start()
+	closeAll(s.files)
+	var notRun *tracer.ExecError
+	executed := err == nil
+	if errors.As(err, &notRun) {
+		err = nil
+	}
+	s.mu.Lock()
+	s.startErr, s.executed = err, executed
+	if notRun != nil {
+		s.result.NotExecuted = notRun.Error()
+	}
+	cancelled, grace := s.cancelled, s.grace
+	s.mu.Unlock()
+	close(s.started)
+	if err != nil {
+		s.closeLaunch()
+		s.server.forget(s)
+		_, _ = s.spool.seal()
+		s.spool.close(0)
+		close(s.done)
+		return
+	}
+	if cancelled {
+		s.cmd.Cancel(grace) // there was nothing to cancel before
+	}
+	result, err := s.cmd.Await()
+	s.closeLaunch()
+	s.conclude(result, err)
+}
+
+func (s *session) closeLaunch() {
+	if s.launch != nil {
+		s.launch.Close()
+	}
+}
+
+// conclude notes what became of the run.
+func (s *session) conclude(result *tracer.Result, err error) {
+	var at, size int64
+	missing := ""
+	if s.manifest != nil {
+		size = int64(s.manifest.Len())
+		var putErr error
+		if at, putErr = s.spool.putManifest(s.manifest.Bytes()); putErr != nil {
+			size, missing = 0, "store manifest: "+putErr.Error()
+		}
+	}
+	s.mu.Lock()
+	if result != nil {
+		s.result.Ending = map[tracer.Ending]string{tracer.EndedAfterTerm: "term", tracer.EndedByKill: "kill"}[result.Ending]
+	}
+	if err != nil {
+		s.result.Error = err.Error()
+	}
+	if s.trailer == nil {
+		s.ended = time.Now()
+	}
+	s.documentAt, s.document, s.noManifest, s.manifest = at, size, missing, nil
+	s.mu.Unlock()
+	close(s.done)
+	s.server.sessionEnded(s)
+}
+
+// isDone tells whether the session has ended.
+func (s *session) isDone() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// cancel has the session end. It does not wait.
+func (s *session) cancel(grace time.Duration) {
+	s.mu.Lock()
+	s.cancelled, s.grace = true, grace
+	s.mu.Unlock()
+	select {
+	case <-s.started:
+	default:
+		if s.launch != nil {
+			s.launch.Abort() // it may wait for somebody who is gone
+		}
+	}
+	s.cmd.Cancel(grace)
+}
+
+// signal signals the command, or its process group.
+func (s *session) signal(sig unix.Signal, group bool) error {
+	var err error
+	if group && s.launch == nil {
+		err = s.cmd.SignalGroup(sig)
+	} else {
+		err = s.cmd.Signal(sig)
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		return newError(ErrSessionEnded, "session", s.id())
+	}
+	return err
+}
+
+func (s *session) id() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.header.Session
+}
+
+// readManifest returns the session's manifest.
+func (s *session) readManifest() ([]byte, error) {
+	id := s.id()
+	if !s.isDone() {
+		return nil, newError(ErrNoManifest, "session", id, "message", "the session "+id+" has not ended: its manifest is not there yet")
+	}
+	s.mu.Lock()
+	at, size, missing := s.documentAt, s.document, s.noManifest
+	s.mu.Unlock()
+	if missing != "" {
+		return nil, newError(ErrNoManifest, "session", id, "message", missing)
+	}
+	if size == 0 {
+		return nil, newError(ErrNoManifest, "session", id, "message", "the session "+id+" was run without the option manifest")
+	}
+	doc := make([]byte, size)
+	if _, err := s.spool.file.ReadAt(doc, at); err != nil {
+		return nil, s.server.gone(id)
+	}
+	return doc, nil
+}
+
+// info describes the session for a list.
+func (s *session) info() SessionInfo {
+	last, written := s.spool.count()
+	pid := s.cmd.Pid()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := SessionInfo{
+		Session: s.header.Session, State: "running", PID: pid, Started: stamp(s.since),
+		Events: int64(last), Bytes: written + s.document, Subscribers: s.subscribers,
+		Detached: s.detached, Manifest: s.document > 0,
+	}
+	i.Argv, i.ArgvBase64 = toTexts(s.header.Argv)
+	i.Cwd, i.CwdBase64 = toText(s.header.Cwd)
+	if s.isDone() {
+		i.State, i.Ended = "ended", stamp(s.ended)
+		if t := s.trailer; t != nil {
+			complete := t.Complete()
+			i.Complete = &complete
+			i.Exit = &ExitInfo{Signal: t.Exit.Signal, Core: t.Exit.Core}
+			if t.Exit.Signal == "" {
+				i.Exit.Code = &t.Exit.Code
+			}
+		}
+	}
+	return i
+}
+
+// subscribe counts one who follows the session; leave takes him off.
+func (s *session) subscribe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscribers++
+}
+
+func (s *session) leave() {
+	s.mu.Lock()
+	s.subscribers--
+	s.mu.Unlock()
+	s.server.sweep()
+}
+
+// keep tells whether somebody follows the session, and since when it is over.
+func (s *session) keep() (followed bool, ended time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.subscribers > 0, s.ended
+}
+
+// drop gives up the spool.
+func (s *session) drop() {
+	s.mu.Lock()
+	size := s.document
+	s.mu.Unlock()
+	s.spool.close(size)
+}

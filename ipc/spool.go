@@ -1,0 +1,234 @@
+package ipc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// A spool holds a session's events for whoever reads them, however late and however
+// slowly: in a file without a name, which goes with its last descriptor, as lines of
+// the JSONL record. A reader has an offset, and nothing here depends on readers.
+//
+//	tracer ── append ──▶ pending ── the writer ──▶ file ◀── read ── streams
+//
+// The writer is a goroutine of the spool's own. It writes what has gathered since its
+// last write: an event at a time when they are few, large pieces when they are many.
+// append waits only while pending is full, for the disk.
+//
+// If there is no space, the rest of the events is dropped and counted: what has been
+// written is true all the same. After that nothing more is written, even if there were
+// space again: a record has no holes.
+type spool struct {
+	file   *os.File
+	budget *budget
+
+	mu      sync.Mutex
+	pending []byte // whole lines, not yet in the file
+	first   uint64 // seq of the first of them
+	written int64  // bytes of whole lines in the file
+	marks   []mark
+	last    uint64 // seq of the last event appended
+	dropped uint64
+	failed  error
+	sealed  bool          // nothing more will be appended
+	gone    bool          // closed: not kept any more
+	changed chan struct{} // closed and replaced when written or sealed changes
+	space   sync.Cond
+	work    sync.Cond
+	done    chan struct{} // the writer has ended
+}
+
+// A mark says where an event begins in the file.
+type mark struct {
+	seq    uint64
+	offset int64
+}
+
+const (
+	spoolPending = 256 << 10 // bytes that may wait for the writer
+	spoolStride  = 64 << 10  // bytes between two marks
+)
+
+// newSpool makes a spool in a directory.
+func newSpool(dir string, b *budget) (*spool, error) {
+	file, err := unnamedFile(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open spool in %s: %w", dir, err)
+	}
+	s := &spool{file: file, budget: b, changed: make(chan struct{}), done: make(chan struct{})}
+	s.space.L, s.work.L = &s.mu, &s.mu
+	go s.write()
+	return s, nil
+}
+
+// unnamedFile opens a file that has no name, or has none any more where the file
+// system knows of no such files.
+func unnamedFile(dir string) (*os.File, error) {
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err == nil {
+		return os.NewFile(uintptr(fd), "spool"), nil
+	}
+	f, err := os.CreateTemp(dir, "fstrace-spool-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// append adds the line of an event.
+func (s *spool) append(seq uint64, line []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.pending) >= spoolPending && s.failed == nil {
+		s.space.Wait()
+	}
+	s.last = seq
+	if s.failed != nil {
+		s.dropped++
+		return
+	}
+	if len(s.pending) == 0 {
+		s.first = seq
+		s.work.Signal()
+	}
+	s.pending = append(s.pending, line...)
+}
+
+// seal ends the appending, and waits for what was appended to be in the file. It
+// returns how many events were dropped, and why.
+func (s *spool) seal() (dropped uint64, err error) {
+	s.mu.Lock()
+	s.sealed = true
+	s.work.Signal()
+	s.mu.Unlock()
+	<-s.done
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.notify()
+	return s.dropped, s.failed
+}
+
+// notify tells the readers to look again. The caller holds mu.
+func (s *spool) notify() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// write is the writer.
+func (s *spool) write() {
+	defer close(s.done)
+	var chunk []byte
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		for len(s.pending) == 0 && !s.sealed {
+			s.work.Wait()
+		}
+		if len(s.pending) == 0 {
+			return
+		}
+		chunk, s.pending = s.pending, chunk[:0]
+		first, at := s.first, s.written
+		s.space.Broadcast()
+		s.mu.Unlock()
+		err := s.put(chunk, at)
+		s.mu.Lock()
+		if err != nil {
+			s.failed = err
+			s.dropped += countLines(chunk) + countLines(s.pending)
+			s.pending = nil
+			s.space.Broadcast()
+			continue
+		}
+		if n := len(s.marks); n == 0 || at-s.marks[n-1].offset >= spoolStride {
+			s.marks = append(s.marks, mark{first, at})
+		}
+		s.written += int64(len(chunk))
+		s.notify()
+		if cap(chunk) > 2*spoolPending {
+			chunk = nil // one event was huge
+		}
+	}
+}
+
+func countLines(b []byte) uint64 { return uint64(bytes.Count(b, []byte{'\n'})) }
+
+// put writes b to the file. Where there is no space, what is kept of sessions that
+// have ended makes room.
+func (s *spool) put(b []byte, at int64) error {
+	for !s.budget.take(int64(len(b))) {
+		if !s.budget.evict() {
+			return fmt.Errorf("the limit of %d bytes for all sessions is reached", s.budget.limit)
+		}
+	}
+	for {
+		_, err := s.file.WriteAt(b, at)
+		if err == nil {
+			return nil
+		}
+		full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
+		if full && s.budget.evict() {
+			continue
+		}
+		_ = s.file.Truncate(at)
+		s.budget.give(int64(len(b)))
+		var path *os.PathError
+		if errors.As(err, &path) {
+			err = path.Err
+		}
+		return err
+	}
+}
+
+// putManifest stores a document behind the events. seal must have been called. The
+// bytes are not the readers'.
+func (s *spool) putManifest(doc []byte) (at int64, err error) {
+	s.mu.Lock()
+	at = s.written
+	s.mu.Unlock()
+	return at, s.put(doc, at)
+}
+
+// state returns what there is to read: the bytes in the file, whether there will be no
+// more, and a channel that is closed when there is something new.
+func (s *spool) state() (written int64, sealed bool, changed <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	finished := false
+	select {
+	case <-s.done:
+		finished = true
+	default:
+	}
+	return s.written, finished, s.changed
+}
+
+// count returns the seq of the last event and the bytes in the file.
+func (s *spool) count() (last uint64, written int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last, s.written
+}
+
+// close gives the file up. Who reads it gets an error.
+func (s *spool) close(extra int64) {
+	s.mu.Lock()
+	if s.gone {
+		s.mu.Unlock()
+		return
+	}
+	s.gone = true
+	size := s.written
+	s.mu.Unlock()
+	_ = s.file.Close()
+	s.budget.give(size + extra)
+}

@@ -1,0 +1,202 @@
+package ipc
+
+import "encoding/json"
+
+// The wire types are the schema's, as encoding/json writes and reads them. A []byte
+// is base64 there; a pointer is a field that may be missing.
+
+type wireRun struct {
+	Argv        []string         `json:"argv,omitempty"`
+	ArgvBase64  [][]byte         `json:"argvBase64,omitempty"`
+	Env         []string         `json:"env,omitzero"`
+	EnvBase64   [][]byte         `json:"envBase64,omitzero"`
+	Cwd         *string          `json:"cwd,omitempty"`
+	CwdBase64   []byte           `json:"cwdBase64,omitempty"`
+	Umask       *int             `json:"umask,omitempty"`
+	Descriptors []wireDescriptor `json:"descriptors,omitempty"`
+	Options     *Options         `json:"options,omitempty"`
+	Launched    *wireLaunched    `json:"launched,omitempty"`
+}
+
+type wireDescriptor struct {
+	Number int `json:"number"`
+	Index  int `json:"index"`
+}
+
+type wireLaunched struct {
+	Version int    `json:"version"`
+	Control int    `json:"control"`
+	Process int    `json:"process"`
+	Mask    string `json:"mask"`
+	Ignored string `json:"ignored"`
+}
+
+// Options are what a run is told beside its command: the flags of fstrace by their
+// names. What is empty has its default.
+type Options struct {
+	Wait      string `json:"wait,omitempty"`      // "root", "all"
+	Lifecycle string `json:"lifecycle,omitempty"` // "ptrace", "notify"
+	IOUring   string `json:"ioUring,omitempty"`   // "deny", "allow"
+
+	TimeoutMs   int64  `json:"timeoutMs,omitempty"`
+	KillAfterMs *int64 `json:"killAfterMs,omitempty"`
+
+	Only   []string `json:"only,omitempty"`
+	Ignore []string `json:"ignore,omitempty"`
+
+	// Manifest asks for one to be folded; Root and Record are its options.
+	Manifest bool   `json:"manifest,omitempty"`
+	Root     string `json:"root,omitempty"`
+	Record   string `json:"record,omitempty"`
+
+	// Events, if false, keeps the events from being streamed to the caller.
+	Events *bool `json:"events,omitempty"`
+	// Detach lets the session go on when the caller goes away.
+	Detach bool `json:"detach,omitempty"`
+}
+
+type wireSubscribe struct {
+	Session string `json:"session"`
+	From    uint64 `json:"from,omitempty"`
+}
+
+type wireSessionName struct {
+	Session string `json:"session"`
+}
+
+type wireCancel struct {
+	Session string `json:"session"`
+	GraceMs *int64 `json:"graceMs,omitempty"`
+}
+
+type wireSignal struct {
+	Session string `json:"session"`
+	Signal  int    `json:"signal"`
+	Group   bool   `json:"group,omitempty"`
+}
+
+type wireCheck struct {
+	Manifest        json.RawMessage `json:"manifest,omitempty"`
+	Session         string          `json:"session,omitempty"`
+	Root            string          `json:"root,omitempty"`
+	InputsOnly      bool            `json:"inputsOnly,omitempty"`
+	AllowIncomplete bool            `json:"allowIncomplete,omitempty"`
+}
+
+type wireManifest struct {
+	Manifest json.RawMessage `json:"manifest"`
+}
+
+type wireSessions struct {
+	Sessions []SessionInfo `json:"sessions"`
+}
+
+// wireUpdate is a reply of Run and Subscribe. The server appends events by hand.
+type wireUpdate struct {
+	Session string            `json:"session"`
+	Start   json.RawMessage   `json:"start,omitempty"`
+	Running bool              `json:"running,omitempty"`
+	Events  []json.RawMessage `json:"events,omitempty"`
+	End     json.RawMessage   `json:"end,omitempty"`
+	Result  *Result           `json:"result,omitempty"`
+}
+
+// A Result is what became of a run beside what its record says.
+type Result struct {
+	// Ending is "term" or "kill" if the timeout, or a cancellation, ended the run.
+	Ending string `json:"ending,omitempty"`
+	// NotExecuted is why the command could not be executed. The exit status is 126 or
+	// 127 then.
+	NotExecuted string `json:"notExecuted,omitempty"`
+	// Error is why the record is broken off.
+	Error string `json:"error,omitempty"`
+}
+
+// A SessionInfo is a session in a list.
+type SessionInfo struct {
+	Session     string    `json:"session"`
+	State       string    `json:"state"` // "running", "ended"
+	Argv        []string  `json:"argv,omitempty"`
+	ArgvBase64  [][]byte  `json:"argvBase64,omitempty"`
+	Cwd         *string   `json:"cwd,omitempty"`
+	CwdBase64   []byte    `json:"cwdBase64,omitempty"`
+	PID         int       `json:"pid"`
+	Started     string    `json:"started"` // RFC 3339
+	Ended       string    `json:"ended,omitempty"`
+	Exit        *ExitInfo `json:"exit,omitempty"`
+	Complete    *bool     `json:"complete,omitempty"`
+	Events      int64     `json:"events"`
+	Bytes       int64     `json:"bytes"` // of its spool
+	Subscribers int       `json:"subscribers"`
+	Detached    bool      `json:"detached"`
+	Manifest    bool      `json:"manifest"` // it has one
+}
+
+// Command returns the session's command, whichever field it came in.
+func (s *SessionInfo) Command() []string { return fromTexts(s.Argv, s.ArgvBase64) }
+
+// Directory returns the directory that the command was started in.
+func (s *SessionInfo) Directory() string { return fromText(s.Cwd, s.CwdBase64) }
+
+// An ExitInfo is how a command ended.
+type ExitInfo struct {
+	Code   *int   `json:"code,omitempty"`
+	Signal string `json:"signal,omitempty"`
+	Core   bool   `json:"core,omitempty"`
+}
+
+// A CheckResult is the answer of Check: as fstrace check --json.
+type CheckResult struct {
+	Status  string        `json:"status"` // "valid", "stale", "unknown"
+	Error   string        `json:"error,omitempty"`
+	Reasons []CheckReason `json:"reasons"`
+}
+
+// A CheckReason is one reason for which a manifest is stale.
+type CheckReason struct {
+	Reason     string   `json:"reason"`
+	Path       string   `json:"path,omitempty"`
+	PathBase64 []byte   `json:"pathBase64,omitempty"`
+	Detail     string   `json:"detail,omitempty"`
+	Added      []string `json:"added,omitempty"`
+	Gone       []string `json:"gone,omitempty"`
+}
+
+// A ServerInfo is what a daemon says of itself.
+type ServerInfo struct {
+	Version       string `json:"version"`
+	PID           int    `json:"pid"`
+	UID           int    `json:"uid"`
+	Started       string `json:"started"`
+	Socket        string `json:"socket"`
+	LaunchVersion int    `json:"launchVersion"`
+	Limits        Limits `json:"limits"`
+}
+
+// Limits are what a server takes and keeps at most.
+type Limits struct {
+	Sessions     int `json:"sessions"`     // that run at once
+	Connections  int `json:"connections"`  // at once
+	MessageBytes int `json:"messageBytes"` // of one message to the server
+	Descriptors  int `json:"descriptors"`  // beside one message
+
+	// What is kept of sessions that have ended.
+
+	RetainSessions int   `json:"retainSessions"`
+	RetainSeconds  int64 `json:"retainSeconds"`
+	SpoolBytes     int64 `json:"spoolBytes"` // of all sessions together
+}
+
+// Statistics are counts since a server was started, and what it holds now.
+type Statistics struct {
+	SessionsRunning    int    `json:"sessionsRunning"`
+	SessionsKept       int    `json:"sessionsKept"`
+	SessionsTotal      uint64 `json:"sessionsTotal"`
+	Connections        int    `json:"connections"`
+	ConnectionsTotal   uint64 `json:"connectionsTotal"`
+	ConnectionsRefused uint64 `json:"connectionsRefused"`
+	Subscribers        int    `json:"subscribers"`
+	EventsTotal        uint64 `json:"eventsTotal"`
+	SpoolBytes         int64  `json:"spoolBytes"`
+	HeapBytes          uint64 `json:"heapBytes"`
+}
