@@ -1,0 +1,180 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/fstrace/fstrace/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// listen returns where clients come from, and its name: the socket that systemd has
+// passed, a worker's channel, or one that is made here.
+func (f *flags) listen() (ipc.Listener, string, error) {
+	switch l, err := activated(); {
+	case err != nil:
+		return nil, "", err
+	case l != nil:
+		return l, l.Addr().String(), nil
+	}
+	if f.worker {
+		l, err := newHandedOver(workerSocket)
+		return l, "", err
+	}
+	name := f.socket
+	if name == "" {
+		var err error
+		if name, err = defaultSocket(); err != nil {
+			return nil, "", err
+		}
+	}
+	l, err := listenAt(name, len(f.allowUIDs) > 0)
+	if err != nil {
+		return nil, "", fmt.Errorf("listen on %s: %w", name, err)
+	}
+	return l, name, nil
+}
+
+// firstPassed is the number of the first descriptor that systemd passes:
+// sd_listen_fds(3).
+const firstPassed = 3
+
+// activated returns the socket that systemd has passed, nil if there is none. The
+// variables that tell of it are not for commands.
+func activated() (*net.UnixListener, error) {
+	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
+	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
+		_ = os.Unsetenv(name)
+	}
+	if pid != strconv.Itoa(os.Getpid()) {
+		return nil, nil
+	}
+	if count != "1" {
+		return nil, fmt.Errorf("systemd passes %s sockets: one is wanted", cmp.Or(count, "no"))
+	}
+	unix.CloseOnExec(firstPassed)
+	file := os.NewFile(firstPassed, "systemd's socket")
+	defer file.Close()
+	l, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("the socket that systemd passes: %w", err)
+	}
+	unixListener, ok := l.(*net.UnixListener)
+	if !ok {
+		l.Close()
+		return nil, errors.New("the socket that systemd passes is no Unix stream socket")
+	}
+	unixListener.SetUnlinkOnClose(false) // it is systemd's
+	return unixListener, nil
+}
+
+// defaultSocket is ipc.DefaultSocket, in a directory that is there and nobody else's.
+func defaultSocket() (string, error) {
+	name, err := ipc.DefaultSocket()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Dir(name)
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, unix.EEXIST) {
+		return "", fmt.Errorf("make the socket's directory: %w (XDG_RUNTIME_DIR must be there; or give --socket)", err)
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(dir, &st); err != nil {
+		return "", fmt.Errorf("the socket's directory %s: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
+		return "", fmt.Errorf("the socket's directory %s is not this user's own directory", dir)
+	}
+	if st.Mode&0o077 != 0 {
+		if err := os.Chmod(dir, 0o700); err != nil {
+			return "", fmt.Errorf("the socket's directory: %w", err)
+		}
+	}
+	return name, nil
+}
+
+// An ownSocket is a socket with the lock that says that its daemon lives.
+type ownSocket struct {
+	*net.UnixListener
+	lock io.Closer // held to the process's end
+}
+
+// listenAt makes a socket. A lock beside it tells a daemon that lives from one that
+// was killed and has left its socket: that is taken over.
+func listenAt(name string, forOthers bool) (*ownSocket, error) {
+	lock, err := os.OpenFile(name+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, cause(err)
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if err == unix.EWOULDBLOCK {
+			return nil, errors.New("another fstraced serves there")
+		}
+		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	l, err := takeOver(name, forOthers)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	return &ownSocket{l, lock}, nil
+}
+
+// takeOver listens, in place of a socket that nobody listens on any more.
+func takeOver(name string, forOthers bool) (*net.UnixListener, error) {
+	switch info, err := os.Lstat(name); {
+	case errors.Is(err, unix.ENOENT):
+	case err != nil:
+		return nil, cause(err)
+	case info.Mode().Type() != os.ModeSocket:
+		return nil, errors.New("what is there is not a socket")
+	default:
+		if conn, err := net.Dial("unix", name); err == nil { // systemd's, for one, has no lock
+			conn.Close()
+			return nil, errors.New("somebody else listens there")
+		}
+		if err := os.Remove(name); err != nil {
+			return nil, cause(err)
+		}
+	}
+	mode := 0o177
+	if forOthers {
+		mode = 0o111 // who may do what, the peer's uid says
+	}
+	old := unix.Umask(mode) // nothing else runs yet
+	defer unix.Umask(old)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: name, Net: "unix"})
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return l, err
+}
+
+// realSpool makes sure that spools can be made in a directory.
+func realSpool(dir string) (string, error) {
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		err = unix.ENOTDIR
+	}
+	if err != nil {
+		return "", fmt.Errorf("--spool-dir %s: %w", dir, cause(err))
+	}
+	return dir, nil
+}
+
+// cause takes off what os says of the operation and the path.
+func cause(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}

@@ -1,0 +1,9 @@
+// Command fstraced runs commands for its clients and records every file access of
+// them: the daemon behind fstrace --connect and the socket API (docs/protocol.md).
+package main
+
+import "os"
+
+func main() {
+	os.Exit(execute(os.Args[1:]))
+}

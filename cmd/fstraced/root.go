@@ -1,0 +1,155 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fstrace/fstrace/ipc"
+	"github.com/spf13/cobra"
+)
+
+// flags as given.
+type flags struct {
+	socket     string
+	idleExit   time.Duration
+	limits     ipc.Limits
+	retainTime time.Duration
+	spoolBytes string
+	message    string
+	spoolDir   string
+	allowUIDs  []int
+	drain      string
+	grace      time.Duration
+	logLevel   string
+	pprof      string
+	worker     bool
+}
+
+const longHelp = `fstraced runs commands for its clients and records every file access of them. It
+listens on a Unix socket, by default in $XDG_RUNTIME_DIR/fstrace, for its own user:
+fstrace --connect is a client, docs/protocol.md is for those who write another.
+
+SIGTERM ends it: nothing more is run, running commands end as --drain says, and
+clients get the end of their records. Commands die with a daemon that is killed.`
+
+// execute runs the command line and returns the exit status.
+func execute(args []string) int {
+	f := &flags{limits: ipc.DefaultLimits()}
+	root := newRoot(f)
+	root.SetArgs(args)
+	if err := root.Execute(); err != nil {
+		fmt.Fprintf(os.Stderr, "fstraced: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+func newRoot(f *flags) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "fstraced [flags]",
+		Short:         "Run commands for clients and record every file access",
+		Long:          longHelp,
+		Version:       version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(*cobra.Command, []string) error { return serve(f) },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.CompletionOptions.DisableDefaultCmd = true
+	l := &f.limits
+	flags := root.Flags()
+	flags.SortFlags = false
+	flags.StringVar(&f.socket, "socket", "", "listen on `PATH` (default $XDG_RUNTIME_DIR/fstrace/socket, or the socket that systemd passes)")
+	flags.DurationVar(&f.idleExit, "idle-exit", 0, "end when for `D` nothing has run and nobody was connected; 0 is never")
+	flags.StringVar(&f.drain, "drain", "wait", "`WHAT` SIGTERM does with running commands: wait for them, or cancel them; a second SIGTERM cancels")
+	flags.DurationVar(&f.grace, "grace", 10*time.Second, "SIGKILL a cancelled command `D` after its SIGTERM")
+	flags.IntVar(&l.Sessions, "max-sessions", l.Sessions, "run at most `N` commands at once")
+	flags.IntVar(&l.Connections, "max-connections", l.Connections, "serve at most `N` connections at once")
+	flags.IntVar(&l.Descriptors, "max-descriptors", l.Descriptors, "take at most `N` descriptors with a message; the kernel allows 253")
+	flags.StringVar(&f.message, "max-message", "8M", "take messages of at most `SIZE` bytes (K, M, G)")
+	flags.IntVar(&l.RetainSessions, "retain-sessions", l.RetainSessions, "keep the records of `N` sessions that have ended")
+	flags.DurationVar(&f.retainTime, "retain-time", time.Hour, "keep them for `D`")
+	flags.StringVar(&f.spoolBytes, "spool-bytes", "4G", "keep at most `SIZE` bytes of records, running sessions included (K, M, G)")
+	flags.StringVar(&f.spoolDir, "spool-dir", "/var/tmp", "keep them in `DIR`, in files without names")
+	flags.IntSliceVar(&f.allowUIDs, "allow-uid", nil, "serve the user `UID` too, by a process of that user's; for root only; repeatable")
+	flags.StringVar(&f.logLevel, "log-level", "info", "log to standard error from `LEVEL` on: debug, info, warn or error")
+	flags.StringVar(&f.pprof, "pprof", "", "serve profiles of the daemon itself at `ADDR`: unix:PATH, or a loopback address and port")
+	flags.BoolVar(&f.worker, "worker", false, "")
+	if err := flags.MarkHidden("worker"); err != nil {
+		panic(err) // a flag that does not exist
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
+		return fmt.Errorf("%w; see fstraced --help", err)
+	})
+	return root
+}
+
+// check reads the flags that are words and sizes.
+func (f *flags) check() (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
+		return level, fmt.Errorf("--log-level %q: it is debug, info, warn or error", f.logLevel)
+	}
+	if f.drain != "wait" && f.drain != "cancel" {
+		return level, fmt.Errorf("--drain %q: it is wait or cancel", f.drain)
+	}
+	for name, n := range map[string]int{
+		"max-sessions": f.limits.Sessions, "max-connections": f.limits.Connections, "max-descriptors": f.limits.Descriptors,
+	} {
+		if n < 1 {
+			return level, fmt.Errorf("--%s %d: it is at least 1", name, n)
+		}
+	}
+	if f.limits.RetainSessions < 0 || f.retainTime < 0 || f.idleExit < 0 || f.grace < 0 {
+		return level, errors.New("--retain-sessions, --retain-time, --idle-exit, --grace: none of them is negative")
+	}
+	f.limits.RetainSeconds = int64(f.retainTime / time.Second)
+	var err error
+	if f.limits.SpoolBytes, err = parseSize(f.spoolBytes); err != nil {
+		return level, fmt.Errorf("--spool-bytes: %w", err)
+	}
+	message, err := parseSize(f.message)
+	if err != nil || message > 1<<30 {
+		return level, fmt.Errorf("--max-message %q: not a size up to 1G", f.message)
+	}
+	f.limits.MessageBytes = int(message)
+	switch {
+	case len(f.allowUIDs) > 0 && os.Geteuid() != 0:
+		return level, errors.New("--allow-uid: only root's fstraced can run commands as other users")
+	case len(f.allowUIDs) > 0 && f.idleExit > 0:
+		return level, errors.New("--allow-uid, --idle-exit: not both: other users' sessions would end with it")
+	}
+	return level, nil
+}
+
+// parseSize reads a number of bytes.
+func parseSize(s string) (int64, error) {
+	shift := map[byte]uint{'K': 10, 'M': 20, 'G': 30}
+	digits, unit := s, uint(0)
+	if s != "" {
+		if n, ok := shift[strings.ToUpper(s)[len(s)-1]]; ok {
+			digits, unit = s[:len(s)-1], n
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 1 || n > (1<<62)>>unit {
+		return 0, fmt.Errorf("%q is not a number of bytes, as 64M", s)
+	}
+	return n << unit, nil
+}
+
+// version is what the build knows of itself.
+func version() string {
+	v := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		v = info.Main.Version
+	}
+	return v
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"sync"
+
+	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/ipc"
+	"github.com/fstrace/fstrace/tracer"
+	"golang.org/x/sys/unix"
+)
+
+// serve is the daemon's life.
+func serve(f *flags) error {
+	level, err := f.check()
+	if err != nil {
+		return err
+	}
+	keepDescriptors()
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	l, name, err := f.listen()
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	config := ipc.Config{
+		Version: version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace,
+		Cache: openCache(), Log: log,
+	}
+	if config.Spool, err = realSpool(f.spoolDir); err != nil {
+		return err
+	}
+	var others *workers
+	if len(f.allowUIDs) > 0 {
+		others = newWorkers(f, log)
+		config.Other = others.take
+	}
+	profiles, err := servePprof(f.pprof)
+	if err != nil {
+		return err
+	}
+	defer profiles.Close()
+	server := ipc.NewServer(config)
+	log.Info("serving", "socket", name, "pid", os.Getpid(), "version", config.Version)
+
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(l) }()
+	if err := f.awaitEnd(server, served, log); err != nil {
+		return err
+	}
+	f.shutDown(server, others, log)
+	log.Info("ended")
+	return nil
+}
+
+// keepDescriptors keeps from commands what the daemon happened to be started with.
+func keepDescriptors() {
+	kept, err := tracer.KeptDescriptors()
+	if err != nil {
+		return // no /proc: no command will be run
+	}
+	for _, fd := range kept {
+		if fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+}
+
+// awaitEnd returns when the daemon is to end: by a signal, or for want of work.
+func (f *flags) awaitEnd(server *ipc.Server, served <-chan error, log *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	defer stop()
+	idle := make(chan struct{})
+	if f.idleExit > 0 {
+		go func() {
+			if server.AwaitIdle(ctx, f.idleExit) == nil {
+				close(idle)
+			}
+		}()
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("ending: signalled", "drain", f.drain)
+	case <-idle:
+		log.Info("ending: idle", "for", f.idleExit)
+	case err := <-served:
+		if errors.Is(err, io.EOF) {
+			return errors.New("the daemon that this worker is of has ended")
+		}
+		return err
+	}
+	return nil
+}
+
+// shutDown ends what runs. Another signal hurries it.
+func (f *flags) shutDown(server *ipc.Server, others *workers, log *slog.Logger) {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { log.Info("cancelling what still runs") })()
+	var wait sync.WaitGroup
+	if others != nil {
+		wait.Go(func() { others.end(ctx) })
+	}
+	server.Shutdown(ctx, f.drain == "cancel")
+	wait.Wait()
+}
+
+// openCache opens the cache of hashes. Without it there is more to hash, no more.
+func openCache() *manifest.Cache {
+	dir, err := manifest.CacheDir()
+	if err != nil {
+		return nil
+	}
+	c, err := manifest.OpenCache(dir)
+	if err != nil {
+		return nil
+	}
+	return c
+}
