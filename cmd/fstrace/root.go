@@ -26,6 +26,7 @@ type flags struct {
 	lifecycle      string
 	timeout        time.Duration
 	killAfter      time.Duration
+	connect        string
 	quiet, verbose bool
 }
 
@@ -53,7 +54,8 @@ const examples = `  fstrace -- cat /etc/hostname              a line per distinc
   fstrace -f jsonl -o trace.jsonl -- make   every access, as JSON lines
   fstrace -f manifest -o m.json -- make     what it depends on; then: fstrace check m.json
   fstrace -f depfile --depfile-target out.o -o out.d -- gcc -c in.c -o out.o
-  fstrace --ignore '/usr/**' -- ./configure`
+  fstrace --ignore '/usr/**' -- ./configure
+  fstrace --connect -- make                 fstraced records it; the terminal stays yours`
 
 func newRoot(status *int) *cobra.Command {
 	f := &flags{}
@@ -67,6 +69,13 @@ func newRoot(status *int) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          wantCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("connect") {
+				c, err := newConnected(f, args)
+				if err == nil {
+					*status = c.execute()
+				}
+				return err
+			}
 			r, err := newRun(f, args)
 			if err != nil {
 				return err
@@ -89,6 +98,8 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, programs fall back; allow, the record is incomplete if one uses it")
 	flags.DurationVar(&f.timeout, "timeout", 0, "send SIGTERM to the command and all its descendants after `D` (30s, 5m); 0 is never")
 	flags.DurationVar(&f.killAfter, "kill-after", 10*time.Second, "send SIGKILL to what is left a further `D` after the timeout")
+	flags.StringVar(&f.connect, "connect", "", "have fstraced record the command, at `SOCKET` ($XDG_RUNTIME_DIR/fstrace/socket)")
+	flags.Lookup("connect").NoOptDefVal = defaultSocket
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no warnings: only errors that make fstrace fail")
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was recorded, at the end")
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
@@ -97,7 +108,8 @@ func newRoot(status *int) *cobra.Command {
 	completeWords(root, "lifecycle", "ptrace", "notify")
 	completeWords(root, "io-uring", "deny", "allow")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newCheck(status), newWhy(status), newDiff(status), newCompletion())
+	root.AddCommand(newCheck(status), newWhy(status), newDiff(status),
+		newSessions(), newWatch(), newKill(), newDoctor(status), newCompletion())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see fstrace --help", err)
 	})

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/ipc"
+	"github.com/fstrace/fstrace/tracer"
+	"golang.org/x/sys/unix"
+)
+
+// A connected is a run that fstraced records (--connect). The command is started
+// here, as this process's child, and has all that a child inherits: descriptors,
+// terminal, group, limits. The daemon traces it, and sends the record, which is
+// written here. So signals, job control and the exit status are the business of the
+// two processes that they are the business of without a daemon.
+type connected struct {
+	run
+	client *ipc.Client
+	// begun is when nothing had been run yet: to tell a timeout from a cancellation.
+	begun time.Time
+}
+
+// A launchedJob is the command of a connected run.
+type launchedJob struct{ *tracer.Launch }
+
+func (j launchedJob) Pid() int { return j.PID }
+
+// Continued tells, while the command's stop is answered, whether it has been continued
+// since. For a while it looks stopped all the same: until its tracer, the daemon, has let
+// it go on. The kernel notes a SIGCONT at once, for the parent to ask: wait(2).
+func (j launchedJob) Continued() bool {
+	var info unix.Siginfo
+	err := unix.Waitid(unix.P_PID, j.PID, &info, unix.WCONTINUED|unix.WNOHANG|unix.WNOWAIT, nil)
+	return err == nil && info.Signo != 0 || j.Launch.Continued()
+}
+
+// defaultSocket is the word that stands for the user's own daemon.
+const defaultSocket = "default"
+
+// dial makes sure that there is a daemon at the socket of that name.
+func dial(socket string) (*ipc.Client, error) {
+	if socket == defaultSocket {
+		socket = ""
+	}
+	return ipc.Dial(socket)
+}
+
+// newConnected checks the flags and that there is a daemon, and opens the record.
+func newConnected(f *flags, args []string) (*connected, error) {
+	cmd, err := f.command(args)
+	if err != nil {
+		return nil, err
+	}
+	if f.connect == "" {
+		return nil, errors.New("--connect=: the name of fstraced's socket is empty; the user's own is meant by --connect alone")
+	}
+	client, err := dial(f.connect)
+	if err != nil {
+		return nil, err
+	}
+	out, err := openOutput(f.output)
+	if err != nil {
+		return nil, err
+	}
+	return &connected{run: run{flags: f, cmd: cmd, output: out}, client: client}, nil
+}
+
+// request says what is to be run.
+func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
+	f := c.flags
+	// A part of a millisecond is one: 0 is for ever.
+	timeout := (f.timeout + time.Millisecond - 1).Milliseconds()
+	killAfter := f.killAfter.Milliseconds()
+	q := &ipc.RunRequest{
+		Argv: c.cmd.Args, Env: os.Environ(), Launch: l,
+		Options: ipc.Options{
+			Wait: f.wait, Lifecycle: f.lifecycle, IOUring: f.ioUring, TimeoutMs: timeout, KillAfterMs: &killAfter,
+			Only: f.only, Ignore: f.ignore,
+		},
+	}
+	if f.format == "manifest" {
+		events := false
+		q.Options.Manifest, q.Options.Events, q.Options.Record = true, &events, recordPath(f.output)
+		if f.root != "" {
+			var err error
+			if q.Options.Root, err = realDirectory(f.root); err != nil {
+				return nil, fmt.Errorf("--root %s: %w", f.root, err)
+			}
+		}
+	}
+	var err error
+	if q.Cwd, err = unix.Getwd(); err != nil { // removed: as the kernel names it
+		if q.Cwd, err = os.Readlink("/proc/self/cwd"); err != nil {
+			return nil, fmt.Errorf("the working directory: %w", err)
+		}
+	}
+	return q, nil
+}
+
+// execute runs the command and returns fstrace's exit status, or does not return if
+// the command was killed by a signal.
+func (c *connected) execute() int {
+	others := otherDescriptors()
+	s := catchSignals()
+	c.begun = time.Now()
+	launch, err := c.cmd.Launch()
+	if err != nil {
+		return c.notRun(err)
+	}
+	cmd := launchedJob{launch}
+	go s.forward(cmd)
+	ended := make(chan unix.WaitStatus, 1)
+	go func() { ended <- c.wait(cmd, s) }()
+	stream, err := c.start(launch)
+	if err != nil {
+		launch.Close()
+		return c.notBegun(<-ended, err)
+	}
+	s.launched()
+	letGoOfDescriptors(others, c.output.isStdout())
+	rec := received{flags: c.flags, out: c.output, client: c.client, stream: stream}
+	if err := rec.take(); err != nil {
+		return c.brokenOff(cmd, ended, err)
+	}
+	return c.end(&rec, <-ended)
+}
+
+// wait waits for the command's end, from the launch on: it can be stopped before it has
+// begun.
+func (c *connected) wait(cmd launchedJob, s *signals) unix.WaitStatus {
+	status, err := cmd.Wait(func(sig unix.Signal) { s.commandStopped(cmd, sig) })
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
+		return exitFailed << 8
+	}
+	return status
+}
+
+// start has the daemon take the command over, and returns when it runs.
+func (c *connected) start(l *tracer.Launch) (*ipc.Stream, error) {
+	q, err := c.request(l)
+	if err != nil {
+		return nil, err
+	}
+	stream, err := c.client.Run(context.Background(), q)
+	if err != nil {
+		return nil, err
+	}
+	l.Passed()
+	return stream, nil
+}
+
+// notRun reports that fstrace or the daemon failed before there was a command.
+func (c *connected) notRun(err error) int {
+	c.output.abort()
+	if errors.Is(err, ipc.ErrGone) {
+		err = errors.New("fstraced ended before the command was started: nothing was run; start fstraced again")
+	}
+	fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
+	return exitFailed
+}
+
+// notBegun reports on a process that did not become the command. It may be that a signal
+// was faster, which was meant for the command: that is how it has ended then.
+func (c *connected) notBegun(status unix.WaitStatus, err error) int {
+	if status.Signaled() && !errors.Is(err, ipc.ErrGone) {
+		c.output.abort()
+		return endLike(status)
+	}
+	return c.notRun(err)
+}
+
+// brokenOff reports that the record does not come any more. A daemon that went away
+// has taken the command with it; one that was let out of its hands, for a debugger, is
+// ended here.
+func (c *connected) brokenOff(cmd launchedJob, ended <-chan unix.WaitStatus, err error) int {
+	c.output.abort()
+	if errors.Is(err, ipc.ErrGone) {
+		_ = cmd.Signal(unix.SIGKILL)
+		<-ended
+		fmt.Fprintln(os.Stderr, "fstrace: fstraced went away: the command was killed with it, and there is no record; start fstraced again (its log may tell why it ended)")
+		return exitFailed
+	}
+	exit := exitOf(<-ended)
+	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record is broken off: %v\n", describe(exit), err)
+	return exitFailed
+}
+
+// end reports on a command that has ended and whose record is there.
+func (c *connected) end(rec *received, status unix.WaitStatus) int {
+	told := rec.stream.Result()
+	if told.NotExecuted != "" {
+		fmt.Fprintf(os.Stderr, "fstrace: %s\n", told.NotExecuted)
+	}
+	result := &tracer.Result{Exit: exitOf(status), Status: status, Ending: endings[told.Ending], Incomplete: rec.gaps}
+	err := rec.err
+	if err == nil {
+		err = c.output.commit()
+	} else {
+		c.output.abort()
+	}
+	switch {
+	case err != nil && told.NotExecuted != "":
+		fmt.Fprintf(os.Stderr, "fstrace: the record could not be written: %v\n", err)
+		return exitFailed
+	case err != nil:
+		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record could not be written: %v\n", describe(result.Exit), err)
+		return exitFailed
+	case told.NotExecuted != "":
+		return status.ExitStatus()
+	}
+	c.counts = rec.counts
+	c.report(result)
+	if told.Ending != "" && (c.flags.timeout == 0 || time.Since(c.begun) < c.flags.timeout) {
+		fmt.Fprintf(os.Stderr, "fstrace: cancelled by fstraced; %s\n", describe(result.Exit))
+	} else {
+		c.reportTimeout(result)
+	}
+	return endLike(status)
+}
+
+// endings are those that a daemon tells of, by its words for them.
+var endings = map[string]tracer.Ending{"term": tracer.EndedAfterTerm, "kill": tracer.EndedByKill}
+
+// exitOf is what a wait status says: wait(2).
+func exitOf(status unix.WaitStatus) events.Exit {
+	if status.Signaled() {
+		return events.Exit{Signal: unix.SignalName(status.Signal()), Core: status.CoreDump()}
+	}
+	return events.Exit{Code: status.ExitStatus()}
+}
+
+// endLike ends this process as its command has, if that was by a signal, and returns
+// the exit status otherwise.
+func endLike(status unix.WaitStatus) int {
+	if status.Signaled() {
+		tracer.KillSelf(status.Signal())
+		return 128 + int(status.Signal()) // a signal that does not kill here
+	}
+	return status.ExitStatus()
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/fstrace/fstrace/seccomp"
+	"golang.org/x/sys/unix"
+)
+
+// findKernel tells which kernel this is. What it can do is tried out, not looked up:
+// distributions bring features to older ones, and sandboxes take them away.
+func findKernel() finding {
+	var u unix.Utsname
+	f := finding{Name: "kernel", State: weightOK, Found: "Linux, " + runtime.GOARCH}
+	if unix.Uname(&u) == nil {
+		f.Found = unix.ByteSliceToString(u.Sysname[:]) + " " + unix.ByteSliceToString(u.Release[:]) + ", " + unix.ByteSliceToString(u.Machine[:])
+	}
+	if _, err := seccomp.ABIs(runtime.GOARCH); err != nil {
+		f.State, f.Effect = weightMissing, "fstrace does not know this architecture's calls"
+	}
+	return f
+}
+
+// findSeccomp tries user-notify. Below another listener there can be none, and what is
+// tried on one cannot be told.
+func findSeccomp() []finding {
+	var list []finding
+	for _, feature := range seccomp.Features() {
+		f := finding{Name: feature.Name, State: weightOK, Found: "since Linux " + feature.Since}
+		switch err := feature.Probe(); {
+		case err == nil:
+		case errors.Is(err, seccomp.ErrNested) && feature.Name == "SECCOMP_FILTER_FLAG_NEW_LISTENER":
+			f.State, f.Found = weightGap, "another fstrace, or a container runtime, has a listener above"
+			f.Effect = "a record has processes only (reason nested), the one above sees the file accesses"
+		case errors.Is(err, seccomp.ErrNested):
+			f.State, f.Found = weightNote, "not to be tried below another listener"
+		default:
+			f.State, f.Found, f.Effect = seccompWeight(feature.Name), fmt.Sprintf("%v (it is there since Linux %s)", err, feature.Since), feature.Without
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
+func seccompWeight(feature string) weight {
+	switch feature {
+	case "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV":
+		return weightGap
+	case "SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP":
+		return weightNote // slow is not wrong
+	}
+	return weightMissing
+}
+
+// findTracing tries on a child what fstrace does to a command: following it by ptrace,
+// reading its memory, holding it by a pidfd. The child is this program, waiting for
+// its standard input to end.
+func findTracing() []finding {
+	runtime.LockOSThread() // who has a tracee is a thread
+	defer runtime.UnlockOSThread()
+	child := exec.Command("/proc/self/exe", "check", "-")
+	hold, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		return []finding{{Name: "/proc", State: weightMissing, Found: err.Error(), Effect: "fstrace starts itself as a helper, by /proc/self/exe, and nothing can be traced"}}
+	}
+	defer func() {
+		hold.Close()
+		_ = child.Process.Kill()
+		_ = child.Wait() // it was killed
+	}()
+	pid := child.Process.Pid
+	return []finding{findMemory(pid), findPtrace(pid), findPidfd(pid)}
+}
+
+// findMemory reads from where the child's first mapping begins.
+func findMemory(pid int) finding {
+	f := finding{Name: "process_vm_readv", State: weightOK, Found: "it reads what a child's paths are in"}
+	dir := "/proc/" + strconv.Itoa(pid)
+	maps, err := os.ReadFile(dir + "/maps")
+	var at uint64
+	if err == nil {
+		first, _, _ := strings.Cut(string(maps), "-")
+		at, err = strconv.ParseUint(first, 16, 64)
+	}
+	var b [4]byte
+	if err == nil {
+		local, remote := []unix.Iovec{{Base: &b[0]}}, []unix.RemoteIovec{{Base: uintptr(at), Len: len(b)}}
+		local[0].SetLen(len(b))
+		if _, err = unix.ProcessVMReadv(pid, local, remote, 0); err == nil {
+			return f
+		}
+	}
+	f.Found = err.Error()
+	mem, openErr := os.Open(dir + "/mem")
+	if openErr == nil {
+		defer mem.Close()
+		_, openErr = mem.ReadAt(b[:], int64(at))
+	}
+	if openErr == nil {
+		f.State, f.Effect = weightNote, "/proc/PID/mem is read instead, which is slower"
+		return f
+	}
+	f.State, f.Effect = weightMissing, "no path can be read, by /proc/PID/mem neither"+yama()
+	return f
+}
+
+func findPtrace(pid int) finding {
+	f := finding{Name: "ptrace", State: weightOK, Found: strings.TrimPrefix(yama(), ", ")}
+	if f.Found == "" {
+		f.Found = "it follows a child"
+	}
+	if err := unix.PtraceSeize(pid); err != nil {
+		f.State, f.Found = weightGap, err.Error()
+		f.Effect = "processes cannot be followed by it" + yama() + tracerAbove() + "; --lifecycle notify does without it"
+	}
+	return f
+}
+
+// yama tells what Yama restricts ptrace to: Documentation/admin-guide/LSM/Yama.rst.
+func yama() string {
+	data, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+	if err != nil {
+		return ""
+	}
+	scope := string(bytes.TrimSpace(data))
+	means := map[string]string{
+		"0": "any process of one's own", "1": "one's own descendants", "2": "only with CAP_SYS_PTRACE", "3": "nobody",
+	}[scope]
+	return fmt.Sprintf(", Yama's ptrace_scope is %s (%s)", scope, means)
+}
+
+// tracerAbove tells whether somebody traces this process, and so, likely, its children.
+func tracerAbove() string {
+	if tracer := statusField("TracerPid"); tracer != "" && tracer != "0" {
+		return ", process " + tracer + " traces this one and its children"
+	}
+	return ""
+}
+
+// statusField reads a field of this process's status: proc(5).
+func statusField(name string) string {
+	data, err := os.ReadFile("/proc/thread-self/status")
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(data)) {
+		if value, ok := strings.CutPrefix(line, name+":"); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// findPidfd tries the handle of processes, and what it tells of their end.
+func findPidfd(pid int) finding {
+	f := finding{Name: "pidfd", State: weightOK, Found: "with PIDFD_GET_INFO"}
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		f.State, f.Found, f.Effect = weightMissing, err.Error(), "fstrace has no handle on processes (Linux 5.3 has pidfds)"
+		return f
+	}
+	defer unix.Close(fd)
+	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
+	if err := unix.IoctlPidfdInfo(fd, &info); err != nil {
+		f.State, f.Found = weightNote, fmt.Sprintf("PIDFD_GET_INFO: %v (its word on the end is there since Linux 6.15)", err)
+		f.Effect = "how a process ended that ptrace does not follow can stay unknown"
+	}
+	return f
+}

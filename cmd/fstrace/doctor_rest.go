@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer"
+	"golang.org/x/sys/unix"
+)
+
+// findPrivileges tells what becomes of set-user-ID programs.
+func findPrivileges() finding {
+	f := finding{Name: "privileges", State: weightOK}
+	effective, _ := strconv.ParseUint(statusField("CapEff"), 16, 64)
+	switch {
+	case effective&(1<<unix.CAP_SYS_ADMIN) != 0:
+		f.Found = "CAP_SYS_ADMIN: set-user-ID programs get their privileges"
+	case statusField("NoNewPrivs") == "1":
+		f.Found = "no_new_privs is set already: set-user-ID programs get no privileges, with fstrace or without"
+	default:
+		f.State, f.Found = weightNote, "no CAP_SYS_ADMIN, so commands run with no_new_privs"
+		f.Effect = "set-user-ID programs (sudo, su) run without their privileges"
+	}
+	return f
+}
+
+// findIOUring tells whether the kernel has io_uring, by a call that must fail.
+func findIOUring() finding {
+	f := finding{Name: "io_uring", State: weightOK}
+	switch _, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 0, 0, 0); errno {
+	case unix.ENOSYS:
+		f.Found = "not there: programs do without it anyway"
+	case unix.EPERM:
+		f.Found = "not allowed (kernel.io_uring_disabled, or a filter above): programs do without it anyway"
+	default:
+		f.Found = "there; commands are told that it is not, and fall back (--io-uring allow: the record is incomplete once a ring is set up)"
+	}
+	return f
+}
+
+// findSignalsKept tells whether this binary was built to keep what it inherits.
+func findSignalsKept() finding {
+	f := finding{Name: "build", State: weightOK, Found: "commands get every ignored signal that fstrace was started with"}
+	if !tracer.SignalsKept() {
+		f.State, f.Found = weightNote, "not linked with -ldflags=-E=fstrace_entry (go run, go install)"
+		f.Effect = "some ignored signals are not passed on, and Ctrl-Z can stop fstrace before its command"
+	}
+	return f
+}
+
+// findDaemon asks the daemon. Without one there is no --connect, and that is all.
+func findDaemon(socket string) finding {
+	f := finding{Name: "fstraced", State: weightNote, Effect: "no fstrace --connect; all else goes without it"}
+	client, err := dial(socket)
+	if err != nil {
+		f.Found = err.Error()
+		return f
+	}
+	server := client.Server()
+	f.Found = fmt.Sprintf("version %s, process %d, at %s", server.Version, server.PID, server.Socket)
+	if server.LaunchVersion != tracer.LaunchVersion {
+		f.Found += fmt.Sprintf("; it takes commands over in version %d, this fstrace passes them on in version %d", server.LaunchVersion, tracer.LaunchVersion)
+		f.Effect = "no fstrace --connect before fstraced is restarted with this one's version"
+		return f
+	}
+	f.State, f.Effect = weightOK, ""
+	return f
+}
+
+// findTrace traces a command: this program, printing its version to nobody. It is the
+// proof that the parts, which have been tried one by one, work together.
+func findTrace() finding {
+	f := tryTrace(tracer.LifecyclePtrace)
+	if f.State == weightMissing && tryTrace(tracer.LifecycleNotify).State != weightMissing {
+		f.State, f.Effect = weightGap, "a command can be traced only with --lifecycle notify, which does not see all processes (docs/limits.md)"
+	}
+	return f
+}
+
+func tryTrace(how tracer.Lifecycle) finding {
+	f := finding{Name: "trace", State: weightOK}
+	exe, err := os.Executable()
+	if err != nil {
+		exe = "/proc/self/exe"
+	}
+	sink := &trialSink{}
+	cmd := tracer.Command(exe, "--version")
+	cmd.Sink, cmd.Lifecycle = sink, how
+	err = cmd.Start()
+	var result *tracer.Result
+	if err == nil {
+		result, err = cmd.Await()
+	}
+	switch {
+	case err != nil:
+		f.State, f.Found, f.Effect = weightMissing, err.Error(), "a command cannot be traced"
+	case result.Exit != (events.Exit{}):
+		f.State, f.Found, f.Effect = weightMissing, "a command that does nothing ended: "+describe(result.Exit), "commands do not run under fstrace as they do without"
+	case len(result.Incomplete) > 0:
+		gap := result.Incomplete[0]
+		f.State, f.Found, f.Effect = weightGap, "of a command: "+string(gap.Reason), gap.Detail
+	case !slices.Contains(sink.executed, exe):
+		f.State, f.Found, f.Effect = weightGap, "of a command", "its own execution is not recorded"
+	default:
+		f.Found = fmt.Sprintf("of a command: complete, %d events", sink.events)
+	}
+	return f
+}
+
+// A trialSink keeps what a trace must have.
+type trialSink struct {
+	events   int
+	executed []string
+}
+
+func (s *trialSink) Begin(*events.Header) error { return nil }
+
+func (s *trialSink) Event(e *events.Event) error {
+	s.events++
+	if e.Op == events.OpExec && !e.IsProcess() {
+		s.executed = append(s.executed, e.Path)
+	}
+	return nil
+}
+
+func (s *trialSink) End(*events.Trailer) error { return nil }
