@@ -19,9 +19,6 @@ import (
 func launched(t testing.TB, c *Client, q *RunRequest, out *os.File) (*tracer.Launch, *Stream) {
 	t.Helper()
 	cmd := &tracer.Cmd{Stdout: out}
-	if out != nil {
-		cmd.Stderr = os.Stderr // what a command complains of belongs to the test's output
-	}
 	l, err := cmd.Launch()
 	if err != nil {
 		t.Fatal(err)
