@@ -21,6 +21,7 @@ type connection struct {
 	gone  chan struct{} // the client sends nothing more
 	fatal error         // why not, if it is to be told; set before calls is closed
 	busy  atomic.Bool   // a call is being answered
+	last  *session      // that it ran, kept for it: it may ask for the manifest
 }
 
 // pendingCalls is how many messages may wait on a connection.
@@ -55,7 +56,21 @@ func (c *connection) serve() {
 		c.complain()
 	}
 	_ = c.conn.Close()
+	c.hold(nil)
 	log.Debug("disconnected", "uid", c.peer.UID, "pid", c.peer.PID, "error", err)
+}
+
+// hold has a session kept until the connection ends, or holds another.
+func (c *connection) hold(n *session) {
+	last := c.last
+	c.last = n
+	if n != nil {
+		n.hold(+1)
+	}
+	if last != nil {
+		last.hold(-1)
+		c.server.sweep()
+	}
 }
 
 // read reads messages, until there are no more or they are not to be borne.

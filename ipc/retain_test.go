@@ -58,6 +58,29 @@ func TestRetainCount(t *testing.T) {
 	}
 }
 
+// TestRetainLast: whoever ran a session may still ask for its manifest, as long as the
+// connection lasts.
+func TestRetainLast(t *testing.T) {
+	client, _ := startServer(t, func(c *Config) {
+		c.newCommand = newFake(10)
+		c.Limits.RetainSessions = 0
+	})
+	s, err := client.Run(testContext(t), &RunRequest{Argv: []string{"fake"}, Env: []string{}, Cwd: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := io.Copy(io.Discard, s.Record()); err != nil {
+		t.Fatal(err)
+	}
+	runFake(t, client) // another comes and goes
+	if err := subscribeError(t, client, s.Session()); err != nil {
+		t.Errorf("while the connection lasts: %v", err)
+	}
+	s.Close()
+	eventually(t, "it is given up", func() bool { return errors.Is(subscribeError(t, client, s.Session()), ErrReplayGone) })
+}
+
 func TestRetainTime(t *testing.T) {
 	client, _ := startServer(t, func(c *Config) {
 		c.newCommand = newFake(10)

@@ -28,7 +28,6 @@ func (s *Server) methodRun(r *request) error {
 		return err
 	}
 	r.understood()
-	n.subscribe()
 	defer n.leave()
 	if !r.awaitStart(n) {
 		return errBrokenOff
@@ -71,7 +70,8 @@ func (r *request) awaitStart(n *session) bool {
 	return false
 }
 
-// start makes a session of what a client asks for, and starts it.
+// start makes a session of what a client asks for, and starts it. The client follows it:
+// it has to leave.
 func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	cmd, err := p.command()
 	if err != nil {
@@ -101,6 +101,8 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 		return fail(err)
 	}
 	n.cmd = s.config.newCommand(cmd)
+	n.subscribe() // before it can have ended
+	r.hold(n)
 	go n.run()
 	return n, nil
 }

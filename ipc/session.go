@@ -53,6 +53,7 @@ type session struct {
 	document    int64 // its size
 	noManifest  string
 	subscribers int
+	holders     int
 }
 
 // begin is called with the record's header.
@@ -245,11 +246,19 @@ func (s *session) leave() {
 	s.server.sweep()
 }
 
-// keep tells whether somebody follows the session, and since when it is over.
+// hold counts the connections that the session is kept for, though they do not follow it.
+func (s *session) hold(change int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holders += change
+}
+
+// keep tells whether somebody follows the session, or has it kept, and since when it is
+// over.
 func (s *session) keep() (followed bool, ended time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.subscribers > 0, s.ended
+	return s.subscribers+s.holders > 0, s.ended
 }
 
 // drop gives up the spool.
