@@ -49,7 +49,7 @@ cross:
 
 N ?= 200
 stress: ## storms of threads, stops and terminals, N rounds (200), and python's own process tests
-	FSTRACE_STRESS=$(N) $(GO) test -run 'Storm|TestPythonTests|TestDelve|TestManifestManyInputs' -count=1 -timeout=2h ./...
+	FSTRACE_STRESS=$(N) $(GO) test -run 'Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestConnect' -count=1 -timeout=2h ./...
 
 bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and strace (minutes; idle machine)
 	CGO_ENABLED=0 $(GO) run $(BENCH)
@@ -67,7 +67,8 @@ clean: ## remove what build made
 # may not be installed, tests that lack one are skipped (and fail if CI=true).
 TOOLS := gcc=gcc make=make ar=binutils musl-gcc=musl-tools strace=strace cmake=cmake ninja=ninja-build \
 	node=nodejs npm=npm python3=python3 git=git tar=tar gzip=gzip find=findutils rsync=rsync \
-	busybox=busybox-static setpriv=util-linux ps=procps bash=bash cargo=cargo
+	busybox=busybox-static setpriv=util-linux unshare=util-linux mount=mount ps=procps bash=bash cargo=cargo \
+	gdb=gdb vim=vim less=less
 
 deps: ## install what the tests need, as root on Debian
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || exit 0; \
