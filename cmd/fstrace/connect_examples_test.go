@@ -67,7 +67,7 @@ func TestConnectExampleClients(t *testing.T) {
 			if status, stdout, stderr := r.run(exe, file, "check", "m.json"); status != "1" || !strings.Contains(stdout, "/in") || stderr != "" {
 				t.Errorf("changed: status %s\n%s%s", status, stdout, stderr)
 			}
-			if status, _, stderr := r.run(exe, file, "run", "m.json", "no-such-command"); status != "1" && status != "127" || !strings.Contains(stderr, "not found") {
+			if status, _, stderr := r.run(exe, file, "run", "m.json", filepath.Join(r.dir, "no-such-command")); status != "1" && status != "127" || !strings.Contains(stderr, "not found") {
 				t.Errorf("no command: status %s\n%s", status, stderr)
 			}
 		})
