@@ -105,7 +105,7 @@ func (f *checkFlags) compare(name string) ([]manifest.Difference, error) {
 		return nil, err
 	}
 	o := manifest.CheckOptions{
-		Cache: openCache(), InputsOnly: f.inputsOnly, AllowIncomplete: f.allowIncomplete, File: recordPath(name),
+		Cache: manifest.UserCache(), InputsOnly: f.inputsOnly, AllowIncomplete: f.allowIncomplete, File: recordPath(name),
 	}
 	if f.root != "" {
 		if o.Root, err = realDirectory(f.root); err != nil {

@@ -12,8 +12,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A connectedSession is startSession's, recorded by a daemon.
@@ -51,24 +49,6 @@ func startConnected(t *testing.T, d *daemon, script string, flags ...string) *co
 		}
 	})
 	return s
-}
-
-// pidfds reads a line of process numbers, and returns handles on them.
-func (s *connectedSession) pidfds() []int {
-	s.t.Helper()
-	var list []int
-	for _, word := range strings.Fields(s.line()) {
-		pid, err := strconv.Atoi(word)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		fd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		list = append(list, fd)
-	}
-	return list
 }
 
 // What is sent to fstrace is the command's, and fstrace ends as the command does, with
@@ -206,17 +186,7 @@ func TestConnectDaemonKilledAtAnyTime(t *testing.T) {
 func TestConnectClientKilled(t *testing.T) {
 	d := startDaemon(t)
 	s := startConnected(t, d, `trap '' TERM; sleep 600 & echo $$ $!; wait; sleep 600`)
-	pidfds := s.pidfds()
-	s.cmd.Process.Kill()
-	for _, fd := range pidfds {
-		gone(t, fd)
-	}
-	if got := s.wait(); got != "SIGKILL" {
-		t.Errorf("fstrace ended with %s", got)
-	}
-	if _, err := os.Stat(s.record); !os.IsNotExist(err) {
-		t.Errorf("%s is there: %v", s.record, err)
-	}
+	s.killed()
 }
 
 // A daemon that is told to end lets its commands end, or ends them, and fstrace has

@@ -20,24 +20,10 @@ func newManifest(f *flags, out *output) (*manifest.Recorder, error) {
 		}
 	}
 	if out != nil {
-		o.Cache = openCache()
+		o.Cache = manifest.UserCache()
 		o.Record = recordPath(f.output)
 	}
 	return manifest.NewRecorder(out, o)
-}
-
-// openCache opens the cache of hashes. Without it there is more to hash, no more:
-// a home directory that cannot be written to is no error.
-func openCache() *manifest.Cache {
-	dir, err := manifest.CacheDir()
-	if err != nil {
-		return nil
-	}
-	c, err := manifest.OpenCache(dir)
-	if err != nil {
-		return nil
-	}
-	return c
 }
 
 // realDirectory returns a directory's path without symbolic links.

@@ -95,6 +95,41 @@ func (s *session) wait() string {
 	return statusName(s.cmd.ProcessState.Sys().(syscall.WaitStatus))
 }
 
+// pidfds reads a line of process numbers, and returns handles on them.
+func (s *session) pidfds() []int {
+	s.t.Helper()
+	var list []int
+	for _, word := range strings.Fields(s.line()) {
+		pid, err := strconv.Atoi(word)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		list = append(list, fd)
+	}
+	return list
+}
+
+// killed kills fstrace. The processes whose numbers the command has written go with it,
+// and half a record is none.
+func (s *session) killed() {
+	s.t.Helper()
+	pidfds := s.pidfds()
+	s.cmd.Process.Kill()
+	for _, fd := range pidfds {
+		gone(s.t, fd)
+	}
+	if got := s.wait(); got != "SIGKILL" {
+		s.t.Errorf("fstrace ended with %s", got)
+	}
+	if _, err := os.Stat(s.record); !os.IsNotExist(err) {
+		s.t.Errorf("%s is there: %v", s.record, err)
+	}
+}
+
 // nothingLeft fails the test if a process of this fstrace is still there.
 func (s *session) nothingLeft() {
 	s.t.Helper()
@@ -149,28 +184,7 @@ func gone(t testing.TB, pidfd int) {
 // go too, and its descendants, wherever they have moved. Half a record is none.
 func TestKilledTakesCommandAlong(t *testing.T) {
 	s := startSession(t, `setsid sleep 600 & far=$!; sleep 600 & echo $$ $far $!; wait`)
-	var pidfds []int
-	for _, word := range strings.Fields(s.line()) {
-		pid, err := strconv.Atoi(word)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pidfd, err := unix.PidfdOpen(pid, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		pidfds = append(pidfds, pidfd)
-	}
-	s.cmd.Process.Kill()
-	for _, pidfd := range pidfds {
-		gone(t, pidfd)
-	}
-	if got := s.wait(); got != "SIGKILL" {
-		t.Errorf("fstrace ended with %s", got)
-	}
-	if _, err := os.Stat(s.record); !os.IsNotExist(err) {
-		t.Errorf("%s is there: %v", s.record, err)
-	}
+	s.killed()
 }
 
 // A terminal's interrupt goes to the whole group: the command has its own, and

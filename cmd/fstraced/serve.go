@@ -30,7 +30,7 @@ func serve(f *flags) error {
 	defer l.Close()
 	config := ipc.Config{
 		Version: version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace,
-		Cache: openCache(), Log: log,
+		Cache: manifest.UserCache(), Log: log,
 	}
 	if config.Spool, err = realSpool(f.spoolDir); err != nil {
 		return err
@@ -108,17 +108,4 @@ func (f *flags) shutDown(server *ipc.Server, others *workers, log *slog.Logger) 
 	}
 	server.Shutdown(ctx, f.drain == "cancel")
 	wait.Wait()
-}
-
-// openCache opens the cache of hashes. Without it there is more to hash, no more.
-func openCache() *manifest.Cache {
-	dir, err := manifest.CacheDir()
-	if err != nil {
-		return nil
-	}
-	c, err := manifest.OpenCache(dir)
-	if err != nil {
-		return nil
-	}
-	return c
 }

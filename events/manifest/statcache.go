@@ -54,6 +54,20 @@ func CacheDir() (string, error) {
 	return filepath.Join(base, "fstrace"), nil
 }
 
+// UserCache opens the cache in CacheDir, nil if it cannot: a home directory that cannot
+// be written to is no error. Without a cache there is more to hash, no more.
+func UserCache() *Cache {
+	dir, err := CacheDir()
+	if err != nil {
+		return nil
+	}
+	c, err := OpenCache(dir)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
 // OpenCache opens the cache in dir, and makes both if they are not there.
 func OpenCache(dir string) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
