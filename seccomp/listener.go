@@ -141,6 +141,24 @@ func (l *Listener) Continue(id uint64) error {
 	return l.send(id, 0, userNotifContinue)
 }
 
+// ContinueElsewhere is Continue for a caller that has its own processor, where it
+// wakes up then. Continue would move it to the receiver's, to wait there for its turn
+// while its own stands idle.
+func (l *Listener) ContinueElsewhere(id uint64) error {
+	if !l.syncWakeUp {
+		return l.Continue(id)
+	}
+	// While this thread receives nothing, nobody else cares about the flags.
+	if err := setListenerFlags(l.fd, 0); err != nil {
+		return fmt.Errorf("seccomp: set listener flags: %w", err)
+	}
+	err := l.Continue(id)
+	if e := setListenerFlags(l.fd, userNotifSyncWakeUp); e != nil {
+		err = errors.Join(err, fmt.Errorf("seccomp: set listener flags: %w", e))
+	}
+	return err
+}
+
 // Errno makes the call fail with errno without running it.
 func (l *Listener) Errno(id uint64, errno unix.Errno) error {
 	return l.send(id, -int32(errno), 0)

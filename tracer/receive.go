@@ -27,6 +27,7 @@ type receiver struct {
 	ioUring  IOUringPolicy
 	guard    func(path string, info events.FileInfo) // nil for none
 	blank    *entry                                  // for the next access
+	caller   int                                     // the tid of the last access
 	keeper   *keeper
 	err      error // after run
 
@@ -128,7 +129,7 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)
 	}
 	r.blank = r.queue.reserve(e)
-	err := r.listener.Continue(n.ID)
+	err := r.reply(n)
 	// A successful reply proves that the caller was there all the time: what was
 	// read by its thread id was its own.
 	r.queue.settle(e, err != nil)
@@ -143,6 +144,19 @@ func (r *receiver) letThrough(n *seccomp.Notification) error {
 		return err
 	}
 	return nil
+}
+
+// reply lets an access's call through. The caller wakes up on this processor, which was
+// its own: it has handed it over to this thread by its call. One that calls just after
+// another has come from another processor more likely than not, and goes back to it:
+// else two callers would share one processor, with the other idle, until the kernel sees
+// that, which takes milliseconds.
+func (r *receiver) reply(n *seccomp.Notification) error {
+	if before := r.caller; before != int(n.PID) {
+		r.caller = int(n.PID)
+		return r.listener.ContinueElsewhere(n.ID)
+	}
+	return r.listener.Continue(n.ID)
 }
 
 // ring answers the calls of io_uring by policy.
