@@ -62,7 +62,7 @@ func isControl(f *os.File) error {
 // pidOf returns the number of a pidfd's process: pidfd_open(2), "Pid:" in fdinfo.
 func pidOf(f *os.File) (pid int, err error) {
 	err = control(f, func(fd int) error {
-		data, err := os.ReadFile("/proc/self/fdinfo/" + strconv.Itoa(fd))
+		data, err := readProc(unix.Getpid(), "fdinfo/"+strconv.Itoa(fd), nil)
 		if err != nil {
 			return err
 		}

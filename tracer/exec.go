@@ -21,7 +21,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 		if program.state != events.StateFile || program.info.Mode&0o111 == 0 {
 			return nil // the kernel says ENOENT, EACCES
 		}
-		path, script, err := readInterpreter(name)
+		path, script, err := o.programs.interpreter(name, &program.info, o.now)
 		if err != nil && !errors.Is(err, errNotProgram) {
 			o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid,
 				fmt.Sprintf("its program %s may not be read: interpreters unknown", program.path))
@@ -59,15 +59,6 @@ func endOf(r *resolved) string {
 }
 
 func trimNUL(b []byte) []byte { return b[:len(b)-1] }
-
-func readInterpreter(name string) (path []byte, script bool, err error) {
-	f, err := openProgram(name)
-	if err != nil {
-		return nil, false, err
-	}
-	defer f.Close()
-	return interpreter(f)
-}
 
 // handle reads open_by_handle_at: the file is whatever the kernel finds for the
 // handle, so the kernel is asked.

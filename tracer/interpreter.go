@@ -123,6 +123,16 @@ func elfInterpreter(head []byte, f io.ReaderAt) ([]byte, error) {
 	return nil, nil
 }
 
+// readInterpreter returns what interpreter does, of the file of that name.
+func readInterpreter(name string) (path []byte, script bool, err error) {
+	f, err := openProgram(name)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	return interpreter(f)
+}
+
 // programFile is a file opened to look for its interpreter.
 type programFile int
 

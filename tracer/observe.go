@@ -30,6 +30,7 @@ type observer struct {
 	procfs   procfs
 	resolver resolver
 	lately   lately
+	programs programs
 	registry *registry
 	gaps     *gaps
 	now      time.Time // of the call in hand

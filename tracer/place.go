@@ -24,11 +24,7 @@ var errNoFile = errors.New("descriptor names no file")
 
 // entry forms "/proc/TID/what" with a NUL.
 func (p *procfs) entry(tid int, what string) []byte {
-	p.name = append(p.name[:0], "/proc/"...)
-	p.name = strconv.AppendInt(p.name, int64(tid), 10)
-	p.name = append(p.name, '/')
-	p.name = append(p.name, what...)
-	p.name = append(p.name, 0)
+	p.name = appendProcName(p.name[:0], tid, what)
 	return p.name
 }
 

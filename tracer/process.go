@@ -1,14 +1,9 @@
 package tracer
 
 import (
-	"bytes"
 	"maps"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // A process is what is known of one thread group. Its fields are guarded by its
@@ -125,84 +120,4 @@ func (g *registry) program(p *process) (exe string, argv []string) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return p.exe, p.argv
-}
-
-// status is what /proc/TID/status says of a thread's kin.
-type status struct {
-	tgid, ppid         int
-	innerPID, innerTID int // the ids in the thread's own pid namespace
-	zombie             bool
-}
-
-// readStatus reads /proc/TID/status: proc(5).
-func readStatus(tid int) (status, error) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(tid) + "/status")
-	if err != nil {
-		return status{}, err
-	}
-	var s status
-	for line := range bytes.Lines(data) {
-		key, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(":"))
-		fields := bytes.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		switch string(key) {
-		case "Tgid":
-			s.tgid, err = strconv.Atoi(string(fields[0]))
-		case "PPid":
-			s.ppid, err = strconv.Atoi(string(fields[0]))
-		case "State":
-			s.zombie = fields[0][0] == 'Z'
-		case "NStgid":
-			s.innerPID, err = strconv.Atoi(string(fields[len(fields)-1]))
-		case "NSpid":
-			s.innerTID, err = strconv.Atoi(string(fields[len(fields)-1]))
-		}
-		if err != nil {
-			return status{}, err
-		}
-	}
-	return s, nil
-}
-
-// readZombie returns the wait status of a process that has ended and is not yet
-// reaped: the last field of /proc/PID/stat, 0 for those who may not know it.
-func readZombie(pid int) (unix.WaitStatus, bool) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, false
-	}
-	// The second field, a name in parentheses, may hold anything.
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	if len(fields) < 2 || string(fields[0]) != "Z" {
-		return 0, false
-	}
-	ws, err := strconv.Atoi(string(fields[len(fields)-1]))
-	return unix.WaitStatus(ws), err == nil
-}
-
-// readArgv reads /proc/PID/cmdline. It is empty for a process that has overwritten
-// its arguments, or has none.
-func readArgv(pid int) []string {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
-	if err != nil || len(data) == 0 {
-		return nil
-	}
-	data = bytes.TrimSuffix(data, []byte{0})
-	parts := bytes.Split(data, []byte{0})
-	argv := make([]string, len(parts))
-	for i, part := range parts {
-		argv[i] = string(part)
-	}
-	return argv
-}
-
-// readLink reads /proc/PID/what, "" if it may not be read.
-func readLink(pid int, what string) string {
-	target, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/" + what)
-	if err != nil {
-		return ""
-	}
-	return target
 }

@@ -2,7 +2,6 @@ package tracer
 
 import (
 	"bytes"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -92,7 +91,7 @@ func (c *Cmd) Continued() bool {
 
 // isStopped tells whether a process is: proc(5).
 func isStopped(pid int) bool {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	data, err := readProc(pid, "stat", nil)
 	if err != nil {
 		return false // it has ended
 	}
@@ -124,7 +123,7 @@ func letStop() {
 
 // heldSignals returns the signals that wait for this process: proc(5).
 func heldSignals() uint64 {
-	data, err := os.ReadFile("/proc/self/status")
+	data, err := readProc(unix.Getpid(), "status", nil)
 	if err != nil {
 		return 0
 	}

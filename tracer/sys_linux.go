@@ -37,6 +37,16 @@ func readlinkat(dir int, path, buf []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
+// openat opens a NUL-terminated path, without allocating.
+func openat(dir int, path []byte, flags int) (int, unix.Errno) {
+	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])), uintptr(flags), 0, 0, 0)
+	runtime.KeepAlive(path)
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), 0
+}
+
 // fstatat looks at a NUL-terminated path, without allocating.
 func fstatat(dir int, path []byte, st *unix.Stat_t, flags int) unix.Errno {
 	_, _, errno := unix.Syscall6(sysFstatat, uintptr(dir),
