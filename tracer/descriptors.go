@@ -130,8 +130,7 @@ func KeptDescriptors() ([]int, error) {
 // descriptors are close-on-exec.
 func inheritedFiles(pid int) []access {
 	var list []access
-	dir := "/proc/" + strconv.Itoa(pid)
-	entries, err := os.ReadDir(dir + "/fd")
+	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
 		return nil
 	}
@@ -141,15 +140,15 @@ func inheritedFiles(pid int) []access {
 		if err != nil {
 			continue
 		}
-		flags, ok := descriptorFlags(dir + "/fdinfo/" + entry.Name())
-		if !ok || flags&unix.O_CLOEXEC != 0 {
-			continue
-		}
 		mode, err := p.mode(pid, fd)
 		if err != nil || mode&unix.S_IFMT != unix.S_IFREG {
 			continue
 		}
 		info := infoOf(&p.stat)
+		flags, ok := descriptorFlags(pid, fd)
+		if !ok || flags&unix.O_CLOEXEC != 0 {
+			continue
+		}
 		file, err := p.fd(pid, fd)
 		if err != nil {
 			continue
@@ -164,8 +163,8 @@ func inheritedFiles(pid int) []access {
 }
 
 // descriptorFlags reads an open file's flags from its fdinfo: proc(5).
-func descriptorFlags(name string) (flags uint64, ok bool) {
-	data, err := os.ReadFile(name)
+func descriptorFlags(pid, fd int) (flags uint64, ok bool) {
+	data, err := readProc(pid, "fdinfo/"+strconv.Itoa(fd), nil)
 	if err != nil {
 		return 0, false
 	}

@@ -92,7 +92,7 @@ type (
 )
 
 // newOwner starts an owner. A timeout of 0 is none.
-func newOwner(gone func(*process, *events.Exit), timeout, killAfter time.Duration) (*owner, error) {
+func newOwner(gone func(*process, *events.Exit), timeout, killAfter time.Duration) *owner {
 	o := &owner{
 		mail: newMailbox[message](), gone: gone, handles: make(map[*process]handle),
 		escaped: make(map[int32]*process),
@@ -100,13 +100,9 @@ func newOwner(gone func(*process, *events.Exit), timeout, killAfter time.Duratio
 	}
 	o.timer = time.NewTimer(time.Hour)
 	o.timer.Stop()
-	watch, err := newExitWatch(func(number int32) { o.mail.send(msgGone{number}) })
-	if err != nil {
-		return nil, err
-	}
-	o.watch = watch
+	o.watch = newExitWatch(func(number int32) { o.mail.send(msgGone{number}) })
 	go o.run()
-	return o, nil
+	return o
 }
 
 func (o *owner) run() {

@@ -41,10 +41,7 @@ func testOwner(t *testing.T, gone func(*process, *events.Exit)) *owner {
 	if gone == nil {
 		gone = func(p *process, exit *events.Exit) { t.Errorf("%d is gone: %v", p.pid, exit) }
 	}
-	o, err := newOwner(gone, time.Hour, time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := newOwner(gone, time.Hour, time.Hour)
 	t.Cleanup(func() {
 		select {
 		case <-o.stopped:
@@ -510,13 +507,8 @@ func TestOwnerWatchesEscaped(t *testing.T) {
 type msgDeafen struct{ t *testing.T }
 
 func (m msgDeafen) tell(o *owner) {
-	deaf, err := newExitWatch(func(int32) {})
-	if err != nil {
-		m.t.Error(err)
-		return
-	}
 	o.watch.close()
-	o.watch = deaf
+	o.watch = newExitWatch(func(int32) {})
 }
 
 // The watch tells of an end some time after it. At the session's end nobody waits for

@@ -67,9 +67,7 @@ func newSession(c *Cmd) (*session, error) {
 		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
 	}
-	if s.owner, err = newOwner(s.strangerEnded, c.Timeout, c.KillAfter); err != nil {
-		return nil, err
-	}
+	s.owner = newOwner(s.strangerEnded, c.Timeout, c.KillAfter)
 	s.header = events.Header{Session: id.String(), Argv: c.Args, Cwd: c.Dir}
 	if s.header.Cwd == "" {
 		if s.header.Cwd, err = unix.Getwd(); err != nil {

@@ -104,9 +104,9 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 
 // execute runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
-func (c *connected) execute() int {
+func (c *connected) execute(s *signals) int {
 	others := otherDescriptors()
-	s := catchSignals()
+	s.wait()
 	c.begun = time.Now()
 	launch, err := c.cmd.Launch()
 	if err != nil {

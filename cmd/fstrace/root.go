@@ -69,10 +69,11 @@ func newRoot(status *int) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          wantCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			caught := catchSignals()
 			if cmd.Flags().Changed("connect") {
 				c, err := newConnected(f, args)
 				if err == nil {
-					*status = c.execute()
+					*status = c.execute(caught)
 				}
 				return err
 			}
@@ -80,7 +81,7 @@ func newRoot(status *int) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			*status = r.run()
+			*status = r.run(caught)
 			return nil
 		},
 	}

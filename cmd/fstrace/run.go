@@ -123,9 +123,9 @@ func (c *countingSink) End(t *events.Trailer) error {
 
 // run runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
-func (r *run) run() int {
+func (r *run) run(s *signals) int {
 	others := otherDescriptors()
-	s := catchSignals()
+	s.wait()
 	r.cmd.Stopped = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
 	go s.forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {

@@ -23,8 +23,9 @@ import (
 // them. They wait here until the command has stopped, or its launch is over.
 type signals struct {
 	caught  chan os.Signal
-	running atomic.Bool // the command is
-	stop    sync.Mutex  // held while this process stops itself
+	ready   chan struct{} // closed when all are caught
+	running atomic.Bool   // the command is
+	stop    sync.Mutex    // held while this process stops itself
 }
 
 // A job is the command, whoever traces it.
@@ -43,13 +44,22 @@ var forwarded = []os.Signal{
 
 // catchSignals begins to hold back signals; forward passes them on. One that was
 // ignored when fstrace was started stays ignored.
+//
+// To catch one takes the runtime several switches between threads. So that goes on
+// beside what comes next; wait must be called before a command is launched.
 func catchSignals() *signals {
-	s := &signals{caught: make(chan os.Signal, 64)}
-	for _, sig := range forwarded {
-		s.catch(sig)
-	}
+	s := &signals{caught: make(chan os.Signal, 64), ready: make(chan struct{})}
+	go func() {
+		defer close(s.ready)
+		for _, sig := range forwarded {
+			s.catch(sig)
+		}
+	}()
 	return s
 }
+
+// wait waits until all signals are held back.
+func (s *signals) wait() { <-s.ready }
 
 func (s *signals) catch(sig os.Signal) {
 	if !signal.Ignored(sig) {
