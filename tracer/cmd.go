@@ -103,6 +103,10 @@ type Cmd struct {
 	// continued meanwhile if it is traced. It may stop this process: StopWith.
 	Stopped func(sig unix.Signal)
 
+	// Ready, if set, holds the command's process back until it is closed: for what
+	// must be there before, and can be prepared while Start prepares the rest.
+	Ready <-chan struct{}
+
 	mu      sync.Mutex
 	session *session
 	early   []unix.Signal // sent before there was a session

@@ -148,6 +148,9 @@ func (s *session) fork(l *launcher) (err error) {
 			return err
 		}
 	}
+	if s.cmd.Ready != nil {
+		<-s.cmd.Ready
+	}
 	tracerThread(func() { l.run(files) })
 	return <-l.forked
 }

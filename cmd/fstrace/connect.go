@@ -104,9 +104,10 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 
 // execute runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
-func (c *connected) execute(s *signals) int {
+func (c *connected) execute() int {
+	s := catchSignals()
 	others := otherDescriptors()
-	s.wait()
+	<-s.ready
 	c.begun = time.Now()
 	launch, err := c.cmd.Launch()
 	if err != nil {

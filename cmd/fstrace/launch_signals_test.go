@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -294,4 +296,32 @@ func TestFstraceGoesOnFirst(t *testing.T) {
 	}
 	h.goOn(t)
 	h.endsWell(t)
+}
+
+// Until there is a command, a signal is fstrace's own: it must not wait for ever to
+// open a FIFO that nobody reads.
+func TestInterruptedBefore(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(fstraceBinary(t), "-o", fifo, "--", "true")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	opening := fmt.Sprintf("%d ", unix.SYS_OPENAT)
+	eventually(t, "it opens the FIFO", func() bool {
+		calls, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/syscall", cmd.Process.Pid))
+		return slices.ContainsFunc(calls, func(name string) bool {
+			call, err := os.ReadFile(name) // it is asleep in the call
+			return err == nil && strings.HasPrefix(string(call), opening)
+		})
+	})
+	if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || err.Error() != "signal: interrupt" {
+		t.Errorf("ended with %v", err)
+	}
 }

@@ -69,11 +69,10 @@ func newRoot(status *int) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          wantCommand,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			caught := catchSignals()
 			if cmd.Flags().Changed("connect") {
 				c, err := newConnected(f, args)
 				if err == nil {
-					*status = c.execute(caught)
+					*status = c.execute()
 				}
 				return err
 			}
@@ -81,7 +80,7 @@ func newRoot(status *int) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			*status = r.run(caught)
+			*status = r.run()
 			return nil
 		},
 	}

@@ -123,9 +123,10 @@ func (c *countingSink) End(t *events.Trailer) error {
 
 // run runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
-func (r *run) run(s *signals) int {
+func (r *run) run() int {
+	s := catchSignals()
 	others := otherDescriptors()
-	s.wait()
+	r.cmd.Ready = s.ready
 	r.cmd.Stopped = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
 	go s.forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {

@@ -46,7 +46,7 @@ var forwarded = []os.Signal{
 // ignored when fstrace was started stays ignored.
 //
 // To catch one takes the runtime several switches between threads. So that goes on
-// beside what comes next; wait must be called before a command is launched.
+// beside what comes next, and must be ready before a command's process is made.
 func catchSignals() *signals {
 	s := &signals{caught: make(chan os.Signal, 64), ready: make(chan struct{})}
 	go func() {
@@ -57,9 +57,6 @@ func catchSignals() *signals {
 	}()
 	return s
 }
-
-// wait waits until all signals are held back.
-func (s *signals) wait() { <-s.ready }
 
 func (s *signals) catch(sig os.Signal) {
 	if !signal.Ignored(sig) {
