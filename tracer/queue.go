@@ -22,8 +22,9 @@ type queue struct {
 	closed  bool
 	idle    bool // the consumer waits for a settled entry
 
-	wake chan struct{}
-	full chan struct{}
+	wake  chan struct{}
+	full  chan struct{}
+	timer *time.Timer // the consumer's
 }
 
 // An entry is one access, or one step of a process.
@@ -40,13 +41,16 @@ const (
 	queueLimit = 1 << 14
 	// lull is how long the consumer lets entries gather before it takes them:
 	// waking it for each would cost more than the rest of the work.
-	lull = time.Millisecond
+	lull = 2 * time.Millisecond
+	// patience is how many lulls without an entry go by before the consumer has to be
+	// woken for the next one: it is the receiver who pays for that.
+	patience = 4
 	// enough entries end the lull.
 	enough = 1 << 9
 )
 
 func newQueue() *queue {
-	q := &queue{wake: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	q := &queue{wake: make(chan struct{}, 1), full: make(chan struct{}, 1), timer: time.NewTimer(0)}
 	q.space.L = &q.mu
 	return q
 }
@@ -113,7 +117,8 @@ func signal(c chan struct{}) {
 // before them. It waits for at least one, and returns false when the queue is
 // closed and empty.
 func (q *queue) take(batch []*entry) ([]*entry, bool) {
-	for {
+	for quiet := 0; ; quiet++ {
+		q.gather()
 		q.mu.Lock()
 		n := 0
 		for n < len(q.entries) && q.entries[n].settled {
@@ -132,26 +137,27 @@ func (q *queue) take(batch []*entry) ([]*entry, bool) {
 			q.mu.Unlock()
 			return batch, false
 		}
-		q.idle = true
-		closed := q.closed
+		q.idle = quiet >= patience || q.closed
+		idle := q.idle
 		q.mu.Unlock()
-		<-q.wake
-		if !closed {
-			q.gather()
+		if idle {
+			<-q.wake
 		}
 	}
 }
 
-// gather waits for more entries, for a short time.
+// gather waits for more entries, for a short time. There will be none in a queue that
+// is closed.
 func (q *queue) gather() {
-	select {
-	case <-q.full: // a signal left over from before
-	default:
+	q.mu.Lock()
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		return
 	}
-	t := time.NewTimer(lull)
-	defer t.Stop()
+	q.timer.Reset(lull)
 	select {
-	case <-t.C:
+	case <-q.timer.C:
 	case <-q.full:
 	}
 }
