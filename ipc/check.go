@@ -31,25 +31,26 @@ func (s *Server) methodCheck(r *request) error {
 }
 
 func (s *Server) check(doc []byte, p *wireCheck) *CheckResult {
-	out := &CheckResult{Status: "unknown", Reasons: []CheckReason{}}
 	m, err := manifest.DecodeCompared(bytes.NewReader(doc))
 	if err != nil {
-		out.Error = err.Error()
-		return out
+		return NewCheckResult(nil, err)
 	}
-	list, err := manifest.Check(m, manifest.CheckOptions{
+	return NewCheckResult(manifest.Check(m, manifest.CheckOptions{
 		Cache: s.config.Cache, InputsOnly: p.InputsOnly, AllowIncomplete: p.AllowIncomplete,
 		Root: p.Root, File: m.Record,
-	})
+	}))
+}
+
+// NewCheckResult makes an answer of what manifest.Check returns, which "fstrace check
+// --json" prints as well.
+func NewCheckResult(list []manifest.Difference, err error) *CheckResult {
+	out := &CheckResult{Status: "valid", Reasons: []CheckReason{}}
 	switch {
 	case err != nil:
-		out.Error = err.Error()
-		return out
-	case len(list) == 0:
-		out.Status = "valid"
-		return out
+		out.Status, out.Error = "unknown", err.Error()
+	case len(list) > 0:
+		out.Status = "stale"
 	}
-	out.Status = "stale"
 	for i := range list {
 		out.Reasons = append(out.Reasons, reasonOf(&list[i]))
 	}

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/ipc"
 	"github.com/spf13/cobra"
 )
 
@@ -119,45 +119,11 @@ func (f *checkFlags) compare(name string) ([]manifest.Difference, error) {
 	return list, nil
 }
 
-// The answer in JSON.
-type (
-	checkAnswer struct {
-		Status  string        `json:"status"` // "valid", "stale", "unknown"
-		Error   string        `json:"error,omitempty"`
-		Reasons []checkReason `json:"reasons"`
-	}
-	checkReason struct {
-		Reason     manifest.Reason `json:"reason"`
-		Path       string          `json:"path,omitempty"`
-		PathBase64 []byte          `json:"pathBase64,omitempty"`
-		Detail     string          `json:"detail,omitempty"`
-		Added      []string        `json:"added,omitempty"`
-		Gone       []string        `json:"gone,omitempty"`
-	}
-)
-
 // print prints the answer, and returns the exit status.
 func (f *checkFlags) print(status int, list []manifest.Difference, err error) int {
-	a := checkAnswer{Status: [...]string{"valid", "stale", "unknown"}[status], Reasons: []checkReason{}}
-	if err != nil {
-		a.Error = err.Error()
-	}
-	for _, d := range list {
-		r := checkReason{Reason: d.Reason, Path: d.Path, Detail: d.Detail}
-		if !utf8.ValidString(d.Path) {
-			r.Path, r.PathBase64 = "", []byte(d.Path)
-		}
-		for _, typed := range d.Added {
-			r.Added = append(r.Added, manifest.Quote(typed[2:]))
-		}
-		for _, typed := range d.Gone {
-			r.Gone = append(r.Gone, manifest.Quote(typed[2:]))
-		}
-		a.Reasons = append(a.Reasons, r)
-	}
 	enc := json.NewEncoder(os.Stdout)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(a); err != nil {
+	if err := enc.Encode(ipc.NewCheckResult(list, err)); err != nil {
 		fmt.Fprintf(os.Stderr, "fstrace: check: %v\n", err)
 		return exitUnsure
 	}
