@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // A process is what is known of one thread group. Its fields are guarded by its
@@ -19,7 +20,9 @@ type process struct {
 	// has been seen of it since.
 	unsure bool
 
-	dir workDir // not guarded: the receiver's alone
+	// Not guarded: the receiver's alone.
+	dir    workDir
+	called time.Time // when it made its last call
 }
 
 // A registry says which process a thread belongs to. The tracer thread enters

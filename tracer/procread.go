@@ -3,6 +3,7 @@ package tracer
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,7 +48,7 @@ func readProc(tid int, what string, b []byte) ([]byte, error) {
 	b = b[:0]
 	for {
 		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+			b = slices.Grow(b, pathMax)
 		}
 		n, err := unix.Read(fd, b[len(b):cap(b)])
 		switch {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
@@ -27,7 +28,7 @@ type receiver struct {
 	ioUring  IOUringPolicy
 	guard    func(path string, info events.FileInfo) // nil for none
 	blank    *entry                                  // for the next access
-	caller   int                                     // the tid of the last access
+	caller   *process                                // of the last access
 	keeper   *keeper
 	err      error // after run
 
@@ -129,7 +130,7 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)
 	}
 	r.blank = r.queue.reserve(e)
-	err := r.reply(n)
+	err := r.reply(n, proc)
 	// A successful reply proves that the caller was there all the time: what was
 	// read by its thread id was its own.
 	r.queue.settle(e, err != nil)
@@ -146,14 +147,19 @@ func (r *receiver) letThrough(n *seccomp.Notification) error {
 	return nil
 }
 
+// absence is how long a process has done something else than call, if it has.
+const absence = 200 * time.Microsecond
+
 // reply lets an access's call through. The caller wakes up on this processor, which was
-// its own: it has handed it over to this thread by its call. One that calls just after
-// another has come from another processor more likely than not, and goes back to it:
-// else two callers would share one processor, with the other idle, until the kernel sees
-// that, which takes milliseconds.
-func (r *receiver) reply(n *seccomp.Notification) error {
-	if before := r.caller; before != int(n.PID) {
-		r.caller = int(n.PID)
+// its own: it has handed it over to this thread by its call. A process that calls just
+// after another has, and has not called for a while, comes from another processor more
+// likely than not, and goes back to it: else two would share one processor, with the other
+// idle, until the kernel sees that, which takes milliseconds.
+func (r *receiver) reply(n *seccomp.Notification, p *process) error {
+	now := r.observer.now
+	elsewhere := p != r.caller && now.Sub(p.called) > absence
+	r.caller, p.called = p, now
+	if elsewhere {
 		return r.listener.ContinueElsewhere(n.ID)
 	}
 	return r.listener.Continue(n.ID)
