@@ -78,13 +78,18 @@ func ioctlID(fd int, id uint64) unix.Errno {
 	return e
 }
 
-// setListenerFlags passes its argument by value, though the request's number says otherwise.
+// setListenerFlags passes its argument by value, though the request's number says
+// otherwise. It takes a lock that a signal interrupts: of the Go runtime, say.
 func setListenerFlags(fd int, flags uintptr) error {
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSetFlags, flags)
-	if e != 0 {
-		return e
+	for {
+		switch _, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSetFlags, flags); e {
+		case 0:
+			return nil
+		case unix.EINTR:
+		default:
+			return e
+		}
 	}
-	return nil
 }
 
 // setFilter issues seccomp(SECCOMP_SET_MODE_FILTER) on the calling thread. A nil
