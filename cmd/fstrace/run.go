@@ -179,8 +179,8 @@ func (r *run) report(result *tracer.Result) {
 	textOnStderr := r.flags.format == "text" && r.flags.output == ""
 	if !r.flags.quiet && !textOnStderr {
 		gaps := result.Incomplete
-		if r.manifest != nil && r.manifest.Manifest() != nil {
-			gaps = r.manifest.Manifest().Incomplete
+		if r.manifest != nil {
+			gaps = r.manifest.Incomplete()
 		}
 		for _, gap := range gaps {
 			of := ""

@@ -11,8 +11,8 @@ func (f *fold) write(e *events.Event) {
 	if f.isOutside(path, e.State, &e.Info) {
 		return
 	}
-	n := f.tree.find(path)
-	f.accesses.add(e, path, e.State, f.processes.current(e.PID))
+	at, n := f.tree.find(path)
+	f.access(at, e, path, e.State)
 	creates := hasFlag(e, "O_CREAT") || e.Syscall == "creat"
 	switch {
 	case e.State == events.StateDir, e.State == events.StateUnknown, // EISDIR; O_TMPFILE: a file without a name
@@ -37,7 +37,7 @@ func (f *fold) write(e *events.Event) {
 		// A log that the command was started with, and that it may never write to,
 		// is an input only if it does. It cannot read it.
 		if e.Syscall == "" && !hasFlag(e, "O_RDWR") {
-			o.appended = true
+			o.edit().appended = true
 		} else {
 			o.ops |= opBit(events.OpWrite)
 		}
@@ -72,15 +72,15 @@ func (f *fold) ask(n *node, e *events.Event, path string, s events.State, info *
 // make notes that the session puts something at n, where s was before.
 func (f *fold) make(n *node, s events.State, info *events.FileInfo) {
 	f.overwrite(n, s, info)
-	n.replace(made, "")
-	f.hasher.own(n.path(), &events.FileInfo{})
+	f.tree.replace(n, made, nil)
+	f.hasher.own(n.path(), &noInfo)
 	f.note(n)
 }
 
 // overwrite notes that what is at n is about to be removed from there.
 func (f *fold) overwrite(n *node, s events.State, info *events.FileInfo) {
 	f.correct(n, s, info)
-	if n.from != "" {
+	if n.from != nil {
 		f.origin(n, s, info).away = true
 	}
 }
@@ -95,8 +95,8 @@ func (f *fold) create(e *events.Event) {
 		f.volatile[e.Path] = struct{}{}
 		return
 	}
-	n := f.tree.find(e.Path)
-	f.accesses.add(e, e.Path, e.State, f.processes.current(e.PID))
+	at, n := f.tree.find(e.Path)
+	f.access(at, e, e.Path, e.State)
 	if e.State == events.StateAbsent {
 		f.make(n, e.State, &e.Info)
 		return
@@ -114,15 +114,15 @@ func (f *fold) link(e *events.Event) {
 		return
 	}
 	if !f.isOutside(path, e.State, &e.Info) {
-		n := f.tree.find(path)
-		f.accesses.add(e, path, e.State, f.processes.current(e.PID))
+		at, n := f.tree.find(path)
+		f.access(at, e, path, e.State)
 		if o := f.touch(n, e, e.State, &e.Info); o != nil {
 			o.retold = o.retold || e.State == events.StateFile
-			f.need(o, n, e, path)
+			f.need(o, e, path)
 		}
 	}
-	to := f.tree.find(e.To)
-	f.accesses.add(e, e.To, e.ToState, f.processes.current(e.PID))
+	at, to := f.tree.find(e.To)
+	f.access(at, e, e.To, e.ToState)
 	switch {
 	case exists(e.ToState): // EEXIST
 		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
@@ -137,8 +137,8 @@ func (f *fold) delete(e *events.Event) {
 		f.volatile[e.Path] = struct{}{}
 		return
 	}
-	n := f.tree.find(e.Path)
-	f.accesses.add(e, e.Path, e.State, f.processes.current(e.PID))
+	at, n := f.tree.find(e.Path)
+	f.access(at, e, e.Path, e.State)
 	isDir := e.State == events.StateDir
 	removesDir := e.Syscall == "rmdir" || hasFlag(e, "AT_REMOVEDIR")
 	if !exists(e.State) || isDir != removesDir { // ENOENT, EISDIR, ENOTDIR
@@ -158,8 +158,10 @@ func (f *fold) delete(e *events.Event) {
 		return
 	}
 	seen := n.seen
-	n.replace(gone, "")
-	n.left, n.seen, n.was = left, seen, infoCopy(&e.Info)
+	f.tree.replace(n, gone, nil)
+	n.seen = seen
+	c := n.edit()
+	c.left, c.was = left, infoCopy(&e.Info)
 }
 
 // rename notes that a file or a directory, with all that is in it, gets another name.
@@ -167,28 +169,37 @@ func (f *fold) rename(e *events.Event) {
 	if isVolatile(e.Path) || isVolatile(e.To) || e.Path == e.To {
 		return
 	}
-	from, to := f.tree.find(e.Path), f.tree.find(e.To)
-	f.accesses.add(e, e.Path, e.State, f.processes.current(e.PID))
-	f.accesses.add(e, e.To, e.ToState, f.processes.current(e.PID))
+	at, from := f.tree.find(e.Path)
+	toAt, to := f.tree.find(e.To)
+	f.access(at, e, e.Path, e.State)
+	f.access(toAt, e, e.To, e.ToState)
 	swap := hasFlag(e, "RENAME_EXCHANGE")
+	// If what is there tells that an earlier call failed, what was foretold of that is undone,
+	// and there may be other nodes at the paths.
 	if !f.canRename(e, from, to, swap) {
 		f.ask(from, e, e.Path, e.State, &e.Info)
+		_, to = f.tree.find(e.To)
 		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
 		return
 	}
-	from.movedAt, to.movedAt = e.Time.UnixNano(), e.Time.UnixNano()
 	a := f.carried(from, e, e.Path, e.State, &e.Info)
+	_, to = f.tree.find(e.To)
+	var b *origin
 	if swap {
-		b := f.carried(to, e, e.To, e.ToState, &e.ToInfo)
-		exchange(from, to)
+		b = f.carried(to, e, e.To, e.ToState, &e.ToInfo)
+		_, from = f.tree.find(e.Path)
+	}
+	from.edit().movedAt, to.edit().movedAt = e.Time.UnixNano(), e.Time.UnixNano()
+	if swap {
+		f.tree.exchange(from, to)
 		f.renamed = append(f.renamed, renaming{a, from}, renaming{b, to})
 	} else {
 		f.overwrite(to, e.ToState, &e.ToInfo)
-		rest := from.move(to)
-		rest.was = infoCopy(&e.Info)
+		rest := f.tree.move(from, to)
+		rest.edit().was = infoCopy(&e.Info)
 		f.note(rest)
 		f.renamed = append(f.renamed, renaming{a, from})
-		f.hasher.own(e.To, &events.FileInfo{})
+		f.hasher.own(e.To, &noInfo)
 	}
 	// A node is noted once, but may have been for something else at another place.
 	f.changes = append(f.changes, from, to)
@@ -198,15 +209,24 @@ func (f *fold) rename(e *events.Event) {
 // it has none: what it holds will be found there.
 func (f *fold) carried(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) *origin {
 	if o := f.touch(n, e, s, info); o != nil {
-		f.need(o, n, e, path)
+		f.need(o, e, path)
 	}
-	if n.status == made || n.from == "" {
+	if n.status == made || n.from == nil {
 		n.seen = true
 		return nil
 	}
 	o := f.origin(n, s, info)
 	o.away, o.retold = true, true
 	return o
+}
+
+// infoCopy returns a copy of what is known of a file, nil if that is nothing.
+func infoCopy(info *events.FileInfo) *events.FileInfo {
+	if !info.Known() {
+		return nil
+	}
+	c := *info
+	return &c
 }
 
 // canRename tells whether a rename can succeed, as far as that is to be known.
@@ -221,11 +241,21 @@ func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
 	case swap || e.ToState == events.StateAbsent:
 	case (e.State == events.StateDir) != (e.ToState == events.StateDir):
 		return false // EISDIR, ENOTDIR
-	case e.State == events.StateDir: // ENOTEMPTY, or it is empty: look
-		_, err := f.fs.lstat(e.Path)
-		return isAbsent(err)
+	case e.State == events.StateDir: // ENOTEMPTY, or it is empty: look whether it is still there
+		info, err := f.fs.lstat(e.Path)
+		return isAbsent(err) || err == nil && e.Info.Known() && inodeOf(&info) != inodeOf(&e.Info)
 	}
-	return !f.crosses(e)
+	return !f.crosses(e) && !f.lacksDir(e)
+}
+
+// lacksDir tells whether the directory that a rename puts something in is not there, and
+// what it would have put there is where it was: ENOENT.
+func (f *fold) lacksDir(e *events.Event) bool {
+	if _, err := f.fs.lstat(parentOf(e.To)); !isAbsent(err) || !e.Info.Known() {
+		return false
+	}
+	info, err := f.fs.lstat(e.Path)
+	return err == nil && inodeOf(&info) == inodeOf(&e.Info)
 }
 
 // crosses tells whether the two paths of a rename are on different file systems,

@@ -13,31 +13,33 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 		switch {
 		case s != events.StateAbsent:
 		case n.status == moved, n.status == made: // it could not be moved here, or made
-			was := n.home()
-			if o := f.origins[was]; o != nil && exists(o.state) { // it had been removed before
-				n.replace(gone, "")
-				n.left = was
+			was := f.tree.home(n)
+			if was != nil && exists(was.state) { // it had been removed before
+				f.tree.replace(n, gone, nil)
+				n.edit().left = was
 				return
 			}
-			n.replace(found, was)
+			f.tree.replace(n, found, was)
 		}
 		return
 	}
 	switch n.status {
 	case gone:
-		if o := f.origins[n.left]; n.left != "" && o != nil && isSame(&o.info, info) {
-			n.comeBack(found, n.left)
-		} else if n.left == "" && n.was != nil && *info == *n.was {
-			n.comeBack(made, "")
+		switch past := n.past(); {
+		case past.left != nil:
+			if isSame(past.left.info, info) {
+				f.tree.comeBack(n, found, past.left)
+			}
+		case past.was != nil && *info == *past.was:
+			f.tree.comeBack(n, made, nil)
 			n.seen = true
 		}
 	case made, moved:
-		path := n.home()
-		if o := f.origins[path]; o != nil && o.path != n.from && exists(o.state) && isSame(&o.info, info) {
-			n.replace(found, path)
+		if o := f.tree.home(n); o != nil && o != n.from && exists(o.state) && isSame(o.info, info) {
+			f.tree.replace(n, found, o)
 		}
 	case found:
-		if n.from == "" {
+		if n.from == nil {
 			f.revive(n)
 		}
 	}
@@ -46,25 +48,23 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 // revive undoes the foretold renaming of a directory: there is still something in
 // it, under its old name.
 func (f *fold) revive(n *node) {
-	for up := n.parent; up != nil; up = up.parent {
+	for up := n.parent(); up != nil; up = up.parent() {
 		if up.status == made {
 			return
 		}
-		if up.status == gone && up.left == "" { // the session's own
+		if up.status != gone {
+			continue
+		}
+		left := up.past().left
+		if left == nil { // the session's own
 			up.status = made
 			return
 		}
-		if up.status == gone {
-			up.status, up.from = found, up.left
-			below := n
-			for below.parent != up {
-				below = below.parent
-			}
-			for x := n; x != up; x = x.parent {
-				x.from = x.path() // up is at the place that it had
-			}
-			return
+		up.status, up.from = found, left
+		for x := n; x != up; x = x.parent() {
+			x.from = f.paths.at(x.path()) // up is at the place that it had
 		}
+		return
 	}
 }
 

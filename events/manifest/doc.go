@@ -18,6 +18,10 @@
 // is really there. Its Guard method must be called before a call that may change
 // a file is let through: what the file held is read then or never.
 //
+// It keeps about 150 bytes of a path, 200 if something is there and 600 if that is
+// hashed, whatever the number of accesses. Inputs and accesses are never all put
+// together: they are encoded one after the other.
+//
 // [Manifest.Encode] and [Decode] are the document (docs/manifest.md), [Check]
 // compares one with the file system, [Manifest.Why] explains an entry of it.
 //

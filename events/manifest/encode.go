@@ -4,19 +4,22 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"strconv"
-	"strings"
-	"time"
-
-	"github.com/fstrace/fstrace/events"
+	"runtime"
 )
 
 // Encode writes the document: one JSON object, an entry a line, so that people and
 // diff(1) can read it.
 func (m *Manifest) Encode(w io.Writer) error {
-	e := encoder{w: bufio.NewWriterSize(w, 64<<10), root: m.Root}
+	inputs := rows{len(m.Inputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Inputs[i]) }}
+	accesses := rows{len(m.Accesses), func(b []byte, i int) []byte { return m.appendAccess(b, &m.Accesses[i]) }}
+	return m.encode(w, inputs, accesses)
+}
+
+// encode writes the document with the inputs and accesses that are given, which are most
+// of it: they need not all be there at once.
+func (m *Manifest) encode(w io.Writer, inputs, accesses rows) error {
+	e := encoder{w: bufio.NewWriterSize(w, 64<<10)}
 	e.raw("{")
 	e.field("fstrace", Version)
 	e.field("session", m.Session)
@@ -34,25 +37,28 @@ func (m *Manifest) Encode(w io.Writer) error {
 		e.field("ignore", wireList(m.Ignore))
 	}
 	e.field("complete", m.Complete())
-	list(&e, "incomplete", m.Incomplete, func(g events.Incomplete) any {
+	e.list("incomplete", len(m.Incomplete), func(i int) any {
+		g := &m.Incomplete[i]
 		w := wireIncomplete{Reason: string(g.Reason), PID: g.PID}
 		w.Detail, w.DetailBase64 = toText(g.Detail)
 		return w
 	})
-	list(&e, "inputs", m.Inputs, e.entry)
-	list(&e, "outputs", m.Outputs, e.entry)
-	list(&e, "modified", m.Modified, e.path)
-	list(&e, "removed", m.Removed, e.path)
-	list(&e, "temporary", m.Temporary, e.path)
-	list(&e, "renamed", m.Renamed, func(r Renaming) any {
+	e.rows("inputs", inputs)
+	e.rows("outputs", rows{len(m.Outputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Outputs[i]) }})
+	e.rows("modified", m.pathRows(m.Modified))
+	e.rows("removed", m.pathRows(m.Removed))
+	e.rows("temporary", m.pathRows(m.Temporary))
+	e.list("renamed", len(m.Renamed), func(i int) any {
 		var w wireRenaming
-		w.From, w.FromBase64 = toText(e.relative(r.From))
-		w.To, w.ToBase64 = toText(e.relative(r.To))
+		w.From, w.FromBase64 = toText(m.relative(m.Renamed[i].From))
+		w.To, w.ToBase64 = toText(m.relative(m.Renamed[i].To))
 		return w
 	})
-	list(&e, "volatile", m.Volatile, func(s string) any { return wireList{s}.one() })
-	list(&e, "processes", m.Processes, processToWire)
-	list(&e, "accesses", m.Accesses, e.access)
+	e.rows("volatile", rows{len(m.Volatile), func(b []byte, i int) []byte {
+		return appendElement(append(b, newRow...), m.Volatile[i])
+	}})
+	e.list("processes", len(m.Processes), func(i int) any { return processToWire(&m.Processes[i]) })
+	e.rows("accesses", accesses)
 	e.raw("\n}\n")
 	if e.err == nil {
 		e.err = e.w.Flush()
@@ -63,7 +69,6 @@ func (m *Manifest) Encode(w io.Writer) error {
 // An encoder keeps the first error.
 type encoder struct {
 	w      *bufio.Writer
-	root   string
 	err    error
 	fields int
 }
@@ -74,14 +79,18 @@ func (e *encoder) raw(s string) {
 	}
 }
 
-func (e *encoder) value(v any) {
-	if e.err != nil {
-		return
-	}
-	b, err := marshal(v)
-	if e.err = err; err == nil {
+func (e *encoder) write(b []byte) {
+	if e.err == nil {
 		_, e.err = e.w.Write(b)
 	}
+}
+
+func (e *encoder) value(v any) {
+	b, err := marshal(v)
+	if err != nil && e.err == nil {
+		e.err = err
+	}
+	e.write(b)
 }
 
 func (e *encoder) key(name string) {
@@ -104,18 +113,70 @@ func (e *encoder) text(name, s string) {
 	}
 }
 
-func list[T any](e *encoder, name string, all []T, toWire func(T) any) {
+// list writes an array that is short.
+func (e *encoder) list(name string, n int, toWire func(i int) any) {
 	e.key(name)
 	e.raw("[")
-	for i, x := range all {
+	for i := range n {
 		if i > 0 {
 			e.raw(",")
 		}
 		e.raw("\n ")
-		e.value(toWire(x))
+		e.value(toWire(i))
 	}
 	e.raw("]")
 }
+
+// rows are the elements of an array that may be long, in the order of n things:
+// append appends the elements that are made of the i-th, each behind newRow. It is
+// called for several at once.
+type rows struct {
+	n      int
+	append func(b []byte, i int) []byte
+}
+
+const newRow = ",\n "
+
+// rows writes an array. Its pieces are made by turns by one goroutine a processor, in
+// buffers so small that they stay in its cache.
+func (e *encoder) rows(name string, r rows) {
+	const piece = 128
+	pieces := (r.n + piece - 1) / piece
+	makers := make([]maker, min(runtime.GOMAXPROCS(0), pieces))
+	for k := range makers {
+		m := maker{made: make(chan []byte, 1), used: make(chan []byte, 2)}
+		m.used <- nil
+		m.used <- nil
+		makers[k] = m
+		go func() {
+			for p := k; p < pieces; p += len(makers) {
+				b := (<-m.used)[:0]
+				for i := p * piece; i < min((p+1)*piece, r.n); i++ {
+					b = r.append(b, i)
+				}
+				m.made <- b
+			}
+		}()
+	}
+	e.key(name)
+	e.raw("[")
+	isFirst := true
+	for p := range pieces {
+		m := makers[p%len(makers)]
+		b := <-m.made
+		if isFirst && len(b) > 0 {
+			e.write(b[len(","):])
+			isFirst = false
+		} else {
+			e.write(b)
+		}
+		m.used <- b
+	}
+	e.raw("]")
+}
+
+// A maker sends the pieces that it has made, and gets their buffers back.
+type maker struct{ made, used chan []byte }
 
 // marshal is json.Marshal without the care for HTML.
 func marshal(v any) ([]byte, error) {
@@ -128,67 +189,13 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// relative takes the root off a path that is below it; "." is the root itself.
-func (e *encoder) relative(path string) string {
-	switch {
-	case e.root == "" || !isWithin(path, e.root):
-		return path
-	case path == e.root:
-		return "."
-	}
-	return strings.TrimPrefix(path[len(e.root):], "/")
-}
-
-func (e *encoder) path(path string) any { return wireList{e.relative(path)}.one() }
-
-// one is the list's only element as it is in the list.
-func (l wireList) one() any {
-	if text, b := toText(l[0]); b == nil {
-		return text
-	}
-	b := []byte(l[0])
-	return wireBytes{&b}
-}
-
-func (e *encoder) entry(x Entry) any {
-	w := wireEntry{State: x.State.String(), SHA256: x.SHA256, Entries: x.Entries, Names: x.Names, Before: x.Before.String(), Ops: opNames(x.Ops)}
-	w.Path, w.PathBase64 = toText(e.relative(x.Path))
-	w.Target, w.TargetBase64 = toText(x.Target)
-	if x.Size != unset {
-		w.Size = &x.Size
-	}
-	if x.Mtime != unset {
-		w.Mtime = time.Unix(0, x.Mtime).UTC().Format(time.RFC3339Nano)
-	}
-	if x.State == events.StateFile || x.State == events.StateDir {
-		w.Mode = formatMode(x.Mode)
-	}
-	return w
-}
-
-func (e *encoder) access(a Access) any {
-	w := wireAccess{Op: a.Op.String(), State: a.State.String(), Syscall: a.Syscall}
-	w.Path, w.PathBase64 = toText(e.relative(a.Path))
-	w.As, w.AsBase64 = toText(a.As)
-	if a.Process >= 0 {
-		w.Process = &a.Process
-	}
-	for _, l := range a.Links {
-		var x wireLink
-		x.Path, x.PathBase64 = toText(e.relative(l.Path))
-		x.Target, x.TargetBase64 = toText(l.Target)
-		w.Links = append(w.Links, x)
-	}
-	return w
-}
-
 func (m *Manifest) command() wireCommand {
 	w := wireCommand{Argv: wireList(m.Argv), Exit: toExit(m.Exit)}
 	w.Cwd, w.CwdBase64 = toText(m.Cwd)
 	return w
 }
 
-func processToWire(p Process) any {
+func processToWire(p *Process) any {
 	w := wireProcess{PID: p.PID, PPID: p.PPID, Argv: wireList(p.Argv)}
 	w.Exe, w.ExeBase64 = toText(p.Exe)
 	w.Cwd, w.CwdBase64 = toText(p.Cwd)
@@ -199,23 +206,4 @@ func processToWire(p Process) any {
 		w.Exit = toExit(*p.Exit)
 	}
 	return w
-}
-
-func opNames(ops []events.Op) []string {
-	names := make([]string, len(ops))
-	for i, op := range ops {
-		names[i] = op.String()
-	}
-	return names
-}
-
-// formatMode gives permission bits as chmod(1) does.
-func formatMode(mode uint32) string { return fmt.Sprintf("%04o", mode) }
-
-func parseMode(s string) (uint32, error) {
-	mode, err := strconv.ParseUint(s, 8, 12)
-	if err != nil || len(s) != 4 {
-		return 0, fmt.Errorf("mode %q: not four octal digits", s)
-	}
-	return uint32(mode), nil
 }

@@ -363,11 +363,13 @@ func (p *play) hashed() {
 	}
 }
 
-// end ends the session and returns the manifest.
+// end ends the session and returns the manifest, as it is read again.
 func (p *play) end() *Manifest {
 	p.t.Helper()
 	p.event(&events.Event{Op: events.OpExit, Exit: &events.Exit{}})
 	p.flush()
 	p.ok(p.r.End(&events.Trailer{}))
-	return p.r.Manifest()
+	m, err := Decode(bytes.NewReader(p.out.Bytes()))
+	p.ok(err)
+	return m
 }

@@ -14,9 +14,10 @@ type fold struct {
 	hasher *hasher
 	now    func() time.Time
 
+	paths   *paths
 	tree    *tree
-	origins map[string]*origin // by path before the session
-	changes []*node            // those that the session may have changed
+	infos   slab[events.FileInfo]
+	changes []*node // those that the session may have changed
 	renamed []renaming
 	written map[inode]*writing // what the session may have written to, by whatever name
 	retold  map[inode]uint32   // files of which it may have changed the change time: the mode before
@@ -33,9 +34,9 @@ type renaming struct {
 }
 
 func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
+	p := newPaths()
 	return &fold{
-		fs: fs, hasher: h, now: now,
-		tree: newTree(), origins: make(map[string]*origin),
+		fs: fs, hasher: h, now: now, paths: p, tree: newTree(p),
 		written: make(map[inode]*writing), retold: make(map[inode]uint32), volatile: make(map[string]struct{}),
 	}
 }
@@ -85,10 +86,11 @@ func (f *fold) hop(e *events.Event, l *events.Link) {
 	if isVolatile(l.Path) {
 		return
 	}
-	if o := f.touch(f.tree.find(l.Path), e, events.StateSymlink, &events.FileInfo{}); o != nil {
+	_, n := f.tree.look(l.Path)
+	if o := f.touch(n, e, events.StateSymlink, &noInfo); o != nil {
 		o.ops |= opBit(events.OpReadlink)
-		if o.target == "" {
-			o.target = l.Target
+		if o.more.target == "" {
+			o.edit().target = l.Target
 		}
 	}
 }
@@ -98,8 +100,8 @@ func (f *fold) look(e *events.Event, path string, s events.State, info *events.F
 	if f.isOutside(path, s, info) {
 		return
 	}
-	n := f.tree.find(path)
-	f.accesses.add(e, path, s, f.processes.current(e.PID))
+	at, n := f.tree.look(path)
+	f.access(at, e, path, s)
 	o := f.touch(n, e, s, info)
 	switch {
 	case o == nil:
@@ -108,9 +110,9 @@ func (f *fold) look(e *events.Event, path string, s events.State, info *events.F
 			o.retold = true
 			f.note(n)
 		}
-		f.need(o, n, e, path)
+		f.need(o, e, path)
 	default:
-		f.need(o, n, e, path)
+		f.need(o, e, path)
 	}
 }
 
@@ -122,8 +124,10 @@ func (f *fold) isOutside(path string, s events.State, info *events.FileInfo) boo
 	if s != events.StateOther && !isVolatile(path) {
 		return false
 	}
-	if s == events.StateOther && !isVolatile(path) && f.tree.find(path).status == made {
-		f.tree.find(path).seen = true // the session's own pipe or socket
+	if s == events.StateOther && !isVolatile(path) {
+		if _, n := f.tree.look(path); n.status == made {
+			n.seen = true // the session's own pipe or socket
+		}
 	}
 	f.volatile[path] = struct{}{}
 	return true
@@ -142,7 +146,7 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 		return nil
 	case n.status == gone:
 		return nil
-	case n.from == "": // below what the session made
+	case n.from == nil: // below what the session made
 		return nil
 	}
 	o := f.origin(n, s, info)
@@ -160,7 +164,7 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 		f.note(n)
 		return nil
 	default:
-		o.doubt = "has the inode number of a file that the command wrote and removed"
+		o.edit().doubt = "has the inode number of a file that the command wrote and removed"
 	}
 	return o
 }
@@ -168,20 +172,17 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 // origin returns what stood at n before the session, and notes its state if this
 // is the first touch.
 func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
-	o := f.origins[n.from]
-	if o == nil {
-		o = &origin{path: n.from}
-		f.origins[n.from] = o
-	}
-	o.node = n
+	o := n.from
+	o.known = true
+	f.tree.stands(o, n)
 	if o.state == events.StateNone {
 		o.state = s
 	}
 	if (!o.info.Known() || o.late) && info.Known() && s == o.state {
-		if l := o.listing; l != nil && !isSame(&l.info, info) {
+		if l := o.more.listing; l != nil && !isSame(&l.info, info) {
 			l.unread, l.late = true, false // another was there when it was read
 		}
-		o.info, o.late = *info, false
+		o.info, o.late = f.infos.add(*info), false
 		if mode, ok := f.retold[inodeOf(info)]; ok && mode != info.Mode { // by another name
 			o.info.Mode, o.retold = mode, true
 			f.note(n)
@@ -190,9 +191,14 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 	return o
 }
 
+// access notes that e was made by a path, at which s was found.
+func (f *fold) access(at *origin, e *events.Event, path string, s events.State) {
+	f.accesses.add(at, e, path, s, f.processes.current(e.PID))
+}
+
 // note puts n on the list of what is to be looked at in the end.
 func (f *fold) note(n *node) {
-	if !n.noted {
+	if n = f.tree.keep(n); !n.noted {
 		n.noted = true
 		f.changes = append(f.changes, n)
 	}

@@ -125,6 +125,10 @@ var folds = []struct {
 		p.read("/w/a")
 		p.stat("/w/new")
 	}, `in a file "a"|in new absent`},
+	{"fail to rename, also to a name below the first", func(p *play) {
+		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/a", To: "/w/no"})
+		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/a", To: "/w/no/x"})
+	}, `in a file "a"|in no/x absent`},
 	{"rename a new directory", func(p *play) {
 		p.mkdir("/w/t")
 		p.write("/w/t/x", "x")

@@ -3,7 +3,6 @@ package manifest
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -43,18 +42,6 @@ func (osFS) lstat(path string) (events.FileInfo, error) {
 func (osFS) readlink(path string) (string, error) {
 	target, err := os.Readlink(path)
 	return target, cause(err)
-}
-
-func (f osFS) readDir(path string) ([]string, error) {
-	list, err := os.ReadDir(path)
-	if err != nil {
-		return nil, cause(err)
-	}
-	names := make([]string, len(list))
-	for i, d := range list {
-		names[i] = typedName(stateOfType(d.Type()), d.Name())
-	}
-	return names, nil
 }
 
 // open does not wait for a FIFO's other end, nor leave a trace in the access time
@@ -147,18 +134,6 @@ func stateOf(info *events.FileInfo, err error) events.State {
 	case unix.S_IFDIR:
 		return events.StateDir
 	case unix.S_IFLNK:
-		return events.StateSymlink
-	}
-	return events.StateOther
-}
-
-func stateOfType(t fs.FileMode) events.State {
-	switch {
-	case t.IsRegular():
-		return events.StateFile
-	case t.IsDir():
-		return events.StateDir
-	case t&fs.ModeSymlink != 0:
 		return events.StateSymlink
 	}
 	return events.StateOther

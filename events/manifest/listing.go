@@ -11,7 +11,7 @@ import (
 
 // The letters before the names of a listing. A name may hold anything but "/"
 // and NUL, so a mark behind it, as ls -F has, could be a part of it.
-var typeLetters = map[events.State]byte{
+var typeLetters = [...]byte{
 	events.StateFile: 'f', events.StateDir: 'd', events.StateSymlink: 'l', events.StateOther: 'o',
 }
 

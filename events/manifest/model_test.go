@@ -370,10 +370,12 @@ func (m *model) carry(path string) {
 }
 
 // arrive adds what was carried, and in the end is elsewhere as it was, to the inputs.
+// Another name that a file had all the time is not elsewhere.
 func (m *model) arrive() {
 	for path, w := range m.carried {
+		ino := m.initial[path].info.Ino
 		for at, x := range m.fs.files {
-			if at != path && x.info.Ino == m.initial[path].info.Ino && !m.truth[x].dirty {
+			if at != path && x.info.Ino == ino && m.initial[at].info.Ino != ino && !m.truth[x].dirty {
 				m.wanted[path] |= w
 			}
 		}

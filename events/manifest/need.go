@@ -2,8 +2,8 @@ package manifest
 
 import "github.com/fstrace/fstrace/events"
 
-// need makes o an input, as far as e depends on it. n is where it stands now.
-func (f *fold) need(o *origin, n *node, e *events.Event, path string) {
+// need makes o an input, as far as e depends on it.
+func (f *fold) need(o *origin, e *events.Event, path string) {
 	o.ops |= opBit(e.Op)
 	switch o.state {
 	case events.StateFile:
@@ -16,7 +16,7 @@ func (f *fold) need(o *origin, n *node, e *events.Event, path string) {
 	case events.StateSymlink:
 		f.readTarget(o, path)
 	case events.StateDir:
-		if e.Op == events.OpList && o.listing == nil {
+		if e.Op == events.OpList && o.more.listing == nil {
 			f.list(o, e, path)
 		}
 	}
@@ -30,27 +30,27 @@ func (f *fold) lookLate(o *origin, path string) {
 		return
 	}
 	if info, err := f.fs.lstat(path); stateOf(&info, err) == o.state {
-		o.info, o.late = info, true
+		o.info, o.late = f.infos.add(info), true
 	}
 }
 
 // readTarget reads a symbolic link that the session looked at and did not follow. That
 // was some time ago: if the session has removed it since, its guard has read it.
 func (f *fold) readTarget(o *origin, path string) {
-	if o.target != "" {
+	if o.more.target != "" {
 		return
 	}
 	target, err := f.fs.readlink(path)
 	if err == nil && o.info.Known() {
 		// What a link holds never changes: is it the same link?
-		if now, err := f.fs.lstat(path); err != nil || contentOf(&now) != contentOf(&o.info) {
+		if now, err := f.fs.lstat(path); err != nil || contentOf(&now) != contentOf(o.info) {
 			target = ""
 		}
 	}
 	if target == "" && o.info.Known() {
-		target = f.hasher.target(&o.info)
+		target = f.hasher.target(o.info)
 	}
-	o.target = target
+	o.edit().target = target
 }
 
 // needContent has an origin's content hashed, as it was when it was first touched.
@@ -60,7 +60,7 @@ func (f *fold) needContent(o *origin, path string) {
 	}
 	o.hashing = true
 	if o.info.Known() {
-		f.hasher.want(path, &o.info)
+		f.hasher.want(path, o.info)
 	}
 }
 
@@ -86,9 +86,9 @@ var tellsTimes = map[string]bool{
 // after it did so: what it itself made and removed meanwhile is known at the end.
 func (f *fold) list(o *origin, e *events.Event, path string) {
 	l := new(listed)
-	o.listing = l
+	o.edit().listing = l
 	before, err := f.fs.lstat(path)
-	if stateOf(&before, err) != events.StateDir || o.info.Known() && !isSame(&o.info, &before) {
+	if stateOf(&before, err) != events.StateDir || o.info.Known() && !isSame(o.info, &before) {
 		l.unread = true // removed, or renamed: see in the end
 		return
 	}

@@ -17,7 +17,7 @@ type outcome struct {
 	m        *Manifest
 	outputs  map[string]*output // by path
 	removed  map[string]bool
-	unmade   []string // what could not be made, by the name that it would have had before
+	unmade   []*origin // what could not be made, by the name that it would have had before
 	patterns *lockedPatterns
 	// The origins below directories that were renamed, which nobody touched by
 	// name, with the output that each has become.
@@ -28,8 +28,17 @@ type output struct {
 	Entry
 	node    *node
 	content bool
+	sum     *[32]byte // of what it holds, once that has been read
 	info    events.FileInfo
 	movedAt time.Time // of what came along with its directory
+}
+
+// known returns what is known of a path before the session, nil if nothing.
+func (x *outcome) known(path string) *origin {
+	if o := x.paths.find(path); o != nil && o.known {
+		return o
+	}
+	return nil
 }
 
 // classify looks at every path that the session may have changed.
@@ -56,43 +65,44 @@ func (x *outcome) missing(n *node, path string) {
 	before := x.before(path)
 	switch {
 	case exists(before):
-		if x.origins[path].away {
+		if x.known(path).away {
 			x.removed[path] = true
 		}
 	case n.seen:
 		x.m.Temporary = append(x.m.Temporary, path)
-	case n.status == made && n.parent.from != "":
-		x.unmade = append(x.unmade, join(n.parent.from, n.name))
+	case n.status == made && x.tree.home(n) != nil:
+		x.unmade = append(x.unmade, x.tree.home(n))
 	}
 }
 
 // failed notes that something could not be made: that depends on nothing being
 // there, and on whether there is a directory to make it in.
-func (x *outcome) failed(path string) {
-	for {
-		o := x.origins[path]
-		if o == nil {
-			o = &origin{path: path, state: events.StateAbsent}
-			x.origins[path] = o
+func (x *outcome) failed(o *origin) {
+	for ; o.parent != nil; o = o.parent {
+		if !o.known {
+			o.known, o.state = true, events.StateAbsent
 		}
 		if o.state == events.StateAbsent {
 			o.ops |= opBit(events.OpWrite)
 			o.away = false
 		}
-		path = parentOf(path)
-		if info, err := x.fs.lstat(path); stateOf(&info, err) != events.StateAbsent || path == "/" || x.below(path) {
+		above := o.parent.path()
+		if info, err := x.fs.lstat(above); stateOf(&info, err) != events.StateAbsent || x.below(above) {
 			return
 		}
 	}
 }
 
 // below tells whether path is in a directory that the session made, or removed.
-func (x *outcome) below(path string) bool { return x.tree.find(path).from == "" }
+func (x *outcome) below(path string) bool {
+	_, n := x.tree.look(path)
+	return n.from == nil
+}
 
 // before is what stood at path before the session, absent if nobody asked: then
 // the session made the directory, or was the first to touch it.
 func (x *outcome) before(path string) events.State {
-	if o := x.origins[path]; o != nil && o.state != events.StateNone {
+	if o := x.known(path); o != nil && o.state != events.StateNone {
 		return o.state
 	}
 	return events.StateAbsent
@@ -100,9 +110,9 @@ func (x *outcome) before(path string) events.State {
 
 // standing deals with a path at which something is.
 func (x *outcome) standing(n *node, path string, s events.State, info *events.FileInfo) {
-	o := x.origins[path]
+	o := x.known(path)
 	was := o != nil && exists(o.state)
-	same := was && o.state == s && isSame(&o.info, info)
+	same := was && o.state == s && isSame(o.info, info)
 	switch {
 	case same && s != events.StateFile:
 		if permissions(o.info.Mode) != permissions(info.Mode) {
@@ -110,9 +120,9 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 		}
 	case same && !o.written:
 		if permissions(o.info.Mode) != permissions(info.Mode) {
-			x.put(n, path, s, info, contentOf(&o.info) != contentOf(info))
+			x.put(n, path, s, info, contentOf(o.info) != contentOf(info))
 		}
-	case same && *info == o.info:
+	case same && *info == *o.info:
 		// Opened for writing, and left as it was.
 	case was && o.state == s && !o.info.Known() && n.status == found && !o.written:
 		// A directory or a link that nobody looked at closely.
@@ -121,7 +131,7 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	default:
 		x.put(n, path, s, info, true)
 		if s == events.StateDir && n.status == moved {
-			x.along(n, path, time.Unix(0, n.movedAt))
+			x.along(n, path, time.Unix(0, n.past().movedAt))
 		}
 	}
 }
@@ -129,7 +139,8 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 // stayed tells whether a file that the session put at n, and was to rename or to remove,
 // is still there. Of a directory nothing would be known of what is in it.
 func stayed(n *node, info *events.FileInfo) bool {
-	return n.was != nil && *info == *n.was && info.Mode&unix.S_IFMT != unix.S_IFDIR
+	was := n.past().was
+	return was != nil && *info == *was && info.Mode&unix.S_IFMT != unix.S_IFDIR
 }
 
 // put adds an output, if it is not there already.
@@ -151,7 +162,7 @@ func (x *outcome) put(n *node, path string, s events.State, info *events.FileInf
 		}
 	}
 	x.outputs[path] = out
-	if o := x.origins[path]; o != nil && o.appended {
+	if o := x.known(path); o != nil && o.more.appended {
 		o.ops |= opBit(events.OpWrite)
 	}
 	return out
@@ -166,7 +177,7 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 	}
 	for _, typed := range names {
 		name := nameOf(typed)
-		child := dir.child(name, join(path, name))
+		child := x.tree.child(dir, name)
 		below := join(path, name)
 		info, err := x.fs.lstat(below)
 		s := stateOf(&info, err)
@@ -174,7 +185,7 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 			continue
 		}
 		x.correct(child, s, &info) // it could not be removed, say
-		if child.status != found || child.from == "" {
+		if child.status != found || child.from == nil {
 			continue // has been noted by itself
 		}
 		out := x.outputs[below] // chmod, say
@@ -183,7 +194,7 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 		}
 		out.movedAt = at
 		o := x.origin(child, s, &info)
-		edited := o.written && contentOf(&o.info) != contentOf(&info)
+		edited := o.written && contentOf(o.info) != contentOf(&info)
 		if !edited {
 			o.ops |= opBit(events.OpRename)
 		}
@@ -194,8 +205,8 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 				x.carriedAlong[o] = out
 			}
 		}
-		if s == events.StateSymlink && o.target == "" {
-			o.target = out.Target
+		if s == events.StateSymlink && o.more.target == "" {
+			o.edit().target = out.Target
 		}
 		if s == events.StateDir {
 			x.along(child, below, at)
@@ -224,6 +235,7 @@ func (x *outcome) hash() {
 				x.hasher.cache.put(&info, sum)
 			}
 		}
+		out.sum = &sum
 		out.SHA256, out.Size = hex.EncodeToString(sum[:]), out.info.Size
 	})
 	for i, err := range failures {

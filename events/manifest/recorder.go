@@ -84,8 +84,13 @@ func (r *Recorder) Guard(path string, info events.FileInfo) {
 	}
 }
 
-// Manifest returns what was written, nil before End.
-func (r *Recorder) Manifest() *Manifest { return r.m }
+// Incomplete returns what the manifest may miss, nil before End.
+func (r *Recorder) Incomplete() []events.Incomplete {
+	if r.m == nil {
+		return nil
+	}
+	return r.m.Incomplete
+}
 
 // Close ends the work of a recorder that has begun and whose End is not called. It
 // does no harm after.
@@ -94,31 +99,52 @@ func (r *Recorder) Close() { r.hasher.close() }
 // End looks at what the session left behind, and writes the manifest.
 func (r *Recorder) End(t *events.Trailer) error {
 	r.hasher.close()
-	r.m = r.manifest(t)
-	return r.m.Encode(r.w)
+	x := r.outcome()
+	x.look()
+	all := x.paths.sorted(func(o *origin) bool { return o.isInput() || o.accesses != 0 })
+	x.inputs(all)
+	x.finish(t, r.patterns)
+	if r.patterns != nil {
+		all = slices.DeleteFunc(all, func(o *origin) bool { return !r.patterns.reports(o.path()) })
+	}
+	r.m, r.fold = x.m, nil
+	return x.encode(r.w, all)
 }
 
-func (r *Recorder) manifest(t *events.Trailer) *Manifest {
-	m := &Manifest{
-		Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd, Exit: t.Exit,
-		Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
-	}
-	x := &outcome{
-		fold: r.fold, m: m, patterns: &lockedPatterns{patterns: r.patterns},
+func (r *Recorder) outcome() *outcome {
+	return &outcome{
+		fold: r.fold, patterns: &lockedPatterns{patterns: r.patterns},
+		m: &Manifest{
+			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd,
+			Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
+		},
 		outputs: make(map[string]*output), removed: make(map[string]bool),
 		carriedAlong: make(map[*origin]*output),
 	}
+}
+
+// look finds out what is there.
+func (x *outcome) look() {
 	x.classify()
-	for _, path := range x.unmade {
-		x.failed(path)
+	for _, o := range x.unmade {
+		x.failed(o)
 	}
 	x.survivors()
 	x.replaced()
 	x.aliases()
 	x.hash()
-	m.Inputs = x.inputs()
+}
+
+// finish fills in the manifest, but for Inputs and Accesses: they are encoded as they are
+// in the paths.
+func (x *outcome) finish(t *events.Trailer, p *patterns) {
+	m := x.m
+	m.Exit = t.Exit
 	for _, out := range x.outputs {
-		out.Ops, out.Before = x.accesses.opsOn(out.Path), x.before(out.Path)
+		if at := x.paths.find(out.Path); at != nil {
+			out.Ops = at.accessed.list()
+		}
+		out.Before = x.before(out.Path)
 		m.Outputs = append(m.Outputs, out.Entry)
 	}
 	for path := range x.removed {
@@ -129,10 +155,33 @@ func (r *Recorder) manifest(t *events.Trailer) *Manifest {
 	}
 	x.renamings()
 	m.Incomplete = x.incomplete(t)
-	m.Processes, m.Accesses = x.processes.list, x.accesses.list
-	m.choose(r.patterns)
+	m.Processes = x.processes.list
+	m.choose(p)
 	m.sort()
-	return m
+	for i := range m.Outputs {
+		if o := x.known(m.Outputs[i].Path); o != nil && o.isTold() {
+			m.Modified = append(m.Modified, m.Outputs[i].Path)
+		}
+	}
+}
+
+// encode writes the manifest with the inputs among paths, and the accesses by them.
+func (x *outcome) encode(w io.Writer, paths []*origin) error {
+	m := x.m
+	inputs := rows{len(paths), func(b []byte, i int) []byte {
+		if o := paths[i]; o.isTold() {
+			e := o.entry(o.path())
+			b = m.appendEntry(b, &e)
+		}
+		return b
+	}}
+	accesses := rows{len(paths), func(b []byte, i int) []byte {
+		for a := range x.accesses.by(paths[i], paths[i].path()) {
+			b = m.appendAccess(b, &a)
+		}
+		return b
+	}}
+	return m.encode(w, inputs, accesses)
 }
 
 // renamings lists what was there before and is now elsewhere.
@@ -142,8 +191,8 @@ func (x *outcome) renamings() {
 		if r.from == nil {
 			continue
 		}
-		to := Renaming{r.from.path, r.node.path()}
-		if r.node.from == r.from.path && to.To != "" && to.To != to.From && x.outputs[to.To] != nil && !seen[to] {
+		to := Renaming{r.from.path(), r.node.path()}
+		if r.node.from == r.from && to.To != "" && to.To != to.From && x.outputs[to.To] != nil && !seen[to] {
 			seen[to] = true
 			x.m.Renamed = append(x.m.Renamed, to)
 		}
@@ -156,13 +205,11 @@ func (m *Manifest) choose(p *patterns) {
 		return
 	}
 	hidden := func(path string) bool { return !p.reports(path) }
-	m.Inputs = slices.DeleteFunc(m.Inputs, func(e Entry) bool { return hidden(e.Path) })
 	m.Outputs = slices.DeleteFunc(m.Outputs, func(e Entry) bool { return hidden(e.Path) })
 	m.Removed = slices.DeleteFunc(m.Removed, hidden)
 	m.Temporary = slices.DeleteFunc(m.Temporary, hidden)
 	m.Volatile = slices.DeleteFunc(m.Volatile, hidden)
 	m.Renamed = slices.DeleteFunc(m.Renamed, func(r Renaming) bool { return hidden(r.From) && hidden(r.To) })
-	m.Accesses = slices.DeleteFunc(m.Accesses, func(a Access) bool { return hidden(a.Path) })
 }
 
 // sort brings the manifest into its canonical order.

@@ -1,16 +1,15 @@
 package manifest
 
 import (
-	"encoding/hex"
 	"errors"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
 
-// sumOf returns the hash of what o held when it was first touched, "" if the command
+// sumOf returns the hash of what o held when it was first touched, nil if the command
 // was not allowed to read it.
-func (x *outcome) sumOf(o *origin, ours bool) (sum string, p *problem) {
+func (x *outcome) sumOf(o *origin) (sum *[32]byte, p *problem) {
 	if out := x.carriedAlong[o]; out != nil {
 		// Renaming a directory leaves what is in it alone.
 		info := out.info
@@ -19,30 +18,30 @@ func (x *outcome) sumOf(o *origin, ours bool) (sum string, p *problem) {
 		}
 		switch {
 		case isRacy(&info, out.movedAt):
-			return "", changed("changed when its directory was renamed, or after")
-		case out.SHA256 == "":
-			return "", changed("could not be read where its directory went")
+			return nil, changed("changed when its directory was renamed, or after")
+		case out.sum == nil:
+			return nil, changed("could not be read where its directory went")
 		}
-		return out.SHA256, nil
+		return out.sum, nil
 	}
-	j := x.hasher.result(&o.info)
+	j := x.hasher.result(o.info)
 	if j != nil && j.err != nil {
 		j = x.again(o, j)
 	}
 	switch {
 	case j == nil:
-		return "", changed("could not be looked at in time")
+		return nil, changed("could not be looked at in time")
 	case isForbidden(j.err) && o.ops&opBit(events.OpExec) != 0:
-		return "", &problem{events.ReasonOpaqueProcess, "a program that may not be read"}
+		return nil, &problem{events.ReasonOpaqueProcess, "a program that may not be read"}
 	case isForbidden(j.err) && !x.fs.privileged():
 		o.hashing = false // for the command neither: it got EACCES
-		return "", nil
+		return nil, nil
 	case j.err != nil:
-		return "", changed("could not be read as it was: " + j.err.Error())
+		return nil, changed("could not be read as it was: " + j.err.Error())
 	case j.info.Ctime != o.info.Ctime && !x.isRetold(o):
-		return "", changed("changed after its first use, before it was hashed")
+		return nil, changed("changed after its first use, before it was hashed")
 	}
-	return hex.EncodeToString(j.sum[:]), nil
+	return &j.sum, nil
 }
 
 func isForbidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
@@ -50,30 +49,21 @@ func isForbidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.
 // isRetold tells whether the session may have set a file's change time, by this name or
 // by another, and left what it holds alone.
 func (x *outcome) isRetold(o *origin) bool {
-	_, ok := x.retold[inodeOf(&o.info)]
+	_, ok := x.retold[inodeOf(o.info)]
 	return ok || o.retold || o.away
 }
 
 // again hashes what could not be hashed under the name that it had: it may have
 // gone elsewhere with its directory.
 func (x *outcome) again(o *origin, failed *hashJob) *hashJob {
-	path := x.wentTo(o)
+	path := o.wentTo()
 	if path == "" || path == failed.path {
 		return failed
 	}
-	j := &hashJob{path: path, want: o.info, done: make(chan struct{})}
+	j := &hashJob{path: path, want: *o.info, done: make(chan struct{})}
 	x.hasher.run(j, make([]byte, bufferSize))
 	if j.err != nil {
 		return failed
 	}
 	return j
-}
-
-// wentTo returns the path of what the session renamed, or of a file below, "" if it
-// is nowhere.
-func (x *outcome) wentTo(o *origin) string {
-	if o.node == nil || o.node.from != o.path {
-		return ""
-	}
-	return o.node.path()
 }

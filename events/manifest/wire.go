@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"unicode/utf8"
@@ -40,17 +39,7 @@ func (l wireList) MarshalJSON() ([]byte, error) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if !utf8.ValidString(s) {
-			b = append(b, `{"base64":"`...)
-			b = base64.StdEncoding.AppendEncode(b, []byte(s))
-			b = append(b, `"}`...)
-			continue
-		}
-		quoted, err := marshal(s)
-		if err != nil {
-			return nil, err
-		}
-		b = append(b, quoted...)
+		b = appendElement(b, s)
 	}
 	return append(b, ']'), nil
 }

@@ -1,0 +1,182 @@
+package manifest
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// The rows of the long arrays are put together here, as encoding/json does it of
+// wireEntry and wireAccess. By reflection, a large manifest would take longer to
+// encode than to be found.
+
+func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
+	b = append(b, newRow+"{"...)
+	b = appendText(b, `"path`, m.relative(x.Path))
+	b = appendWord(b, `,"state":`, x.State.String())
+	b = appendWordIfSet(b, `,"sha256":`, x.SHA256)
+	if x.Size != unset {
+		b = append(b, `,"size":`...)
+		b = strconv.AppendInt(b, x.Size, 10)
+	}
+	if x.Mtime != unset {
+		b = append(b, `,"mtime":"`...)
+		b = time.Unix(0, x.Mtime).UTC().AppendFormat(b, time.RFC3339Nano)
+		b = append(b, '"')
+	}
+	if x.State == events.StateFile || x.State == events.StateDir {
+		b = append(b, `,"mode":"`...)
+		b = appendMode(b, x.Mode)
+		b = append(b, '"')
+	}
+	b = appendTextIfSet(b, `,"target`, x.Target)
+	b = appendWordIfSet(b, `,"entries":`, x.Entries)
+	if len(x.Names) > 0 {
+		b = append(b, `,"names":[`...)
+		for i, name := range x.Names {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendElement(b, name)
+		}
+		b = append(b, ']')
+	}
+	b = appendWordIfSet(b, `,"before":`, x.Before.String())
+	b = append(b, `,"ops":[`...)
+	for i, op := range x.Ops {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendWord(b, "", op.String())
+	}
+	return append(b, "]}"...)
+}
+
+func (m *Manifest) appendAccess(b []byte, a *Access) []byte {
+	b = append(b, newRow+"{"...)
+	b = appendText(b, `"path`, m.relative(a.Path))
+	b = appendWord(b, `,"op":`, a.Op.String())
+	b = appendWord(b, `,"state":`, a.State.String())
+	if a.Process >= 0 {
+		b = append(b, `,"process":`...)
+		b = strconv.AppendInt(b, int64(a.Process), 10)
+	}
+	if a.Syscall != "" {
+		b = appendQuoted(append(b, `,"syscall":`...), a.Syscall)
+	}
+	b = appendTextIfSet(b, `,"as`, a.As)
+	for i := range a.Links {
+		if i == 0 {
+			b = append(b, `,"links":[{`...)
+		} else {
+			b = append(b, ",{"...)
+		}
+		b = appendText(b, `"path`, m.relative(a.Links[i].Path))
+		b = appendTextIfSet(b, `,"target`, a.Links[i].Target)
+		b = append(b, '}')
+	}
+	if len(a.Links) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+// pathRows are rows of paths.
+func (m *Manifest) pathRows(paths []string) rows {
+	return rows{len(paths), func(b []byte, i int) []byte {
+		return appendElement(append(b, newRow...), m.relative(paths[i]))
+	}}
+}
+
+// relative takes the root off a path that is below it; "." is the root itself.
+func (m *Manifest) relative(path string) string {
+	switch {
+	case m.Root == "" || !isWithin(path, m.Root):
+		return path
+	case path == m.Root:
+		return "."
+	}
+	return strings.TrimPrefix(path[len(m.Root):], "/")
+}
+
+// appendText appends a field with a string that need not be UTF-8. Its key comes
+// without the quote that ends it, because the name depends on that.
+func appendText(b []byte, key, s string) []byte {
+	b = append(b, key...)
+	if utf8.ValidString(s) {
+		return appendQuoted(append(b, `":`...), s)
+	}
+	b = append(b, `Base64":"`...)
+	return append(base64.StdEncoding.AppendEncode(b, []byte(s)), '"')
+}
+
+func appendTextIfSet(b []byte, key, s string) []byte {
+	if s == "" {
+		return b
+	}
+	return appendText(b, key, s)
+}
+
+// appendWord appends a string that is known to need no escapes.
+func appendWord(b []byte, key, word string) []byte {
+	b = append(b, key...)
+	b = append(b, '"')
+	b = append(b, word...)
+	return append(b, '"')
+}
+
+func appendWordIfSet(b []byte, key, word string) []byte {
+	if word == "" {
+		return b
+	}
+	return appendWord(b, key, word)
+}
+
+// appendElement appends a string as a wireList has it.
+func appendElement(b []byte, s string) []byte {
+	if utf8.ValidString(s) {
+		return appendQuoted(b, s)
+	}
+	b = append(b, `{"base64":"`...)
+	b = base64.StdEncoding.AppendEncode(b, []byte(s))
+	return append(b, `"}`...)
+}
+
+// appendQuoted appends a JSON string. One of plain ASCII is as it is.
+func appendQuoted(b []byte, s string) []byte {
+	for i := range len(s) {
+		if escaped[s[i]] {
+			quoted, _ := marshal(s) // of a string: there is no error
+			return append(b, quoted...)
+		}
+	}
+	return appendWord(b, "", s)
+}
+
+// escaped are the bytes that may need an escape in a JSON string.
+var escaped = func() (bytes [256]bool) {
+	for c := range bytes {
+		bytes[c] = c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\'
+	}
+	return bytes
+}()
+
+// formatMode gives permission bits as chmod(1) does.
+func formatMode(mode uint32) string { return string(appendMode(nil, mode)) }
+
+func appendMode(b []byte, mode uint32) []byte {
+	return append(b, '0'+byte(mode>>9), '0'+byte(mode>>6&7), '0'+byte(mode>>3&7), '0'+byte(mode&7))
+}
+
+func parseMode(s string) (uint32, error) {
+	mode, err := strconv.ParseUint(s, 8, 12)
+	if err != nil || len(s) != 4 {
+		return 0, fmt.Errorf("mode %q: not four octal digits", s)
+	}
+	return uint32(mode), nil
+}

@@ -1,0 +1,56 @@
+package manifest
+
+import "github.com/fstrace/fstrace/events"
+
+// names makes of what a directory has now what it had before the session changed it,
+// sorted. In most directories the session has changed nothing.
+func (x *outcome) names(o *origin, dir string, now []string) []string {
+	there := 0 // of what is known, how much was there before
+	for _, c := range o.more.below.list {
+		if exists(c.state) {
+			there++
+		}
+	}
+	list := make([]string, 0, len(now))
+	for _, typed := range now {
+		name := nameOf(typed)
+		switch c := o.more.below.find(name); {
+		case c != nil && exists(c.state):
+			there--
+			if typed[0] != typeLetters[c.state] {
+				typed = typedName(c.state, name)
+			}
+			if x.reports(dir, name) {
+				list = append(list, typed)
+			}
+		case c != nil && c.away && c.state != events.StateNone:
+			// It was not there, and the session put it there.
+		case x.reports(dir, name) && (x.m.Record == "" || x.m.Record != join(dir, name)):
+			list = append(list, typed)
+		}
+	}
+	if there > 0 {
+		list = x.appendGone(list, o, dir, now)
+	}
+	sortNames(list)
+	return list
+}
+
+// reports tells whether an entry of a directory is chosen by the patterns.
+func (x *outcome) reports(dir, name string) bool {
+	return x.patterns.patterns == nil || x.patterns.reports(join(dir, name))
+}
+
+// appendGone appends what was in a directory before and now no longer is.
+func (x *outcome) appendGone(list []string, o *origin, dir string, now []string) []string {
+	still := make(map[string]bool, len(now))
+	for _, typed := range now {
+		still[nameOf(typed)] = true
+	}
+	for _, c := range o.more.below.list {
+		if exists(c.state) && !still[c.name] && x.reports(dir, c.name) {
+			list = append(list, typedName(c.state, c.name))
+		}
+	}
+	return list
+}

@@ -1,0 +1,86 @@
+package manifest
+
+import "github.com/fstrace/fstrace/events"
+
+// An origin is a path, and what stood there before the session. It also has the
+// accesses that were made by that path, whatever stood there then.
+//
+// A build looks up a million paths, most of them once and in vain, and all are kept
+// until the end. So an origin is small (64 bytes): a path is its last component and
+// what is above it, and what few origins have is in more.
+type origin struct {
+	parent *origin // nil of "/"
+	name   string
+
+	// state and info are as of the first touch; state is StateNone until then.
+	info *events.FileInfo // never nil
+	in   *dir             // where it stood when it was last touched; nil of "/"
+	more *details         // never nil; edit returns one that may be changed
+
+	accesses uint32 // the number of the last access by this path, from 1
+	accessed opSet  // of the accesses by this path
+	ops      opSet  // those that make it an input; none if it is not
+	state    events.State
+
+	known   bool // it was touched: not just on the way to something, or named
+	late    bool // info is of a moment after the first touch, because the event had none
+	meta    bool // an input of which size and times matter
+	hashing bool // what it holds is wanted
+	written bool // the session opened it for writing, and may have changed what it holds
+	retold  bool // the session changed its attributes, links or name
+	away    bool // the session may have removed it, or renamed it
+}
+
+// details are what few origins have.
+type details struct {
+	below    children // the paths directly below
+	target   string   // of a symbolic link
+	listing  *listed  // of a directory that was listed
+	appended bool     // an input if it turns out to have been appended to
+	// node is where it stood when it was last touched, if that is a node in the tree.
+	node *node
+	// doubt, if not "", says why nobody can tell whether this is the session's own.
+	doubt string
+	sum   *[32]byte // in the end: of what it held
+}
+
+// A listed is what was in a directory when the session listed it.
+type listed struct {
+	names  []string        // in the end: as an Entry has them
+	info   events.FileInfo // of the directory when names was read
+	unread bool            // it was no longer there when names was to be read
+	late   bool            // it had changed when names was read, after the session listed it
+	hash   string          // in the end: of names
+}
+
+// What an origin has of which nothing is known. Nobody writes to them.
+var (
+	noInfo    = events.FileInfo{}
+	noDetails = details{}
+)
+
+// edit returns o's details to write to.
+func (o *origin) edit() *details {
+	if o.more == &noDetails {
+		o.more = &details{}
+	}
+	return o.more
+}
+
+func (o *origin) isInput() bool { return o.ops != 0 }
+
+// path puts the path together.
+func (o *origin) path() string {
+	var buf [256]byte
+	return string(o.appendPath(buf[:0]))
+}
+
+func (o *origin) appendPath(b []byte) []byte {
+	if o.parent == nil {
+		return append(b, '/')
+	}
+	if o.parent.parent != nil {
+		b = o.parent.appendPath(b)
+	}
+	return append(append(b, '/'), o.name...)
+}
