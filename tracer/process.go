@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 )
 
 // A process is what is known of one thread group. Its fields are guarded by its
@@ -20,9 +19,7 @@ type process struct {
 	// has been seen of it since.
 	unsure bool
 
-	// Not guarded: the receiver's alone.
-	dir    workDir
-	called time.Time // when it made its last call
+	dir workDir // not guarded: the receiver's alone
 }
 
 // A registry says which process a thread belongs to. The tracer thread enters

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
@@ -147,19 +146,14 @@ func (r *receiver) letThrough(n *seccomp.Notification) error {
 	return nil
 }
 
-// absence is how long a process has done something else than call, if it has.
-const absence = 200 * time.Microsecond
-
 // reply lets an access's call through. The caller wakes up on this processor, which was
 // its own: it has handed it over to this thread by its call. A process that calls just
-// after another has, and has not called for a while, comes from another processor more
-// likely than not, and goes back to it: else two would share one processor, with the other
-// idle, until the kernel sees that, which takes milliseconds.
+// after another has comes from another processor more likely than not, and goes back to
+// it: else two would share one processor, with the other idle, until the kernel sees
+// that, which takes milliseconds.
 func (r *receiver) reply(n *seccomp.Notification, p *process) error {
-	now := r.observer.now
-	elsewhere := p != r.caller && now.Sub(p.called) > absence
-	r.caller, p.called = p, now
-	if elsewhere {
+	if r.caller != p {
+		r.caller = p
 		return r.listener.ContinueElsewhere(n.ID)
 	}
 	return r.listener.Continue(n.ID)
