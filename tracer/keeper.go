@@ -106,9 +106,9 @@ func (k *keeper) start() error {
 	return nil
 }
 
-// helperEnv is the environment of the helpers themselves: small heaps, no signals of
-// the runtime's own, and no look at control groups for how many processors to use.
-var helperEnv = []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0"}
+// helperEnv is the environment of the helpers themselves: small heaps, and no
+// signals of the runtime's own.
+var helperEnv = []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}
 
 // dismiss ends the keeper: no process has the filter any more.
 func (k *keeper) dismiss() {

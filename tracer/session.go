@@ -157,6 +157,7 @@ func (s *session) fork(l *launcher) (err error) {
 
 // launch sees the shim through to its exec.
 func (s *session) launch(l *launcher) error {
+	inherited := inheritedFiles(s.root.pid) // while the shim comes up
 	fd, err := s.receiveListener()
 	switch {
 	case errors.Is(err, seccomp.ErrNested):
@@ -187,10 +188,11 @@ func (s *session) launch(l *launcher) error {
 	}
 	s.owner.mail.send(msgReady{})
 	s.queue.process(begun)
-	for _, a := range inheritedFiles(s.root.pid) {
+	for _, a := range inherited {
 		if s.cmd.Guard != nil {
 			a.guarded(s.cmd.Guard)
 		}
+		a.time = time.Now()
 		e := &entry{access: a}
 		s.queue.reserve(e)
 		s.queue.settle(e, false)

@@ -36,6 +36,16 @@ type output struct {
 // dirNone is the dir of an output that is no regular file.
 const dirNone = -1
 
+// opensAtOnce tells whether to open a record's file takes no longer than it takes the
+// file system: who opens a FIFO waits for its reader.
+func opensAtOnce(name string) bool {
+	if name == "" || name == "-" || name == os.DevNull {
+		return true
+	}
+	info, err := os.Stat(name)
+	return errors.Is(err, os.ErrNotExist) || err == nil && info.Mode().IsRegular()
+}
+
 // openOutput opens the file called name: standard error if that is empty,
 // standard output if it is "-".
 func openOutput(name string) (*output, error) {

@@ -76,11 +76,18 @@ func newRoot(status *int) *cobra.Command {
 				}
 				return err
 			}
+			var caught *signals
+			if opensAtOnce(f.output) { // else it must be possible to interrupt that
+				caught = catchSignals()
+			}
 			r, err := newRun(f, args)
 			if err != nil {
 				return err
 			}
-			*status = r.run()
+			if caught == nil {
+				caught = catchSignals()
+			}
+			*status = r.run(caught)
 			return nil
 		},
 	}

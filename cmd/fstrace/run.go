@@ -123,8 +123,7 @@ func (c *countingSink) End(t *events.Trailer) error {
 
 // run runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
-func (r *run) run() int {
-	s := catchSignals()
+func (r *run) run(s *signals) int {
 	others := otherDescriptors()
 	r.cmd.Ready = s.ready
 	r.cmd.Stopped = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
