@@ -64,6 +64,7 @@ func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool
 		r.cur = setDir(r.cur, base.path)
 		w.gone = base.gone
 	}
+	w.skip()
 	w.run()
 	return w.out
 }
@@ -85,6 +86,30 @@ type walk struct {
 	gone   bool // cur was removed
 	hops   int
 	atLink bool // out.path is already set: the rest leads to out.real
+}
+
+// skip goes to the directory that the last component is in at once, if it is known by
+// the very string that leads there: what is known is canonical, so there are no links
+// on the way, nor dots.
+func (w *walk) skip() {
+	end := bytes.LastIndexByte(w.rest, '/')
+	if end <= 0 || w.gone || w.view.prefix != "" {
+		return
+	}
+	switch string(w.rest[end+1:]) {
+	case "", ".", "..":
+		return // the directory is what the path is about
+	}
+	from := len(w.cur)
+	if w.rest[0] != '/' {
+		w.cur = append(w.cur, '/')
+	}
+	w.cur = append(w.cur, w.rest[:end]...)
+	if !w.dirs.has(w.cur) || len(w.dirs.shaky) > 0 && w.dirs.underShaky(string(w.cur)) {
+		w.cur = w.cur[:from]
+		return
+	}
+	w.rest = w.rest[end:]
 }
 
 // run walks until there is a result. Each round takes one component off rest.
