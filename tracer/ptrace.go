@@ -2,7 +2,6 @@ package tracer
 
 import (
 	"fmt"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -86,8 +85,10 @@ func (linux) sender(tid int) (pid int, ok bool) {
 	return 0, false
 }
 
+// isThread asks by signal 0, which is none: tgkill(2).
 func (linux) isThread(pid, tid int) bool {
-	return unix.Faccessat(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/task/"+strconv.Itoa(tid), unix.F_OK, 0) == nil
+	err := unix.Tgkill(pid, tid, 0)
+	return err == nil || err == unix.EPERM
 }
 
 func (linux) status(tid int) (status, bool) {
