@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
@@ -153,7 +154,7 @@ func inheritedFiles(pid int) []access {
 			continue
 		}
 		list = append(list, access{
-			pid: pid, tid: pid, flags: flags, hasFlags: true,
+			time: time.Now(), pid: pid, tid: pid, flags: flags, hasFlags: true,
 			op:    openOp(flags, events.StateFile),
 			first: resolved{set: true, path: file.path, state: events.StateFile, info: info},
 		})

@@ -42,9 +42,11 @@ func newLauncher(s *session) *launcher {
 	}
 }
 
-// seize has the shim traced, and followed from then on.
-func (l *launcher) seize() error {
+// seize has the shim traced, and followed from then on. That is the tracer thread's
+// work; this one does something else meanwhile.
+func (l *launcher) seize(meanwhile func()) error {
 	l.orders <- orderSeize
+	meanwhile()
 	return <-l.seized
 }
 

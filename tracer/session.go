@@ -157,7 +157,6 @@ func (s *session) fork(l *launcher) (err error) {
 
 // launch sees the shim through to its exec.
 func (s *session) launch(l *launcher) error {
-	inherited := inheritedFiles(s.root.pid) // while the shim comes up
 	fd, err := s.receiveListener()
 	switch {
 	case errors.Is(err, seccomp.ErrNested):
@@ -172,7 +171,9 @@ func (s *session) launch(l *launcher) error {
 	}
 	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
 	failpoint("before-seize")
-	err = l.seize()
+	var inherited []access
+	// Not before: until the shim waits, its Go runtime has files of its own open.
+	err = l.seize(func() { inherited = inheritedFiles(s.root.pid) })
 	if err != nil {
 		err = fmt.Errorf("follow the command's processes: %w", err)
 	} else if s.keeper != nil && !l.traced { // it will outlive us, whatever becomes of us
@@ -192,7 +193,6 @@ func (s *session) launch(l *launcher) error {
 		if s.cmd.Guard != nil {
 			a.guarded(s.cmd.Guard)
 		}
-		a.time = time.Now()
 		e := &entry{access: a}
 		s.queue.reserve(e)
 		s.queue.settle(e, false)
