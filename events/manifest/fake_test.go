@@ -172,8 +172,11 @@ func (f *fakeFS) readlink(path string) (string, error) {
 func (f *fakeFS) readDir(path string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.files[path] == nil {
+	switch x := f.files[path]; {
+	case x == nil:
 		return nil, unix.ENOENT
+	case x.info.Mode&0o400 == 0:
+		return nil, unix.EACCES
 	}
 	var names []string
 	for name, x := range f.files {

@@ -142,6 +142,12 @@ var folds = []struct {
 		p.stat("/w/d/b")
 	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
 	{"list", func(p *play) { p.list("/w/d") }, `in d dir [f:b d:sub]`},
+	{"list, and make unreadable at once", func(p *play) {
+		p.late = true
+		p.list("/w/d")
+		p.event(&events.Event{Op: events.OpChattr, Syscall: "chmod", Path: "/w/d"})
+		p.fs.chmod("/w/d", 0o300)
+	}, `in d dir|incomplete changed_during_run d: its entries could not be read in time: permission denied|out d dir over dir`},
 	{"list, with own entries", func(p *play) {
 		p.write("/w/d/new", "x")
 		p.list("/w/d")

@@ -84,7 +84,9 @@ func (x *outcome) settle(o *origin) *problem {
 	path := o.path()
 	if l := o.more.listing; l != nil {
 		if l.unread {
-			x.listLate(o)
+			if p := x.listLate(o); p != nil {
+				return p
+			}
 		}
 		l.names = x.names(o, path, l.names)
 		l.hash = hashNames(l.names)
@@ -104,12 +106,21 @@ func (x *outcome) settle(o *origin) *problem {
 
 // listLate reads the names in a directory that has another name by now. One that was
 // removed held nothing more then.
-func (x *outcome) listLate(o *origin) {
+func (x *outcome) listLate(o *origin) *problem {
 	path := o.wentTo()
-	if info, err := x.fs.lstat(path); err == nil && (isSame(o.info, &info) || !o.info.Known()) {
-		o.more.listing.names, _ = x.fs.readDir(path)
-		o.more.listing.info = info
+	info, err := x.fs.lstat(path)
+	if isAbsent(err) || err == nil && o.info.Known() && !isSame(o.info, &info) {
+		return nil
 	}
+	var names []string
+	if err == nil {
+		names, err = x.fs.readDir(path)
+	}
+	if err != nil {
+		return changed("its entries could not be read in time: " + err.Error())
+	}
+	o.more.listing.names, o.more.listing.info = names, info
+	return nil
 }
 
 // verify looks whether an input that the session did not change is what it was.
