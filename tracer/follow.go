@@ -320,6 +320,18 @@ func (f *follower) letGo(tid int) {
 		}
 		if tid == t.proc.pid && !slices.Contains(f.released, t.proc) {
 			f.released = append(f.released, t.proc)
+			f.dropGone(t.proc)
+		}
+	}
+}
+
+// dropGone forgets the threads of a process that are no more, nor will be reported:
+// those that an exec has ended which was not reported itself, as the answer to an
+// earlier stop of the leader came between the exec and its report.
+func (f *follower) dropGone(p *process) {
+	for tid, t := range f.tasks {
+		if t.proc == p && !f.kernel.isThread(p.pid, tid) {
+			f.forget(tid)
 		}
 	}
 }

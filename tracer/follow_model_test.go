@@ -29,10 +29,6 @@ type modelKernel struct {
 
 	owed    map[int][]waitEvent // stops that were reported and not answered
 	settled map[int]bool        // settleSignal was called for the stop
-	// lost are the tids of threads whose exec has been missed: the answer to an
-	// earlier stop of the leader came when its tid was theirs already. ptrace(2) has
-	// no way to tell.
-	lost map[int]bool
 }
 
 type modelState uint8
@@ -87,7 +83,7 @@ func newModelKernel(t *rapid.T, budget int) *modelKernel {
 	k := &modelKernel{
 		t: t, budget: budget, nextID: modelRoot, registry: newRegistry(),
 		threads: make(map[int]*modelThread), procs: make(map[int]*modelProcess),
-		owed: make(map[int][]waitEvent), settled: make(map[int]bool), lost: make(map[int]bool),
+		owed: make(map[int][]waitEvent), settled: make(map[int]bool),
 	}
 	root := k.newThread(k.newProcess(modelSupervisor, modelSupervisor))
 	root.state, root.proc.ran = modelRunning, true
@@ -145,23 +141,12 @@ func (k *modelKernel) wait(block bool) (waitEvent, bool, error) {
 		case len(k.sorted(k.ours)) == 0:
 			return waitEvent{}, false, errNoTracees
 		case k.step():
-		case k.follower.release && k.onlyLost(): // it waits for children that it has let go
+		case k.follower.release && len(k.follower.tasks) == 0: // it waits for children that it has let go
 			return waitEvent{}, false, errNoTracees
 		default:
 			k.t.Fatalf("the follower waits, and nothing will ever happen; it knows of %d tasks, release %v", len(k.follower.tasks), k.follower.release)
 		}
 	}
-}
-
-// onlyLost tells whether the follower knows of no tasks but those that it could not
-// know to be gone.
-func (k *modelKernel) onlyLost() bool {
-	for tid := range k.follower.tasks {
-		if !k.lost[tid] {
-			return false
-		}
-	}
-	return true
 }
 
 // ours tells whether wait4 would wait for a thread: a tracee, or a child.
@@ -280,9 +265,6 @@ func (k *modelKernel) leaveStop(th *modelThread, how string, sig unix.Signal) {
 	if p, _ := k.registry.find(th.tid); p == nil || p.pid != th.proc.pid {
 		k.t.Fatalf("%d runs, a thread of %d, and its calls are taken for those of %+v", th.tid, th.proc.pid, p)
 	}
-	if !th.told && th.stop.kind() == evExec {
-		k.lost[th.stop.message] = true
-	}
 	th.proc.ran = true
 	th.told = false
 	switch how {
@@ -374,7 +356,7 @@ func (k *modelKernel) verdict(list []*events.Event, wait WaitPolicy) {
 		k.judge(p, seen[pid])
 	}
 	f := k.follower
-	if !k.onlyLost() {
+	if len(f.tasks) > 0 {
 		k.t.Fatalf("%d tasks are left: %v", len(f.tasks), slices.Sorted(maps.Keys(f.tasks)))
 	}
 	for tid, m := range k.registry.tasks {

@@ -1,15 +1,14 @@
 package manifest
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/fixed"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -385,11 +384,7 @@ func (m *model) arrive() {
 // TestModel plays sessions drawn at random: the same ones each time, but for make
 // stress.
 func TestModel(t *testing.T) {
-	if seed := flag.Lookup("rapid.seed"); os.Getenv("FSTRACE_STRESS") == "" && seed.Value.String() == seed.DefValue {
-		if err := seed.Value.Set("1"); err != nil {
-			t.Fatal(err)
-		}
-	}
+	fixed.Draws(t, 2000)
 	rapid.Check(t, func(r *rapid.T) {
 		m := newModel(t, r)
 		names := slices.Sorted(maps.Keys(actions))
