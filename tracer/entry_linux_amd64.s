@@ -6,9 +6,11 @@
 // ·saved, and goes on to the runtime's own entry. The stack and RDX are left as the kernel set them.
 //
 // It also blocks the terminal's stop signals in every thread that the runtime will
-// start, so that the main thread alone decides whether they take effect (HoldStops).
+// start, so that the main thread alone decides whether they take effect (HoldStops); and
+// it gives them all a timer slack of a millisecond (timerslack.go).
 //
-// struct savedSignals: done 0, mask 8, actions 16 (32 bytes each), fdFlags 2064.
+// struct savedState: done 0, mask 8, actions 16 (32 bytes each), fdFlags 2064,
+// timerSlack 2088.
 DATA	·stops+0(SB)/8, $0x380000 // 1 << (n-1) for SIGTSTP 20, SIGTTIN 21, SIGTTOU 22
 GLOBL	·stops(SB), NOPTR|RODATA, $8
 
@@ -52,6 +54,18 @@ nextfd:
 	INCQ	R13
 	CMPQ	R13, $3
 	JLT	nextfd
+
+	// saved.timerSlack = prctl(PR_GET_TIMERSLACK)
+	MOVQ	$157, AX
+	MOVQ	$30, DI
+	SYSCALL
+	MOVQ	AX, 2088(R12)
+
+	// prctl(PR_SET_TIMERSLACK, 1000000)
+	MOVQ	$157, AX
+	MOVQ	$29, DI
+	MOVQ	$1000000, SI
+	SYSCALL
 
 	MOVQ	$1, 0(R12)
 	MOVQ	R15, DX

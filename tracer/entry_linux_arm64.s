@@ -46,6 +46,18 @@ nextfd:
 	CMP	$3, R22
 	BLT	nextfd
 
+	// saved.timerSlack = prctl(PR_GET_TIMERSLACK)
+	MOVD	$167, R8
+	MOVD	$30, R0
+	SVC
+	MOVD	R0, 2088(R21)
+
+	// prctl(PR_SET_TIMERSLACK, 1000000)
+	MOVD	$167, R8
+	MOVD	$29, R0
+	MOVD	$1000000, R1
+	SVC
+
 	MOVD	$1, R24
 	MOVD	R24, (R21)
 	MOVD	R20, R0

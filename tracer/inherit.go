@@ -50,12 +50,13 @@ func readInherited() inheritedSignals {
 // control signals, and loses a blocked SIGPROF.
 func SignalsKept() bool { return saved.done != 0 }
 
-// savedSignals is filled by fstrace_entry, before the Go runtime starts.
-type savedSignals struct {
-	done    uint64
-	mask    uint64
-	actions [signalCount]kernelSigaction
-	fdFlags [3]int64 // of the standard descriptors, negative if one was closed
+// savedState is filled by fstrace_entry, before the Go runtime starts.
+type savedState struct {
+	done       uint64
+	mask       uint64
+	actions    [signalCount]kernelSigaction
+	fdFlags    [3]int64 // of the standard descriptors, negative if one was closed
+	timerSlack int64    // nanoseconds
 }
 
 // startedClosed tells whether a standard descriptor was closed when this process
@@ -64,7 +65,7 @@ func startedClosed(fd int) bool {
 	return saved.done != 0 && fd < len(saved.fdFlags) && saved.fdFlags[fd] < 0
 }
 
-var saved savedSignals
+var saved savedState
 
 // jobControl are the signals that a terminal stops its processes with.
 const jobControl = 1<<(unix.SIGTSTP-1) | 1<<(unix.SIGTTIN-1) | 1<<(unix.SIGTTOU-1)

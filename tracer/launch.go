@@ -99,6 +99,9 @@ func (l *Launch) Close() {
 func forkShim(files []uintptr, attr *syscall.SysProcAttr) (pid, pidfd int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if err := restoreTimerSlack(); err != nil { // this thread keeps it
+		return 0, -1, fmt.Errorf("launch: %w", err)
+	}
 	mask, errno := signalMask(nil)
 	if errno != 0 {
 		return 0, -1, fmt.Errorf("launch: read signal mask: %w", errno)

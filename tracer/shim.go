@@ -104,6 +104,9 @@ func runShim(socket int) {
 	if err := readFull(socket, reply[:]); err != nil || reply[0] != goAhead {
 		unix.Exit(exitFailed)
 	}
+	if err := restoreTimerSlack(); err != nil {
+		s.fail("restore the timer slack", err)
+	}
 	mask := s.launch.signals.mask
 	if _, errno := signalMask(&mask); errno != 0 {
 		s.fail("restore signal mask", errno)

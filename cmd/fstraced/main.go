@@ -2,8 +2,14 @@
 // them: the daemon behind fstrace --connect and the socket API (docs/protocol.md).
 package main
 
-import "os"
+import (
+	"os"
+	"runtime"
+
+	"github.com/fstrace/fstrace/tracer"
+)
 
 func main() {
+	runtime.GOMAXPROCS(max(runtime.NumCPU(), 2*tracer.Processors)) // several sessions
 	os.Exit(execute(os.Args[1:]))
 }
