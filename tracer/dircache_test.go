@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -87,40 +88,35 @@ func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
 		return r.resolve(hostView(), place{}, []byte(path), false, true)
 	}
 	from, to := entry("from"), entry("to")
-	none := func() {}
+	change := func(call string, run func()) treeChange {
+		return treeChange{func() { foreseeCall(r, call, look(from), resolved{}) }, run}
+	}
 	rename := func(flags uint) treeChange {
 		return treeChange{
-			func() { foreseeRename(r, look(from), look(to)) },
+			func() { foreseeCall(r, "renameat2", look(from), look(to)) },
 			func() { _ = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags) },
 		}
 	}
 	switch rapid.IntRange(0, 5).Draw(t, "change") {
 	case 0:
-		return treeChange{none, func() { _ = os.Mkdir(from, 0o755) }}
+		return change("mkdir", func() { _ = os.Mkdir(from, 0o755) })
 	case 1:
 		target := treePath(t, dir, "target")
-		return treeChange{none, func() { _ = os.Symlink(target, from) }}
+		return change("symlink", func() { _ = os.Symlink(target, from) })
 	case 2:
-		return treeChange{none, func() { _ = unix.Unlink(from) }}
+		return change("unlink", func() { _ = unix.Unlink(from) })
 	case 3:
-		return treeChange{func() { foreseeRemoval(r, look(from)) }, func() { _ = unix.Rmdir(from) }}
+		return change("rmdir", func() { _ = unix.Rmdir(from) })
 	case 4:
 		return rename(unix.RENAME_EXCHANGE)
 	}
 	return rename(0)
 }
 
-// What the observer does of these calls.
-
-func foreseeRemoval(r *resolver, what resolved) {
+// foreseeCall is what the observer does of a call.
+func foreseeCall(r *resolver, name string, first, second resolved) {
 	o := observer{resolver: *r}
-	o.foresee(nil, &access{row: rowNamed("rmdir"), op: rowNamed("rmdir").op, first: what})
-	*r = o.resolver
-}
-
-func foreseeRename(r *resolver, from, to resolved) {
-	o := observer{resolver: *r}
-	o.foresee(nil, &access{row: rowNamed("renameat2"), op: rowNamed("renameat2").op, first: from, second: to})
+	o.foresee(nil, &access{row: rowNamed(name), op: rowNamed(name).op, first: first, second: second})
 	*r = o.resolver
 }
 
@@ -146,11 +142,13 @@ func TestDirCacheWhileTreeChanges(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			growTree(t, dir)
-			warm := new(resolver)
+			warm := &resolver{now: time.Now()} // for which no time passes
 			compare := func(when string) {
 				path := treePath(t, dir, "path")
-				got := warm.resolve(hostView(), place{path: dir}, []byte(path), true, false)
-				want := new(resolver).resolve(hostView(), place{path: dir}, []byte(path), true, false)
+				follow := rapid.Bool().Draw(t, "follow")
+				got := warm.resolve(hostView(), place{path: dir}, []byte(path), follow, false)
+				warm.lately.keep(&got, &warm.dirs, warm.now)
+				want := new(resolver).resolve(hostView(), place{path: dir}, []byte(path), follow, false)
 				if describe(got, dir) != describe(want, dir) {
 					t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
 				}

@@ -21,7 +21,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 		if program.state != events.StateFile || program.info.Mode&0o111 == 0 {
 			return nil // the kernel says ENOENT, EACCES
 		}
-		path, script, err := o.programs.interpreter(name, &program.info, o.now)
+		path, script, err := o.programs.interpreter(name, &program.info, o.resolver.now)
 		if err != nil && !errors.Is(err, errNotProgram) {
 			o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid,
 				fmt.Sprintf("its program %s may not be read: interpreters unknown", program.path))

@@ -20,13 +20,14 @@ const (
 )
 
 // A lately remembers what was found at canonical paths a moment ago: programs ask
-// for the same file again and again. It is for one goroutine.
+// for the same file again and again, and come to it by the same links. It is for one
+// goroutine.
 //
-// It holds no absent paths, and no symbolic links. What the session is about to make,
-// change or remove it forgets, and never again remembers: the kernel does not say when
-// such a call has run.
+// It holds no absent paths. What the session is about to make, change or remove it
+// forgets, and never again remembers: the kernel does not say when such a call has run.
 type lately struct {
 	found map[string]finding
+	links map[string]linkFinding // symbolic links that were followed
 	// unsettled are paths that the session makes, changes or removes things at.
 	unsettled map[string]struct{}
 	off       bool
@@ -38,6 +39,11 @@ type finding struct {
 	state events.State
 	info  events.FileInfo
 	at    time.Time
+}
+
+type linkFinding struct {
+	events.Link
+	at time.Time
 }
 
 // find returns what is at a path, absolute or relative to base, if that is known.
@@ -81,6 +87,18 @@ func (l *lately) at(p place, now time.Time) (f finding, ok bool) {
 	return f, ok && now.Sub(f.at) <= belief
 }
 
+// file returns what is known of the file at a canonical path: no symbolic link.
+func (l *lately) file(path []byte, now time.Time) (f finding, ok bool) {
+	f, ok = l.found[string(path)]
+	return f, ok && now.Sub(f.at) <= belief
+}
+
+// link returns what is known of the symbolic link at a canonical path.
+func (l *lately) link(path []byte, now time.Time) (link events.Link, ok bool) {
+	f, ok := l.links[string(path)]
+	return f.Link, ok && now.Sub(f.at) <= belief
+}
+
 // keep remembers what a path led to.
 func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 	path := endOf(r)
@@ -89,10 +107,7 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 	default:
 		return
 	}
-	if l.off || dirs.off || !r.info.Known() || strings.HasPrefix(path, "/proc/") {
-		return
-	}
-	if _, ok := l.unsettled[path]; ok || len(dirs.shaky) > 0 && dirs.underShaky(path) {
+	if !r.info.Known() || !l.settled(path, dirs, now) {
 		return
 	}
 	if l.found == nil {
@@ -101,6 +116,29 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 		clear(l.found)
 	}
 	l.found[path] = finding{path: path, state: r.state, info: r.info, at: now}
+}
+
+// keepLink remembers a symbolic link at a canonical path.
+func (l *lately) keepLink(link events.Link, dirs *dirCache, now time.Time) {
+	if !l.settled(link.Path, dirs, now) {
+		return
+	}
+	if l.links == nil {
+		l.links = make(map[string]linkFinding)
+	} else if len(l.links) >= maxLately {
+		clear(l.links)
+	}
+	l.links[link.Path] = linkFinding{link, now}
+}
+
+// settled tells whether what is at a canonical path is likely to be there in a moment,
+// too. /proc changes by itself.
+func (l *lately) settled(path string, dirs *dirCache, now time.Time) bool {
+	if l.off || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
+		return false
+	}
+	_, unsettled := l.unsettled[path]
+	return !unsettled && (len(dirs.shaky) == 0 || !dirs.underShaky(path))
 }
 
 // changing is told of a path at which something is about to change.
@@ -115,12 +153,16 @@ func (l *lately) changing(r *resolved) {
 		if path != "" {
 			l.unsettled[path] = struct{}{}
 			delete(l.found, path)
+			delete(l.links, path)
 		}
 	}
 	if len(l.unsettled) > maxUnsettled {
-		l.off, l.found, l.unsettled = true, nil, nil
+		*l = lately{off: true}
 	}
 }
 
 // forget is told that directories move, or mounts.
-func (l *lately) forget() { clear(l.found) }
+func (l *lately) forget() {
+	clear(l.found)
+	clear(l.links)
+}

@@ -29,12 +29,10 @@ type observer struct {
 	memory   memory
 	procfs   procfs
 	resolver resolver
-	lately   lately
 	programs programs
 	registry *registry
 	gaps     *gaps
-	now      time.Time // of the call in hand
-	moves    uint      // how often directories were removed, renamed or mounted upon
+	moves    uint // how often directories were removed, renamed or mounted upon
 
 	mountNS uint64 // fstrace's own mount namespace
 	// rootsVary: a call was seen after which a thread may have a root directory or
@@ -56,8 +54,8 @@ func newObserver(registry *registry, gaps *gaps) (*observer, error) {
 // that fail before they look at a file, and descriptors that name none, are no
 // accesses.
 func (o *observer) observe(c *call, a *access) bool {
-	o.now = time.Now()
-	*a = access{time: o.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
+	o.resolver.now = time.Now()
+	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
 	v, err := o.viewOf(c)
 	if err == nil {
 		if c.row.flags != none && c.row.flagType != flagsNone {
@@ -194,11 +192,11 @@ func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent 
 	if parent || base.gone || v.root != "/" || v.prefix != "" || v.noLinks {
 		return o.resolver.resolve(v, base, name, follow, parent), nil
 	}
-	if r, ok := o.lately.find(base.path, name, o.now); ok {
+	if r, ok := o.resolver.lately.find(base.path, name, o.resolver.now); ok {
 		return r, nil
 	}
 	r := o.resolver.resolve(v, base, name, follow, parent)
-	o.lately.keep(&r, &o.resolver.dirs, o.now)
+	o.resolver.lately.keep(&r, &o.resolver.dirs, o.resolver.now)
 	return r, nil
 }
 
@@ -228,7 +226,7 @@ func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
 	if isDir || fd == unix.AT_FDCWD {
 		return r, nil
 	}
-	if known, ok := o.lately.at(p, o.now); ok && !o.rootsVary {
+	if known, ok := o.resolver.lately.at(p, o.resolver.now); ok && !o.rootsVary {
 		r.path, r.state, r.info = known.path, known.state, known.info
 		return r, nil
 	}
@@ -354,8 +352,8 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 func (o *observer) foresee(c *call, a *access) {
 	switch a.op {
 	case events.OpWrite, events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
-		o.lately.changing(&a.first)
-		o.lately.changing(&a.second)
+		o.resolver.lately.changing(&a.first)
+		o.resolver.lately.changing(&a.second)
 	case events.OpChdir:
 		o.changesDir(c)
 	}
@@ -385,5 +383,5 @@ func (o *observer) foresee(c *call, a *access) {
 // moved is told of directories that go elsewhere, with all that is in them.
 func (o *observer) moved() {
 	o.moves++
-	o.lately.forget()
+	o.resolver.lately.forget()
 }

@@ -2,6 +2,8 @@ package tracer
 
 import (
 	"bytes"
+	"strings"
+	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
@@ -34,9 +36,12 @@ const maxLinks = 40
 // It walks a path component by component with lstat and readlink: the kernel
 // could resolve a path in one call, but would not tell which symbolic links it
 // followed, and a cache must know each of them. Directories once seen to be
-// such are remembered (dircache.go), so that most paths cost one lstat.
+// such are remembered (dircache.go), and links and files that were found a moment
+// ago (lately.go), so that most paths cost one lstat or none.
 type resolver struct {
-	dirs dirCache
+	dirs   dirCache
+	lately lately
+	now    time.Time // of the call in hand; if zero, nothing is taken from lately
 
 	// Buffers of the walk in progress, kept from call to call.
 	cur   []byte // the canonical path so far; "" is the root of all
@@ -52,7 +57,7 @@ type resolver struct {
 // call names an entry to be made or removed: a trailing slash then does not make
 // the kernel follow it.
 func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool) resolved {
-	w := walk{resolver: r, view: v, out: resolved{set: true, as: string(path)}, follow: follow}
+	w := walk{resolver: r, view: v, out: resolved{set: true, as: string(path)}, follow: follow, parent: parent}
 	name := bytes.TrimRight(path, "/")
 	if len(name) < len(path) && !parent || bytes.HasSuffix(name, []byte("/.")) {
 		w.follow = true // what comes last must be a directory
@@ -83,6 +88,7 @@ type walk struct {
 	view   *view
 	out    resolved
 	follow bool
+	parent bool // the call makes or removes an entry
 	gone   bool // cur was removed
 	hops   int
 	atLink bool // out.path is already set: the rest leads to out.real
@@ -196,6 +202,12 @@ func (w *walk) step(parent int, last bool) bool {
 	if w.isSelf(parent) {
 		return w.jumpSelf(parent, last)
 	}
+	if link, ok := w.knownLink(last); ok {
+		return w.goOnAt(parent, link, last)
+	}
+	if last && w.finishKnown() {
+		return true
+	}
 	errno := w.lstat()
 	switch {
 	case errno == unix.ENOENT, errno == unix.ENOTDIR, errno == unix.ENAMETOOLONG: // a name over NAME_MAX
@@ -235,11 +247,16 @@ func (w *walk) followLink(parent int, last bool) bool {
 	if isMagic(w.belowRoot(w.cur[:parent]), w.cur[parent:]) {
 		return w.jumpMagic(target, last)
 	}
-	return w.goOnAt(parent, target, last)
+	link := w.linkAt(target)
+	if w.view.prefix == "" {
+		w.lately.keepLink(link, &w.dirs, w.now)
+	}
+	return w.goOnAt(parent, link, last)
 }
 
 // goOnAt notes the link at cur and puts its target before what is left.
-func (w *walk) goOnAt(parent int, target []byte, last bool) bool {
+func (w *walk) goOnAt(parent int, link events.Link, last bool) bool {
+	target := link.Target
 	if w.hops++; w.hops > maxLinks { // ELOOP: it leads nowhere
 		if w.atLink {
 			w.out.state = events.StateAbsent
@@ -248,9 +265,9 @@ func (w *walk) goOnAt(parent int, target []byte, last bool) bool {
 		}
 		return true
 	}
-	w.note(target, last)
+	w.note(link, last)
 	w.spare = append(append(append(w.spare[:0], target...), '/'), w.rest...)
-	if len(onlySlashes(w.rest)) == 0 && !bytes.HasSuffix(target, []byte("/")) {
+	if len(onlySlashes(w.rest)) == 0 && !strings.HasSuffix(target, "/") {
 		w.spare = w.spare[:len(target)] // no slash that would ask for a directory
 	}
 	w.rest, w.spare = w.spare, w.rest
@@ -264,14 +281,19 @@ func (w *walk) goOnAt(parent int, target []byte, last bool) bool {
 
 func onlySlashes(path []byte) []byte { return bytes.Trim(path, "/") }
 
+// linkAt returns the link at cur, by what it holds.
+func (w *walk) linkAt(target []byte) events.Link {
+	return events.Link{Path: string(w.cur), Target: string(target)}
+}
+
 // note records that the link at cur is followed, and where the path led if the
 // link was its end.
-func (w *walk) note(target []byte, last bool) {
+func (w *walk) note(link events.Link, last bool) {
 	if last && !w.atLink {
-		w.out.path = string(w.cur)
+		w.out.path = link.Path
 		w.atLink = true
 	}
-	w.out.links = append(w.out.links, events.Link{Path: string(w.cur), Target: string(target)})
+	w.out.links = append(w.out.links, link)
 }
 
 // finishDir ends a walk that came to a directory already known to be one.

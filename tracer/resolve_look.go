@@ -7,6 +7,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// knownLink returns the symbolic link at cur, if it is to be followed and was read a
+// moment ago.
+func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
+	if w.view.prefix != "" || w.view.noLinks || last && !w.follow {
+		return events.Link{}, false
+	}
+	return w.lately.link(w.cur, w.now)
+}
+
+// finishKnown ends the walk at cur, if what is there was found a moment ago. What a call
+// is about to make or remove is looked at anew.
+func (w *walk) finishKnown() bool {
+	if w.view.prefix != "" || w.parent {
+		return false
+	}
+	f, ok := w.lately.file(w.cur, w.now)
+	if ok {
+		w.out.info = f.info
+		w.finishAt(f.path, f.state)
+	}
+	return ok
+}
+
 // lstat looks at cur.
 func (w *walk) lstat() unix.Errno {
 	dir, name, errno := withinLimit(w.kernelName())

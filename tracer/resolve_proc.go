@@ -37,7 +37,7 @@ func (w *walk) jumpSelf(parent int, last bool) bool {
 		w.finish(events.StateSymlink)
 		return true
 	}
-	return w.goOnAt(parent, []byte(target), last)
+	return w.goOnAt(parent, w.linkAt([]byte(target)), last)
 }
 
 // isMagic tells whether a name in a directory is one of those links in /proc that
@@ -83,7 +83,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	name := w.kernelName()
 	var st unix.Stat_t
 	if errno := fstatat(unix.AT_FDCWD, name, &st, 0); errno != 0 {
-		w.note(text, last)
+		w.note(w.linkAt(text), last)
 		w.finish(events.StateUnknown)
 		return true
 	}
@@ -93,7 +93,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 		w.finishMissing(stateOf(st.Mode)) // no directory
 		return true
 	}
-	w.note(text, last)
+	w.note(w.linkAt(text), last)
 	if nameless {
 		w.out.info = infoOf(&st)
 		w.finishAt("", stateOf(st.Mode))

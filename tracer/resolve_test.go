@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -350,16 +351,29 @@ func TestResolveNoLinks(t *testing.T) {
 }
 
 // BenchmarkResolve looks up files in a directory that is known, eight levels down: what a
-// call costs the receiver beside the kernel's part, and one lstat.
+// call costs the receiver beside the kernel's part, and one lstat. "linked" comes there
+// by a symbolic link, "linked lately" by one that was read a moment ago.
 func BenchmarkResolve(b *testing.B) {
-	dir := b.TempDir() + "/1/2/3/4/5/6/7/8"
+	top := tempTree(b)
+	dir := top + "/1/2/3/4/5/6/7/8"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		b.Fatal(err)
 	}
 	writeFile(b, dir+"/file")
-	for _, path := range []string{"file", "absent"} {
-		b.Run(path, func(b *testing.B) {
-			r, v, name := new(resolver), hostView(), []byte(dir+"/"+path)
+	if err := os.Symlink("1/2/3/4/5/6/7/8", top+"/link"); err != nil {
+		b.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, path string
+		now        time.Time
+	}{
+		{"file", dir + "/file", time.Time{}},
+		{"absent", dir + "/absent", time.Time{}},
+		{"linked", top + "/link/file", time.Time{}},
+		{"linked lately", top + "/link/file", time.Now()},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			r, v, name := &resolver{now: test.now}, hostView(), []byte(test.path)
 			b.ReportAllocs()
 			for b.Loop() {
 				r.resolve(v, place{path: "/"}, name, true, false)

@@ -39,7 +39,7 @@ func (o *observer) cwd(c *call) (place, error) {
 	}
 	w.returned(c.tid)
 	settled := len(w.changing) == 0
-	if settled && !w.at.IsZero() && w.moves == o.moves && o.now.Sub(w.at) <= belief {
+	if settled && !w.at.IsZero() && w.moves == o.moves && o.resolver.now.Sub(w.at) <= belief {
 		return w.place, nil
 	}
 	p, err := o.procfs.cwd(c.tid)
@@ -51,7 +51,7 @@ func (o *observer) cwd(c *call) (place, error) {
 	if p.path == w.place.path {
 		p.path = w.place.path // one string for all
 	}
-	w.place, w.at, w.moves = p, o.now, o.moves
+	w.place, w.at, w.moves = p, o.resolver.now, o.moves
 	return p, nil
 }
 
