@@ -214,9 +214,13 @@ func (l *launcher) follow() traceEnd {
 	s := l.session
 	k := linux{index: s.index, sleepers: s.sleepers}
 	f := newFollower(k, s.registry, s.queue.process)
+	unheld := make(map[*process]bool) // for which there was no pidfd to spare
 	f.started = func(p *process) {
 		fd, inode := openPidfd(p.pid)
-		s.owner.mail.send(msgStarted{proc: p, fd: fd, inode: inode})
+		if fd < 0 {
+			unheld[p] = true
+		}
+		s.owner.mail.post(msgStarted{proc: p, fd: fd, inode: inode})
 	}
 	f.wishes = s.wishes
 	var e echoes
@@ -234,7 +238,14 @@ func (l *launcher) follow() traceEnd {
 		}
 		s.owner.mail.send(msgEscaped{p, fd})
 	}
-	f.ended = func(p *process, ws unix.WaitStatus) { s.owner.mail.send(msgEnded{p, ws}) }
+	f.ended = func(p *process, ws unix.WaitStatus) {
+		if !unheld[p] {
+			s.owner.mail.post(msgEnded{p, ws})
+			return
+		}
+		delete(unheld, p)
+		s.owner.mail.send(msgEnded{p, ws}) // at once: its number may be another's soon
+	}
 	if s.cmd.Stopped != nil {
 		f.stopped = s.cmd.Stopped
 	}

@@ -4,17 +4,26 @@ import "sync"
 
 // A mailbox is an unbounded queue of messages to one goroutine. Sending never
 // waits, so that the tracer thread can send.
+//
+// To wake that goroutine costs the sender a system call, and a processor that was idle
+// its sleep. What need not be known at once is posted: it is taken with the next
+// message that is sent, or when there are many.
 type mailbox[M any] struct {
 	mu       sync.Mutex
 	messages []M
+	prompt   bool // posting is sending
 	ready    chan struct{}
 }
+
+// postLimit is how many messages may wait for somebody to send one. Each may hold a
+// descriptor.
+const postLimit = 16
 
 func newMailbox[M any]() *mailbox[M] {
 	return &mailbox[M]{ready: make(chan struct{}, 1)}
 }
 
-// send adds a message.
+// send adds a message, and has it taken with all that were added before.
 func (b *mailbox[M]) send(m M) {
 	b.mu.Lock()
 	b.messages = append(b.messages, m)
@@ -22,8 +31,27 @@ func (b *mailbox[M]) send(m M) {
 	signal(b.ready)
 }
 
-// take returns all messages, in the order in which they were sent. Ready becomes
-// readable when there are some.
+// post adds a message that may wait.
+func (b *mailbox[M]) post(m M) {
+	b.mu.Lock()
+	b.messages = append(b.messages, m)
+	wake := b.prompt || len(b.messages) >= postLimit
+	b.mu.Unlock()
+	if wake {
+		signal(b.ready)
+	}
+}
+
+// bePrompt has all that was posted taken now, and from now on at once.
+func (b *mailbox[M]) bePrompt() {
+	b.mu.Lock()
+	b.prompt = true
+	b.mu.Unlock()
+	signal(b.ready)
+}
+
+// take returns all messages, in the order in which they were added. Ready becomes
+// readable when there are some to be taken.
 func (b *mailbox[M]) take() []M {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -179,6 +179,7 @@ func (o *owner) signalAll(sig unix.Signal) {
 	for p := range o.handles {
 		_ = o.send(p, sig) // the only error is that it has ended
 	}
+	o.mail.bePrompt() // those that are born from now on get it as well
 }
 
 // send signals a process that lives as far as is known.

@@ -590,3 +590,51 @@ func openDescriptors(t *testing.T) []string {
 	}
 	return list
 }
+
+// TestPosted: what is posted is known to whatever is sent after it, to one that was
+// posted before all are told to end, and to one that is posted after.
+func TestPosted(t *testing.T) {
+	o := testOwner(t, nil)
+	root, before, after := startChild(t, sleeper), startChild(t, sleeper), startChild(t, sleeper)
+	root.start(o, true)
+	o.mail.send(msgReady{})
+	synced(o)
+	o.mail.post(msgStarted{proc: before.proc, fd: before.fd})
+	o.mail.send(msgCancel{time.Hour}) // SIGTERM to all
+	root.endsBy(o, unix.SIGTERM)
+	before.endsBy(o, unix.SIGTERM)
+	synced(o)
+	o.mail.post(msgStarted{proc: after.proc, fd: after.fd})
+	after.endsBy(o, unix.SIGTERM)
+}
+
+// TestPostedBeforeTimeout: the same, if it is a timer that has all told to end, not
+// somebody who sends.
+func TestPostedBeforeTimeout(t *testing.T) {
+	o := testOwner(t, nil)
+	root, other := startChild(t, sleeper), startChild(t, sleeper)
+	root.start(o, true)
+	o.mail.send(msgReady{})
+	synced(o)
+	o.mail.post(msgStarted{proc: other.proc, fd: other.fd})
+	o.timer.Reset(0)
+	other.endsBy(o, unix.SIGTERM)
+	root.endsBy(o, unix.SIGTERM)
+}
+
+// TestPostedMany: what is posted does not wait for ever, nor keeps many descriptors.
+func TestPostedMany(t *testing.T) {
+	b := newMailbox[int]()
+	for i := range postLimit {
+		select {
+		case <-b.ready:
+			t.Fatalf("woken by %d messages", i)
+		default:
+		}
+		b.post(i)
+	}
+	<-b.ready
+	if n := len(b.take()); n != postLimit {
+		t.Errorf("%d messages, want %d", n, postLimit)
+	}
+}

@@ -70,7 +70,7 @@ func (r *receiver) newStranger(s *stranger) *process {
 	r.registry.enter(s.pid, p, false)
 	_ = r.keeper.need() // it will not die with us; at the end another attempt is made
 	if s.fd >= 0 {
-		r.owner.mail.send(msgStarted{proc: p, fd: s.fd, inode: s.inode})
+		r.owner.mail.post(msgStarted{proc: p, fd: s.fd, inode: s.inode})
 		r.owner.mail.send(msgEscaped{p, -1})
 	} else { // who would tell that its number is another's?
 		r.gaps.add(events.ReasonUntraced, s.pid, "its end is not seen: more processes than files may be open")
