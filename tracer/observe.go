@@ -50,6 +50,9 @@ func newObserver(registry *registry, gaps *gaps) (*observer, error) {
 	return o, nil
 }
 
+// close lets go of what the observer has open. It can be used again.
+func (o *observer) close() { o.procfs.dirs.close() }
+
 // observe fills a with what c accesses. It tells whether there is anything: calls
 // that fail before they look at a file, and descriptors that name none, are no
 // accesses.
@@ -376,6 +379,7 @@ func (o *observer) foresee(c *call, a *access) {
 	case "mount", "umount", "umount2", "move_mount", "pivot_root":
 		o.rootsVary = true
 		o.resolver.dirs.disable()
+		o.procfs.dirs.close()
 		o.moved()
 	}
 }

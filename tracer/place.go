@@ -16,6 +16,7 @@ type procfs struct {
 	name []byte
 	link [pathMax + 16]byte
 	stat unix.Stat_t
+	dirs fdDirs
 }
 
 // errNoFile says that a descriptor names no file: a pipe, a socket, an anonymous
@@ -37,40 +38,53 @@ func (p *procfs) descriptor(tid, fd int) []byte {
 }
 
 // cwd returns a thread's working directory.
-func (p *procfs) cwd(tid int) (place, error) { return p.follow(p.entry(tid, "cwd")) }
+func (p *procfs) cwd(tid int) (place, error) { return p.follow(unix.AT_FDCWD, p.entry(tid, "cwd")) }
 
 // root returns a thread's root directory as fstrace names it.
-func (p *procfs) root(tid int) (place, error) { return p.follow(p.entry(tid, "root")) }
+func (p *procfs) root(tid int) (place, error) {
+	return p.follow(unix.AT_FDCWD, p.entry(tid, "root"))
+}
 
-// fd returns what a descriptor stands for. Its mode is in p.stat afterwards.
+// fd returns what a descriptor stands for.
 func (p *procfs) fd(tid, fd int) (place, error) {
 	if fd < 0 {
 		return place{}, errNoFile
 	}
-	return p.follow(p.descriptor(tid, fd))
+	if dir := p.dirs.of(tid, p); dir >= 0 {
+		p.name = append(strconv.AppendInt(p.name[:0], int64(fd), 10), 0)
+		if n, errno := readlinkat(dir, p.name, p.link[:]); errno == 0 {
+			return p.at(dir, p.name, p.link[:n])
+		}
+		p.dirs.forget(tid) // the thread is another, perhaps
+	}
+	return p.follow(unix.AT_FDCWD, p.descriptor(tid, fd))
 }
 
 // follow reads the magic link at name, and whether what it stands for was
 // removed: its text then ends in " (deleted)", but so may a name.
-func (p *procfs) follow(name []byte) (place, error) {
-	n, errno := readlinkat(unix.AT_FDCWD, name, p.link[:])
+func (p *procfs) follow(dir int, name []byte) (place, error) {
+	n, errno := readlinkat(dir, name, p.link[:])
 	if errno != 0 {
 		return place{}, procError(errno, name)
 	}
-	text := p.link[:n]
-	if n == 0 || text[0] != '/' {
+	return p.at(dir, name, p.link[:n])
+}
+
+// at returns what the magic link at name stands for, by its text.
+func (p *procfs) at(dir int, name, text []byte) (place, error) {
+	if len(text) == 0 || text[0] != '/' {
 		return place{}, errNoFile
 	}
 	if !bytes.HasSuffix(text, deletedSuffix) {
 		return place{path: string(text)}, nil
 	}
-	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+	if errno := fstatat(dir, name, &p.stat, 0); errno != 0 {
 		return place{}, procError(errno, name)
 	}
 	if p.stat.Nlink > 0 {
 		return place{path: string(text)}, nil
 	}
-	return place{path: string(text[:n-len(deletedSuffix)]), gone: true}, nil
+	return place{path: string(bytes.TrimSuffix(text, deletedSuffix)), gone: true}, nil
 }
 
 // mode returns the file mode of what a descriptor stands for.

@@ -39,6 +39,7 @@ type receiver struct {
 // good.
 func (r *receiver) run() {
 	runtime.LockOSThread()
+	defer r.release()
 	var n seccomp.Notification
 	for {
 		switch err := r.listener.Receive(&n); {
@@ -74,6 +75,14 @@ func (r *receiver) retire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.retired = true
+	r.observer.close()
+}
+
+// release lets go of what handling calls took.
+func (r *receiver) release() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.observer.close()
 }
 
 // lost notes that notifications can be received no more, and goes on letting calls
