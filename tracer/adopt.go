@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -177,7 +178,7 @@ func (l *Launch) ended(milliseconds int) bool {
 // status returns how a process that is nobody's child here has ended. 125 stands for
 // what could not be learnt: before Linux 6.15 its parent may have been faster.
 func (l *Launch) status() (ws unix.WaitStatus) {
-	const unknown = exitFailed << 8
+	const unknown = shim.ExitFailed << 8
 	ws = unknown
 	_ = control(l.Process, func(fd int) error {
 		for range 2 { // reaped between the two, it has its status with the first again

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -103,7 +104,7 @@ func (r *receiver) inspectFilter(n *seccomp.Notification, p *process, abi *secco
 // isShim tells by its arguments whether a process is a shim. That of another fstrace
 // does without a listener: nothing is missed here, nor does its command behave
 // otherwise.
-func isShim(argv []string) bool { return len(argv) > 0 && argv[0] == shimName }
+func isShim(argv []string) bool { return len(argv) > 0 && argv[0] == shim.Name }
 
 // filterTraces tells whether a filter in a tracee's memory (struct sock_fprog) can
 // return SECCOMP_RET_TRACE.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -118,7 +119,7 @@ func KeptDescriptors() ([]int, error) {
 			return nil, err
 		}
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if err == nil && flags&unix.FD_CLOEXEC == 0 && !startedClosed(fd) { // EBADF: the one that listed them
+		if err == nil && flags&unix.FD_CLOEXEC == 0 && !shim.StartedClosed(fd) { // EBADF: the one that listed them
 			kept = append(kept, fd)
 		}
 	}

@@ -3,6 +3,7 @@ package tracer
 import (
 	"runtime"
 
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,9 +14,9 @@ func KillSelf(sig unix.Signal) {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	setSignalHandler(int(sig), sigDefault)
-	mask, _ := signalMask(nil)
+	shim.SetSignalHandler(int(sig), shim.SignalDefault)
+	mask, _ := shim.SignalMask(nil)
 	mask &^= 1 << (sig - 1)
-	_, _ = signalMask(&mask)
+	_, _ = shim.SignalMask(&mask)
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
 }

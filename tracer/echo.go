@@ -3,6 +3,7 @@ package tracer
 import (
 	"time"
 
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,7 +13,7 @@ import (
 // makes one of two equal signals that are pending together; echoes does so with two
 // that come shortly after each other, if one of them is fstrace's.
 type echoes struct {
-	own, others [signalCount + 1]time.Time // when each was last delivered
+	own, others [shim.SignalCount + 1]time.Time // when each was last delivered
 }
 
 // echoWindow is how long after one of the two the other is taken for its echo.
@@ -21,7 +22,7 @@ const echoWindow = 100 * time.Millisecond
 // isEcho notes that a signal is about to be delivered to the command, and tells
 // whether it is the second of such a pair.
 func (e *echoes) isEcho(sig unix.Signal, own bool, now time.Time) bool {
-	if sig < 1 || sig > signalCount {
+	if sig < 1 || sig > shim.SignalCount {
 		return false
 	}
 	mine, theirs := &e.own[sig], &e.others[sig]

@@ -1,11 +1,11 @@
 package tracer
 
 import (
+	"encoding/binary"
 	"runtime"
 	"sync"
 
 	"github.com/fstrace/fstrace/seccomp"
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,9 +57,20 @@ var syscallIndex = sync.OnceValues(func() (*index, error) {
 
 func indexKey(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
 
-// filter assembles the filter for this machine.
-func (x *index) filter() ([]bpf.RawInstruction, error) {
-	return seccomp.Program(x.abis, filterRules())
+// filter assembles the filter for this machine, as the kernel wants it: an array of
+// struct sock_filter.
+func (x *index) filter() ([]byte, error) {
+	program, err := seccomp.Program(x.abis, filterRules())
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	for _, in := range program {
+		b = binary.NativeEndian.AppendUint16(b, in.Op)
+		b = append(b, in.Jt, in.Jf)
+		b = binary.NativeEndian.AppendUint32(b, in.K)
+	}
+	return b, nil
 }
 
 // find returns the row and ABI of a call, or nil for one that the filter does

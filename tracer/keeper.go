@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -86,14 +87,14 @@ func (k *keeper) start() error {
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "keeper")
 	defer theirs.Close()
-	if err := sendDescriptors(pair[0], replyListener, k.listener, k.shared); err != nil {
+	if err := shim.SendDescriptors(pair[0], shim.ReplyListener, k.listener, k.shared); err != nil {
 		unix.Close(pair[0])
 		return fmt.Errorf("hand listener to keeper: %w", err)
 	}
 	const socket = 3
 	p, err := os.StartProcess("/proc/self/exe", []string{keeperName, strconv.Itoa(socket)}, &os.ProcAttr{
 		Dir:   "/",
-		Env:   helperEnv,
+		Env:   shim.RuntimeSettings(),
 		Files: []*os.File{nil, nil, nil, theirs},
 		// A session of its own: the terminal's signals are not for it.
 		Sys: &syscall.SysProcAttr{Setsid: true},
@@ -105,10 +106,6 @@ func (k *keeper) start() error {
 	k.process, k.socket = p, pair[0]
 	return nil
 }
-
-// helperEnv is the environment of the helpers themselves: small heaps, and no
-// signals of the runtime's own.
-var helperEnv = []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}
 
 // dismiss ends the keeper: no process has the filter any more.
 func (k *keeper) dismiss() {
@@ -147,6 +144,22 @@ func (k *keeper) close() {
 	}
 	_ = unmapWord(k.lastID)
 	unix.Close(k.shared)
+}
+
+// keeperName is what this binary is executed under, as argv[0], to be a keeper. The
+// second argument is the number of its socket.
+const keeperName = "fstrace-keeper"
+
+// init makes this process the keeper that it was started to be. It happens here, not
+// in main, so that each program that uses this package has its keepers.
+func init() {
+	if len(os.Args) != 2 || os.Args[0] != keeperName {
+		return
+	}
+	if socket, err := strconv.Atoi(os.Args[1]); err == nil {
+		runKeeper(socket)
+		unix.Exit(0)
+	}
 }
 
 // runKeeper is the keeper's process.

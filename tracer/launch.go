@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
 
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -47,10 +47,11 @@ func (c *Cmd) Launch() (*Launch, error) {
 		unix.Close(pair[0])
 		return nil, err
 	}
+	inherited := shim.Inherited()
 	return &Launch{
 		PID: pid, PPID: os.Getpid(),
 		Control: os.NewFile(uintptr(pair[0]), "control"), Process: os.NewFile(uintptr(fd), "process"),
-		Mask: inherited.mask, Ignored: inherited.ignored,
+		Mask: inherited.Mask, Ignored: inherited.Ignored,
 	}, nil
 }
 
@@ -99,23 +100,21 @@ func (l *Launch) Close() {
 func forkShim(files []uintptr, attr *syscall.SysProcAttr) (pid, pidfd int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if err := restoreTimerSlack(); err != nil { // this thread keeps it
-		return 0, -1, fmt.Errorf("launch: %w", err)
+	if err := shim.RestoreTimerSlack(); err != nil { // this thread keeps it
+		return 0, -1, fmt.Errorf("launch: restore the timer slack: %w", err)
 	}
-	mask, errno := signalMask(nil)
+	mask, errno := shim.SignalMask(nil)
 	if errno != 0 {
 		return 0, -1, fmt.Errorf("launch: read signal mask: %w", errno)
 	}
 	blocked := ^uint64(0)
-	if _, errno := signalMask(&blocked); errno != 0 {
+	if _, errno := shim.SignalMask(&blocked); errno != 0 {
 		return 0, -1, fmt.Errorf("launch: block signals: %w", errno)
 	}
-	defer signalMask(&mask)
+	defer shim.SignalMask(&mask)
 	pidfd = -1
 	attr.PidFD = &pidfd
-	pid, err = syscall.ForkExec("/proc/self/exe", []string{shimName, strconv.Itoa(len(files) - 1)}, &syscall.ProcAttr{
-		Env: helperEnv, Files: files, Sys: attr,
-	})
+	pid, err = shim.ForkExec(len(files)-1, &syscall.ProcAttr{Files: files, Sys: attr})
 	if err != nil {
 		return 0, -1, fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
 	}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/shim"
 	"github.com/google/uuid"
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -100,30 +100,30 @@ func (s *session) startShim() (*launcher, error) {
 	}
 	// While the shim comes up.
 	var err error
-	var filter []bpf.RawInstruction
+	var filter []byte
 	if s.index, err = syscallIndex(); err == nil {
 		filter, err = s.index.filter()
 	}
 	if err != nil {
 		return nil, s.abandon(l, err)
 	}
-	m := launch{
-		path: s.cmd.Path, dir: s.cmd.Dir, argv: s.cmd.Args, env: s.cmd.Env,
-		filter: filter, signals: inherited, umask: -1, apart: s.cmd.Apart,
+	m := shim.Launch{
+		Path: s.cmd.Path, Dir: s.cmd.Dir, Argv: s.cmd.Args, Env: s.cmd.Env,
+		Filter: filter, Signals: shim.Inherited(), Umask: -1, Apart: s.cmd.Apart,
 	}
 	if s.cmd.Umask != nil {
-		m.umask = int32(*s.cmd.Umask)
+		m.Umask = int32(*s.cmd.Umask)
 	}
 	if s.cmd.Apart {
-		m.signals = inheritedSignals{}
+		m.Signals = shim.Signals{}
 	}
 	if a := s.cmd.Adopt; a != nil {
-		m.dir, m.apart, m.umask = "", false, -1
-		m.signals, m.tracer = inheritedSignals{mask: a.Mask, ignored: a.Ignored}, uint32(unix.Getpid())
+		m.Dir, m.Apart, m.Umask = "", false, -1
+		m.Signals, m.Tracer = shim.Signals{Mask: a.Mask, Ignored: a.Ignored}, uint32(unix.Getpid())
 	}
 	failpoint("before-filter")
 	// A shim that is gone shows at the next step.
-	_ = writeFull(s.control, m.encode())
+	_ = shim.WriteFull(s.control, m.Encode())
 	return l, nil
 }
 
@@ -200,7 +200,7 @@ func (s *session) launch(l *launcher) error {
 	go s.consume()
 	go s.finish()
 	failpoint("before-exec")
-	if err := writeFull(s.control, []byte{goAhead}); err != nil && !errors.Is(err, unix.EPIPE) {
+	if err := shim.WriteFull(s.control, []byte{shim.GoAhead}); err != nil && !errors.Is(err, unix.EPIPE) {
 		_ = s.owner.signal(unix.SIGKILL)
 	}
 	if s.keeper != nil {
@@ -217,42 +217,42 @@ func (s *session) receiveListener() (int, error) {
 	case err != nil:
 		return -1, fmt.Errorf("launch: receive the listener: %w", err)
 	case n == 0:
-		return -1, errPeerGone
-	case b[0] == replyListener && len(fds) == 1 && isListener(fds[0]):
+		return -1, shim.ErrPeerGone
+	case b[0] == shim.ReplyListener && len(fds) == 1 && isListener(fds[0]):
 		return fds[0], nil
 	}
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
 	switch {
-	case b[0] == replyNested:
+	case b[0] == shim.ReplyNested:
 		return -1, seccomp.ErrNested
-	case b[0] == replyFailure:
+	case b[0] == shim.ReplyFailure:
 		f, err := s.readFailure()
 		if err != nil {
 			return -1, err
 		}
-		return -1, f.explain()
+		return -1, explain(f)
 	}
 	return -1, fmt.Errorf("launch: unexpected reply %q", b[0])
 }
 
-// readFailure reads what follows replyFailure.
-func (s *session) readFailure() (*failure, error) {
-	b, err := readMessage(s.control)
+// readFailure reads what follows shim.ReplyFailure.
+func (s *session) readFailure() (*shim.Failure, error) {
+	b, err := shim.ReadMessage(s.control)
 	if err != nil {
 		return nil, fmt.Errorf("launch: read the shim's error: %w", err)
 	}
-	return decodeFailure(b)
+	return shim.DecodeFailure(b)
 }
 
 // explain makes an error of what the shim reports before the exec.
-func (f *failure) explain() error {
+func explain(f *shim.Failure) error {
 	switch {
-	case f.step == "install filter" && (f.errno == unix.EINVAL || f.errno == unix.ENOSYS):
-		return fmt.Errorf("%s: %w: this kernel has no user-notify filters (Linux 5.5 and later have them)", f.step, f.errno)
+	case f.Step == shim.StepFilter && (f.Errno == unix.EINVAL || f.Errno == unix.ENOSYS):
+		return fmt.Errorf("%s: %w: this kernel has no user-notify filters (Linux 5.5 and later have them)", f.Step, f.Errno)
 	}
-	return fmt.Errorf("%s: %w", f.step, f.errno)
+	return fmt.Errorf("%s: %w", f.Step, f.Errno)
 }
 
 // beginBlind begins a session below another listener: the kernel allows one, so
@@ -302,7 +302,7 @@ func (s *session) stopReceiving() {
 // killed by a signal, as the command would have been, that is how the session
 // ends, and no error.
 func (s *session) abandon(l *launcher, cause error) error {
-	ws, killed := l.reap(errors.Is(cause, errPeerGone))
+	ws, killed := l.reap(errors.Is(cause, shim.ErrPeerGone))
 	if s.keeper != nil {
 		s.keeper.dismiss()
 	}
@@ -312,7 +312,7 @@ func (s *session) abandon(l *launcher, cause error) error {
 		s.endEarly(ws, ending)
 		return nil
 	}
-	if errors.Is(cause, errPeerGone) {
+	if errors.Is(cause, shim.ErrPeerGone) {
 		return fmt.Errorf("launch: the helper process ended with %+v", exitOf(ws))
 	}
 	return cause
@@ -332,19 +332,19 @@ func (s *session) endEarly(ws unix.WaitStatus, ending Ending) {
 // until it says why there is none.
 func (s *session) awaitExec() error {
 	var b [1]byte
-	if err := readFull(s.control, b[:]); err != nil || b[0] != replyFailure {
+	if err := shim.ReadFull(s.control, b[:]); err != nil || b[0] != shim.ReplyFailure {
 		return nil // executed, or killed: the session tells
 	}
 	f, err := s.readFailure()
 	switch {
 	case err != nil:
-	case f.step != stepExec:
-		err = f.explain()
+	case f.Step != shim.StepExec:
+		err = explain(f)
 	default:
-		e := newExecError(s.cmd, f.errno)
+		e := newExecError(s.cmd, f.Errno)
 		err = e
 		// What it is to exit with; a shim that is gone has ended already.
-		_ = writeFull(s.control, []byte{byte(e.ExitStatus())})
+		_ = shim.WriteFull(s.control, []byte{byte(e.ExitStatus())})
 	}
 	<-s.done
 	return err

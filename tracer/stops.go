@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,26 +23,18 @@ import (
 // that is not traced may be faster.
 
 // stopSignals are the signals that a terminal stops its processes with.
-const stopSignals = jobControl
-
-// restoreStops undoes fstrace_entry's blocking of the stop signals for the main
-// thread. It is enough that one thread takes a signal.
-func restoreStops() {
-	mask, _ := signalMask(nil)
-	mask &^= stopSignals &^ saved.mask
-	_, _ = signalMask(&mask)
-}
+const stopSignals = shim.StopSignals
 
 // HoldStops makes SIGTSTP, SIGTTIN and SIGTTOU wait for StopHeld and StopWith. It
 // must be called from an init function, which runs on the main thread, and does
 // nothing in a binary that does not keep signals (SignalsKept).
 func HoldStops() {
-	if saved.done == 0 {
+	if !shim.SignalsKept() {
 		return
 	}
-	mask, _ := signalMask(nil)
+	mask, _ := shim.SignalMask(nil)
 	mask |= stopSignals
-	_, _ = signalMask(&mask)
+	_, _ = shim.SignalMask(&mask)
 }
 
 // StopHeld stops this process if a signal to do so waits, and tells whether one
@@ -69,16 +62,16 @@ func StopWith(sig unix.Signal, unless func() bool) bool {
 		_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
 		return true
 	}
-	mask, _ := signalMask(nil)
+	mask, _ := shim.SignalMask(nil)
 	held := mask | stopSignals
-	_, _ = signalMask(&held)
+	_, _ = shim.SignalMask(&held)
 	_ = unix.Tgkill(unix.Getpid(), unix.Gettid(), sig)
 	stop := !unless()
 	if !stop {
 		_ = unix.Kill(unix.Getpid(), unix.SIGCONT)
 	}
 	letStop()
-	_, _ = signalMask(&mask)
+	_, _ = shim.SignalMask(&mask)
 	return stop
 }
 
@@ -114,11 +107,11 @@ func hasReport(pid int) bool {
 // letStop lets stop signals have their effect: in the calling thread, before the
 // call that unblocks them returns.
 func letStop() {
-	mask, _ := signalMask(nil)
+	mask, _ := shim.SignalMask(nil)
 	open := mask &^ stopSignals
-	_, _ = signalMask(&open)
+	_, _ = shim.SignalMask(&open)
 	failpoint("stopped")
-	_, _ = signalMask(&mask)
+	_, _ = shim.SignalMask(&mask)
 }
 
 // heldSignals returns the signals that wait for this process: proc(5).

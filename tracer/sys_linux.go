@@ -69,43 +69,6 @@ func ptraceEventMessage(tid int) (uint64, unix.Errno) {
 	return msg, errno
 }
 
-// kernelSigaction is the kernel's own struct sigaction, which is not libc's.
-type kernelSigaction struct {
-	handler  uintptr
-	flags    uint64
-	restorer uintptr
-	mask     uint64
-}
-
-// signalHandler returns a signal's disposition: sigDefault, sigIgnore or an address.
-func signalHandler(sig int) (uintptr, unix.Errno) {
-	var old kernelSigaction
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-	return old.handler, errno
-}
-
-// setSignalHandler sets a signal's disposition behind the Go runtime's back: for
-// a process that is about to exec.
-func setSignalHandler(sig int, handler uintptr) unix.Errno {
-	action := kernelSigaction{handler: handler}
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
-	return errno
-}
-
-// Dispositions: signal(7).
-const (
-	sigDefault = 0
-	sigIgnore  = 1
-)
-
-// signalMask sets the calling thread's mask, if set is not nil, and returns the
-// one it had.
-func signalMask(set *uint64) (old uint64, errno unix.Errno) {
-	_, _, errno = unix.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK,
-		uintptr(unsafe.Pointer(set)), uintptr(unsafe.Pointer(&old)), 8, 0, 0)
-	return old, errno
-}
-
 // mapWord maps the first eight bytes of a file, shared, to be written or read by
 // several processes.
 func mapWord(fd int) (*uint64, error) {

@@ -6,7 +6,7 @@
 // ·saved, and goes on to the runtime's own entry. The stack and RDX are left as the kernel set them.
 //
 // It also blocks the terminal's stop signals in every thread that the runtime will
-// start, so that the main thread alone decides whether they take effect (HoldStops); and
+// start, so that the main thread alone decides whether they take effect (tracer.HoldStops); and
 // it gives them all a timer slack of a millisecond (timerslack.go).
 //
 // struct savedState: done 0, mask 8, actions 16 (32 bytes each), fdFlags 2064,

@@ -1,0 +1,5 @@
+package shim
+
+import "syscall"
+
+const sysSeccomp = syscall.SYS_SECCOMP
