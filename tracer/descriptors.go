@@ -136,6 +136,7 @@ func inheritedFiles(pid int) []access {
 		return nil
 	}
 	var p procfs
+	defer p.dirs.close()
 	for _, entry := range entries {
 		fd, err := strconv.Atoi(entry.Name())
 		if err != nil {

@@ -93,3 +93,32 @@ func TestDescriptorDirsLetGo(t *testing.T) {
 		t.Error("kept")
 	}
 }
+
+// TestInheritedFilesLetGo: what a command inherits is looked at without a trace.
+func TestInheritedFilesLetGo(t *testing.T) {
+	dir := tempTree(t)
+	for i := range 2 * usesBeforeOpen {
+		f, err := os.Create(dir + "/" + strconv.Itoa(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFD, 0); err != nil { // as one that is inherited
+			t.Fatal(err)
+		}
+	}
+	count := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before := count()
+	if n := len(inheritedFiles(os.Getpid())); n < 2*usesBeforeOpen {
+		t.Fatalf("%d files, want %d or more", n, 2*usesBeforeOpen)
+	}
+	if after := count(); after != before {
+		t.Errorf("%d descriptors are open, before it were %d", after, before)
+	}
+}
