@@ -43,7 +43,9 @@ func recordAccesses(r *record) map[access]string {
 func rewriteAll(in map[access]string) map[access]string {
 	out := map[access]string{}
 	for a, from := range in {
-		out[access{a.op, rewrite(a.path), rewrite(a.to)}] = from
+		if !isChance(a.op, a.path) {
+			out[access{a.op, rewrite(a.path), rewrite(a.to)}] = from
+		}
 	}
 	return out
 }
