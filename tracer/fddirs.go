@@ -3,8 +3,8 @@ package tracer
 import "golang.org/x/sys/unix"
 
 // An fdDirs holds the directories /proc/TID/fd of the threads that have lately used
-// directory descriptors, opened: to walk there from / takes the kernel a third of the
-// time that reading one of the links in it does.
+// directory descriptors, opened: to walk there from / is a fifth of what it takes the
+// kernel to read one of the links in it.
 //
 // A handle stands for its thread, not for the number: when another thread has got
 // that, nothing is found by it. It is for one goroutine.

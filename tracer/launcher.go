@@ -235,6 +235,9 @@ func (l *launcher) follow() traceEnd {
 		fd, err := unix.PidfdOpen(p.pid, 0) // in case that there was none to spare
 		if err != nil {
 			fd = -1
+			if unheld[p] {
+				s.gaps.add(events.ReasonUntraced, p.pid, endUnseen)
+			}
 		}
 		s.owner.mail.send(msgEscaped{p, fd})
 	}

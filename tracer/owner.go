@@ -295,10 +295,9 @@ func (m msgEscaped) tell(o *owner) {
 	}
 	// Not the pid: until its end is told, that may have become another's.
 	o.watched++
-	if err := o.watch.add(h.fd, o.watched); err == nil {
-		h.number = o.watched
-		o.handles[m.proc], o.escaped[h.number] = h, m.proc
-	}
+	h.number = o.watched
+	o.handles[m.proc], o.escaped[h.number] = h, m.proc
+	_ = o.watch.add(h.fd, h.number) // if that fails its end is asked for in the end: msgSettle
 }
 
 func (m msgGone) tell(o *owner) {

@@ -638,3 +638,28 @@ func TestPostedMany(t *testing.T) {
 		t.Errorf("%d messages, want %d", n, postLimit)
 	}
 }
+
+// TestEscapedUnwatched: the end of a process that cannot be watched is told in the end.
+func TestEscapedUnwatched(t *testing.T) {
+	gone := make(chan *process, 1)
+	o := testOwner(t, func(p *process, _ *events.Exit) { gone <- p })
+	c := startChild(t, sleeper)
+	c.kill()
+	unix.Close(c.fd)
+	file, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0) // epoll takes none; poll says that it is readable
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.mail.send(msgStarted{proc: c.proc, fd: file})
+	o.mail.send(msgEscaped{c.proc, -1})
+	ask(o, func(r chan<- bool) message { return msgSettle{false, r} })
+	select {
+	case p := <-gone:
+		if p != c.proc {
+			t.Errorf("%d is gone, want %d", p.pid, c.proc.pid)
+		}
+	default:
+		t.Error("nobody told of its end")
+	}
+	c.reap()
+}

@@ -64,6 +64,9 @@ func asLeader(tid int) (s stranger, ok bool) {
 	return stranger{pid: tid, ppid: int(info.Ppid), fd: fd, inode: inode}, true
 }
 
+// endUnseen says of a process that there was no descriptor for a pidfd of it.
+const endUnseen = "its end is not seen: more processes than files may be open"
+
 // newStranger enters a process known by its first call.
 func (r *receiver) newStranger(s *stranger) *process {
 	p := &process{pid: s.pid, ppid: s.ppid, argv: readArgv(s.pid), exe: readLink(s.pid, "exe")}
@@ -73,7 +76,7 @@ func (r *receiver) newStranger(s *stranger) *process {
 		r.owner.mail.post(msgStarted{proc: p, fd: s.fd, inode: s.inode})
 		r.owner.mail.send(msgEscaped{p, -1})
 	} else { // who would tell that its number is another's?
-		r.gaps.add(events.ReasonUntraced, s.pid, "its end is not seen: more processes than files may be open")
+		r.gaps.add(events.ReasonUntraced, s.pid, endUnseen)
 	}
 	r.queue.process(startEvent(p, readLink(s.pid, "cwd")))
 	return p
