@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
-	runtime.GOMAXPROCS(max(runtime.NumCPU(), tracer.Processors)) // GOMAXPROCS in the environment is the command's
+	// GOMAXPROCS in the environment is meant for the command.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), tracer.Processors))
 	os.Exit(execute(os.Args[1:]))
 }

@@ -10,6 +10,6 @@ import (
 )
 
 func main() {
-	runtime.GOMAXPROCS(max(runtime.NumCPU(), 2*tracer.Processors)) // several sessions
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 2*tracer.Processors)) // several sessions
 	os.Exit(execute(os.Args[1:]))
 }
