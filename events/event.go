@@ -92,6 +92,8 @@ func ParseState(word string) (State, bool) {
 type FileInfo struct {
 	Dev, Ino     uint64
 	Mode         uint32 // st_mode: type and permissions
+	UID, GID     uint32 // the owner
+	Nlink        uint32 // how many names it has
 	Size         int64  // bytes
 	Mtime, Ctime int64  // nanoseconds since 1970
 }

@@ -141,24 +141,34 @@ func (l *lately) settled(path string, dirs *dirCache, now time.Time) bool {
 	return !unsettled && (len(dirs.shaky) == 0 || !dirs.underShaky(path))
 }
 
-// changing is told of a path at which something is about to change.
-func (l *lately) changing(r *resolved) {
+// changing is told of a path at which something is about to change, and so of the
+// directory that a name is made in or taken from: its times change, too.
+func (l *lately) changing(op events.Op, r *resolved) {
 	if !r.set || l.off {
 		return
 	}
 	if l.unsettled == nil {
 		l.unsettled = make(map[string]struct{})
 	}
+	names := op != events.OpChattr && (op != events.OpWrite || r.state == events.StateAbsent)
 	for _, path := range [...]string{r.path, r.real} {
-		if path != "" {
-			l.unsettled[path] = struct{}{}
-			delete(l.found, path)
-			delete(l.links, path)
+		if path == "" {
+			continue
+		}
+		l.unsettle(path)
+		if i := strings.LastIndexByte(path, '/'); names && i >= 0 {
+			l.unsettle(path[:max(i, 1)])
 		}
 	}
 	if len(l.unsettled) > maxUnsettled {
 		*l = lately{off: true}
 	}
+}
+
+func (l *lately) unsettle(path string) {
+	l.unsettled[path] = struct{}{}
+	delete(l.found, path)
+	delete(l.links, path)
 }
 
 // forget is told that directories move, or mounts.

@@ -67,7 +67,7 @@ func TestLatelyUnsettled(t *testing.T) {
 	for _, path := range []string{"/a", "/b", "/d/f"} {
 		l.keep(foundAt(path, 1), &dirs, now)
 	}
-	l.changing(&resolved{set: true, path: "/link", real: "/a", state: events.StateFile})
+	l.changing(events.OpWrite, &resolved{set: true, path: "/link", real: "/a", state: events.StateFile})
 	l.keep(foundAt("/a", 2), &dirs, now) // by another process, before the call has run
 	if known("/a") || !known("/b") {
 		t.Errorf("/a is about to change: known %v, /b %v", known("/a"), known("/b"))
@@ -99,10 +99,41 @@ func TestLatelyBounds(t *testing.T) {
 		}
 	}
 	for i := range maxUnsettled + 1 {
-		l.changing(foundAt("/w/"+time.Duration(i).String(), 1))
+		l.changing(events.OpWrite, foundAt("/w/"+time.Duration(i).String(), 1))
 	}
 	l.keep(foundAt("/x", 1), &dirs, now)
 	if _, ok := l.find("", []byte("/x"), now); ok || len(l.unsettled) > 0 {
 		t.Errorf("%d changes are remembered, /x known: %v", len(l.unsettled), ok)
+	}
+}
+
+// TestLatelyParent: a name that is made in a directory, or taken from it, changes the
+// directory's times; what is written to a file that is there does not.
+func TestLatelyParent(t *testing.T) {
+	now := time.Now()
+	var dirs dirCache
+	in := func(name string, s events.State) *resolved { return &resolved{set: true, path: name, state: s} }
+	for _, test := range []struct {
+		op    events.Op
+		r     *resolved
+		still bool
+	}{
+		{events.OpWrite, in("/d/f", events.StateFile), true},
+		{events.OpChattr, in("/d/f", events.StateFile), true},
+		{events.OpWrite, in("/d/f", events.StateAbsent), false},
+		{events.OpCreate, in("/d/f", events.StateAbsent), false},
+		{events.OpDelete, in("/d/f", events.StateFile), false},
+		{events.OpRename, in("/d/f", events.StateDir), false},
+		{events.OpWrite, &resolved{set: true, path: "/e/l", real: "/d/f", state: events.StateAbsent}, false},
+		{events.OpCreate, in("/f", events.StateAbsent), true},
+	} {
+		var l lately
+		dir := foundAt("/d", 1)
+		dir.state = events.StateDir
+		l.keep(dir, &dirs, now)
+		l.changing(test.op, test.r)
+		if _, ok := l.find("", []byte("/d"), now); ok != test.still {
+			t.Errorf("%v %s %v: /d is known: %v", test.op, test.r.path, test.r.state, ok)
+		}
 	}
 }

@@ -140,7 +140,7 @@ func (o *observer) readRefs(c *call, v *view, a *access) (err error) {
 // lookup reads one path and resolves it.
 func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (resolved, error) {
 	if f.path == none {
-		return o.descriptor(c, f, c.row.op == events.OpList)
+		return o.descriptor(c, f)
 	}
 	bits := c.row.flagType.lookupBits(second)
 	addr := c.arg(f.path)
@@ -149,11 +149,11 @@ func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (r
 		switch c.row.empty {
 		case nullWithFlag:
 			if withFlag {
-				return o.descriptor(c, f, false)
+				return o.descriptor(c, f)
 			}
 		case nullIsFD:
 			if !withFlag && int32(c.arg(f.dir)) != unix.AT_FDCWD {
-				return o.descriptor(c, f, false)
+				return o.descriptor(c, f)
 			}
 		case emptyFails, emptyWithFlag, emptyAlways:
 		}
@@ -165,7 +165,7 @@ func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (r
 	}
 	if len(name) == 0 {
 		if c.row.empty == emptyAlways || c.row.empty != emptyFails && withFlag {
-			return o.descriptor(c, f, false)
+			return o.descriptor(c, f)
 		}
 		return resolved{}, errNoFile // ENOENT
 	}
@@ -216,22 +216,19 @@ func (o *observer) base(c *call, f ref) (place, error) {
 }
 
 // descriptor returns what a descriptor, or AT_FDCWD, stands for.
-func (o *observer) descriptor(c *call, f ref, isDir bool) (resolved, error) {
+func (o *observer) descriptor(c *call, f ref) (resolved, error) {
 	p, err := o.base(c, f)
 	if err != nil {
 		return resolved{}, err
 	}
-	r := resolved{set: true, path: p.path, state: events.StateDir}
-	fd := unix.AT_FDCWD
-	if f.dir != none {
-		fd = int(int32(c.arg(f.dir)))
-	}
-	if isDir || fd == unix.AT_FDCWD {
-		return r, nil
-	}
+	r := resolved{set: true, path: p.path}
 	if known, ok := o.resolver.lately.at(p, o.resolver.now); ok && !o.rootsVary {
 		r.path, r.state, r.info = known.path, known.state, known.info
 		return r, nil
+	}
+	fd := unix.AT_FDCWD
+	if f.dir != none {
+		fd = int(int32(c.arg(f.dir)))
 	}
 	mode, err := o.procfs.mode(c.tid, fd)
 	if err != nil {
@@ -355,8 +352,8 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 func (o *observer) foresee(c *call, a *access) {
 	switch a.op {
 	case events.OpWrite, events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
-		o.resolver.lately.changing(&a.first)
-		o.resolver.lately.changing(&a.second)
+		o.resolver.lately.changing(a.op, &a.first)
+		o.resolver.lately.changing(a.op, &a.second)
 	case events.OpChdir:
 		o.changesDir(c)
 	}

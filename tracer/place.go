@@ -87,9 +87,14 @@ func (p *procfs) at(dir int, name, text []byte) (place, error) {
 	return place{path: string(bytes.TrimSuffix(text, deletedSuffix)), gone: true}, nil
 }
 
-// mode returns the file mode of what a descriptor stands for.
+// mode returns the file mode of what a descriptor, or AT_FDCWD, stands for.
 func (p *procfs) mode(tid, fd int) (uint32, error) {
-	name := p.descriptor(tid, fd)
+	var name []byte
+	if fd == unix.AT_FDCWD {
+		name = p.entry(tid, "cwd")
+	} else {
+		name = p.descriptor(tid, fd)
+	}
 	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
 		return 0, procError(errno, name)
 	}

@@ -296,8 +296,17 @@ func (w *walk) note(link events.Link, last bool) {
 	w.out.links = append(w.out.links, link)
 }
 
-// finishDir ends a walk that came to a directory already known to be one.
+// finishDir ends a walk that came to a directory already known to be one. It is what
+// the call is about, so that it is looked at, unless it was a moment ago.
 func (w *walk) finishDir() {
+	if !w.gone {
+		if w.finishKnown() {
+			return
+		}
+		if errno := w.lstat(); errno == 0 && stateOf(w.stat.Mode) == events.StateDir {
+			w.out.info = infoOf(&w.stat)
+		}
+	}
 	w.finish(events.StateDir)
 }
 
@@ -360,6 +369,10 @@ func (w *walk) finishMissing(state events.State) {
 
 // kernelName returns cur as an argument for the kernel, valid until the next call.
 func (w *walk) kernelName() []byte {
-	w.name = append(append(append(w.name[:0], w.view.prefix...), w.cur...), 0)
+	w.name = append(append(w.name[:0], w.view.prefix...), w.cur...)
+	if len(w.cur) == 0 {
+		w.name = append(w.name, '/')
+	}
+	w.name = append(w.name, 0)
 	return w.name
 }

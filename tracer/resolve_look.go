@@ -83,7 +83,7 @@ func closeDir(dir int) {
 // infoOf takes over what the encodings and sinks may want of a stat.
 func infoOf(st *unix.Stat_t) events.FileInfo {
 	return events.FileInfo{
-		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, Size: st.Size,
+		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: uint32(st.Nlink), Size: st.Size,
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 	}
 }

@@ -93,7 +93,7 @@ func (f osFile) stat() (events.FileInfo, error) {
 
 func infoOf(st *unix.Stat_t) events.FileInfo {
 	return events.FileInfo{
-		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, Size: st.Size,
+		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: uint32(st.Nlink), Size: st.Size,
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 	}
 }
