@@ -36,7 +36,7 @@ func (s *Server) check(doc []byte, p *wireCheck) *CheckResult {
 		return NewCheckResult(nil, err)
 	}
 	return NewCheckResult(manifest.Check(m, manifest.CheckOptions{
-		Cache: s.config.Cache, InputsOnly: p.InputsOnly, AllowIncomplete: p.AllowIncomplete,
+		Cache: s.config.Cache, AsFound: p.InputsOnly, AllowIncomplete: p.AllowIncomplete,
 		Root: p.Root, File: m.Record,
 	}))
 }

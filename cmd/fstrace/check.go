@@ -18,23 +18,29 @@ const (
 	exitUnsure    = 2
 )
 
-const checkHelp = `check tells whether the command of a manifest would have to run again: whether
-every input is as it was when the command touched it, and every output as it left it.
+const checkHelp = `check reports whether the command of a manifest must run again. It asks one of two
+questions:
+
+  check             Is everything as the command left it? Then there is nothing to run.
+  check --as-found  Is everything that the command learned as it was when the command
+                    started? Then a run would do the same. A cache that restores
+                    outputs asks this.
 
 Exit status: 0 if so; 1 if not, with a line for each reason; 2 if it cannot be told:
 the manifest is incomplete, damaged or of a newer version, or a file cannot be read.`
 
 // checkFlags as given.
 type checkFlags struct {
-	allowIncomplete, inputsOnly, asJSON bool
-	root                                string
+	allowIncomplete, asFound, ignoreFormer, inputsOnly, asJSON bool
+	times                                                      manifest.Times
+	root                                                       string
 }
 
 func newCheck(status *int) *cobra.Command {
 	f := &checkFlags{}
 	cmd := &cobra.Command{
 		Use:     "check MANIFEST",
-		Short:   "Tell whether a command's inputs and outputs are as they were",
+		Short:   "Report whether a command's inputs and outputs are as they were",
 		Long:    checkHelp,
 		Example: "  fstrace -f manifest -o build.json -- make\n  fstrace check build.json || make",
 		Args:    wantArguments(status, "MANIFEST"),
@@ -46,7 +52,11 @@ func newCheck(status *int) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "compare a manifest that may miss something; valid then means less")
-	flags.BoolVar(&f.inputsOnly, "inputs-only", false, "leave the outputs out")
+	flags.BoolVar(&f.asFound, "as-found", false, "ask whether a run would do the same, not whether the outputs are there")
+	flags.BoolVar(&f.ignoreFormer, "ignore-former-outputs", false, "with --as-found: what stood in the place of outputs does not count, unless the command read it")
+	flags.TextVar(&f.times, "times", manifest.TimesAuto, "which times `POLICY` counts: auto, those of files that were asked for and not read; strict, all that the command was told; ignore, none")
+	flags.BoolVar(&f.inputsOnly, "inputs-only", false, "")
+	_ = flags.MarkDeprecated("inputs-only", "it is --as-found now, which compares every path as the command found it")
 	flags.StringVar(&f.root, "root", "", "look in `DIR` for what was below the manifest's root, or the command's working directory")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object")
 	failsWith(cmd, status, exitUnsure)
@@ -105,7 +115,8 @@ func (f *checkFlags) compare(name string) ([]manifest.Difference, error) {
 		return nil, err
 	}
 	o := manifest.CheckOptions{
-		Cache: manifest.UserCache(), InputsOnly: f.inputsOnly, AllowIncomplete: f.allowIncomplete, File: recordPath(name),
+		Cache: manifest.UserCache(), AsFound: f.asFound || f.inputsOnly, IgnoreFormerOutputs: f.ignoreFormer,
+		Times: f.times, AllowIncomplete: f.allowIncomplete, File: recordPath(name),
 	}
 	if f.root != "" {
 		if o.Root, err = realDirectory(f.root); err != nil {

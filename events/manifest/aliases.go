@@ -19,8 +19,13 @@ func (x *outcome) survivors() {
 			continue
 		}
 		o.ops |= opBit(events.OpRename)
+		o.facts |= ruleRenameFrom.learns(o.state)
 		o.hashing = o.state == events.StateFile
-		o.edit().target = out.Target
+		if o.state == events.StateSymlink && o.more.target == "" {
+			if target, err := x.fs.readlink(path); err == nil {
+				o.edit().target = target
+			}
+		}
 	}
 }
 
@@ -57,7 +62,7 @@ func (x *outcome) aliases() {
 			continue
 		}
 		content := contentOf(&info) != contentOf(o.info)
-		if content || permissions(info.Mode) != permissions(o.info.Mode) {
+		if content || o.facts.has(factLinks) && info.Nlink != o.info.Nlink || permissions(info.Mode) != permissions(o.info.Mode) {
 			x.put(nil, path, events.StateFile, &info, content)
 		}
 	}

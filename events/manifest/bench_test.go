@@ -33,7 +33,7 @@ func BenchmarkCheck(b *testing.B) {
 			b.Fatal(err)
 		}
 		m.Inputs = append(m.Inputs, Entry{
-			Path: path, State: events.StateFile, SHA256: sumOf(content), Size: int64(len(content)), Mtime: unset, Mode: 0o644,
+			Path: path, State: events.StateFile, SHA256: sumOf(content), Size: int64(len(content)), Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Mode: 0o644,
 		})
 	}
 	for deadline := time.Now().Add(coarseGranularity); time.Now().Before(deadline); { // no longer racy
@@ -92,7 +92,7 @@ func BenchmarkDecode(b *testing.B) {
 	for i := range files {
 		e := Entry{
 			Path: fmt.Sprintf("/home/user/project/src/dir%d/file%d.c", i%100, i), State: events.StateFile,
-			SHA256: sumOf("x"), Size: 1, Mtime: unset, Mode: 0o644, Ops: []events.Op{events.OpRead, events.OpStat},
+			SHA256: sumOf("x"), Size: 1, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Mode: 0o644, Ops: []events.Op{events.OpRead, events.OpStat},
 		}
 		m.Inputs = append(m.Inputs, e)
 		m.Accesses = append(m.Accesses, Access{Path: e.Path, Op: events.OpRead, State: e.State, Process: -1, Syscall: "openat"})

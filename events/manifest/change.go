@@ -13,73 +13,49 @@ func (f *fold) write(e *events.Event) {
 	}
 	at, n := f.tree.find(path)
 	f.access(at, e, path, e.State)
-	creates := hasFlag(e, "O_CREAT") || e.Syscall == "creat"
+	rule := writeRule(e)
+	f.pass(n, rule)
 	switch {
 	case e.State == events.StateDir, e.State == events.StateUnknown, // EISDIR; O_TMPFILE: a file without a name
-		exists(e.State) && creates && hasFlag(e, "O_EXCL"), // EEXIST
-		e.State == events.StateAbsent && !creates:          // ENOENT
-		f.ask(n, e, path, e.State, &e.Info)
+		exists(e.State) && rule == &ruleMake,         // EEXIST
+		e.State == events.StateAbsent && !creates(e): // ENOENT
+		f.look(n, e, rule, path, e.State, &e.Info)
 		return
 	case e.State != events.StateFile:
-		f.make(n, e.State, &e.Info)
+		f.make(n, e, path, e.State, &e.Info)
 		return
 	}
 	o := f.touch(n, e, e.State, &e.Info)
-	if e.Info.Known() && f.written[inodeOf(&e.Info)] == nil {
-		f.written[inodeOf(&e.Info)] = &writing{info: e.Info, names: 1, inherited: e.Syscall == ""}
+	if w := f.written[inodeOf(&e.Info)]; w != nil {
+		w.shared = w.shared && rule == &ruleInherited
+	} else if e.Info.Known() {
+		f.written[inodeOf(&e.Info)] = &writing{
+			info: e.Info, names: 1, inherited: e.Syscall == "",
+			shared: rule == &ruleInherited, appending: hasFlag(e, "O_APPEND"),
+		}
 	}
 	if o == nil {
 		f.note(n)
 		return
 	}
-	if keepsContent(e) {
-		f.needContent(o, path)
-		// A log that the command was started with, and that it may never write to,
-		// is an input only if it does. It cannot read it.
-		if e.Syscall == "" && !hasFlag(e, "O_RDWR") {
-			o.edit().appended = true
-		} else {
-			o.ops |= opBit(events.OpWrite)
-		}
-	}
+	f.learn(o, e, rule.learns(e.State), path)
 	o.written = true
 	f.note(n)
 }
 
-// keepsContent tells whether a file that e opens for writing holds, afterwards,
-// something of what it held.
-func keepsContent(e *events.Event) bool {
-	switch {
-	case e.Syscall == "creat", hasFlag(e, "O_TRUNC"):
-		return false
-	case e.Syscall == "": // inherited: whoever opened it for us alone has emptied it before
-		return hasFlag(e, "O_RDWR") || hasFlag(e, "O_APPEND")
-	}
-	return true
-}
-
-// ask notes a call that changes nothing because of what is there.
-func (f *fold) ask(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) {
-	if o := f.touch(n, e, s, info); o != nil {
-		o.ops |= opBit(e.Op)
-		f.lookLate(o, path)
-		if s == events.StateSymlink {
-			f.readTarget(o, path)
-		}
-	}
-}
-
 // make notes that the session puts something at n, where s was before.
-func (f *fold) make(n *node, s events.State, info *events.FileInfo) {
-	f.overwrite(n, s, info)
+func (f *fold) make(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) {
+	f.overwrite(n, e, ruleMake.learns(s), path, s, info)
 	f.tree.replace(n, made, nil)
 	f.hasher.own(n.path(), &noInfo)
 	f.note(n)
 }
 
 // overwrite notes that what is at n is about to be removed from there.
-func (f *fold) overwrite(n *node, s events.State, info *events.FileInfo) {
-	f.correct(n, s, info)
+func (f *fold) overwrite(n *node, e *events.Event, what facts, path string, s events.State, info *events.FileInfo) {
+	if o := f.touch(n, e, s, info); o != nil {
+		f.learn(o, e, what, path)
+	}
 	if n.from != nil {
 		f.origin(n, s, info).away = true
 	}
@@ -97,12 +73,13 @@ func (f *fold) create(e *events.Event) {
 	}
 	at, n := f.tree.find(e.Path)
 	f.access(at, e, e.Path, e.State)
+	f.pass(n, &ruleMake)
 	if e.State == events.StateAbsent {
-		f.make(n, e.State, &e.Info)
+		f.make(n, e, e.Path, e.State, &e.Info)
 		return
 	}
 	if !f.isOutside(e.Path, e.State, &e.Info) { // EEXIST
-		f.ask(n, e, e.Path, e.State, &e.Info)
+		f.look(n, e, &ruleMake, e.Path, e.State, &e.Info)
 	}
 }
 
@@ -116,19 +93,21 @@ func (f *fold) link(e *events.Event) {
 	if !f.isOutside(path, e.State, &e.Info) {
 		at, n := f.tree.find(path)
 		f.access(at, e, path, e.State)
+		f.pass(n, &ruleLinkFrom)
 		if o := f.touch(n, e, e.State, &e.Info); o != nil {
 			o.retold = o.retold || e.State == events.StateFile
-			f.need(o, e, path)
+			f.learn(o, e, ruleLinkFrom.learns(e.State), path)
 		}
 	}
 	at, to := f.tree.find(e.To)
 	f.access(at, e, e.To, e.ToState)
-	switch {
-	case exists(e.ToState): // EEXIST
-		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
-	case e.State != events.StateAbsent:
-		f.make(to, e.ToState, &e.ToInfo)
+	f.pass(to, &ruleMake)
+	if exists(e.ToState) || e.State == events.StateAbsent || e.State == events.StateDir { // EEXIST, ENOENT, EPERM
+		f.look(to, e, &ruleMake, e.To, e.ToState, &e.ToInfo)
+		return
 	}
+	f.make(to, e, e.To, e.ToState, &e.ToInfo)
+	to.linked = true
 }
 
 // delete notes unlink and rmdir.
@@ -139,18 +118,16 @@ func (f *fold) delete(e *events.Event) {
 	}
 	at, n := f.tree.find(e.Path)
 	f.access(at, e, e.Path, e.State)
+	rule := ruleOf(e)
+	f.pass(n, rule)
 	isDir := e.State == events.StateDir
-	removesDir := e.Syscall == "rmdir" || hasFlag(e, "AT_REMOVEDIR")
-	if !exists(e.State) || isDir != removesDir { // ENOENT, EISDIR, ENOTDIR
-		f.ask(n, e, e.Path, e.State, &e.Info)
+	if !exists(e.State) || isDir != removesDir(e) { // ENOENT, EISDIR, ENOTDIR
+		f.look(n, e, rule, e.Path, e.State, &e.Info)
 		return
 	}
 	f.correct(n, e.State, &e.Info)
-	if n.status == made {
-		n.seen = true
-	}
 	left := n.from
-	f.overwrite(n, e.State, &e.Info)
+	f.overwrite(n, e, rule.learns(e.State), e.Path, e.State, &e.Info)
 	f.note(n)
 	// A directory is removed only if it is empty, which is not known: what was in
 	// it has been removed by name. If it is made again, that is seen.
@@ -174,12 +151,14 @@ func (f *fold) rename(e *events.Event) {
 	f.access(at, e, e.Path, e.State)
 	f.access(toAt, e, e.To, e.ToState)
 	swap := hasFlag(e, "RENAME_EXCHANGE")
+	f.pass(from, &ruleRenameFrom)
+	f.pass(to, &ruleRenameTo)
 	// If what is there tells that an earlier call failed, what was foretold of that is undone,
 	// and there may be other nodes at the paths.
 	if !f.canRename(e, from, to, swap) {
-		f.ask(from, e, e.Path, e.State, &e.Info)
+		f.look(from, e, &ruleRenameFrom, e.Path, e.State, &e.Info)
 		_, to = f.tree.find(e.To)
-		f.ask(to, e, e.To, e.ToState, &e.ToInfo)
+		f.look(to, e, toRule(e), e.To, e.ToState, &e.ToInfo)
 		return
 	}
 	a := f.carried(from, e, e.Path, e.State, &e.Info)
@@ -194,7 +173,7 @@ func (f *fold) rename(e *events.Event) {
 		f.tree.exchange(from, to)
 		f.renamed = append(f.renamed, renaming{a, from}, renaming{b, to})
 	} else {
-		f.overwrite(to, e.ToState, &e.ToInfo)
+		f.overwrite(to, e, ruleRenameTo.learns(e.ToState), e.To, e.ToState, &e.ToInfo)
 		rest := f.tree.move(from, to)
 		rest.edit().was = infoCopy(&e.Info)
 		f.note(rest)
@@ -209,7 +188,7 @@ func (f *fold) rename(e *events.Event) {
 // it has none: what it holds will be found there.
 func (f *fold) carried(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) *origin {
 	if o := f.touch(n, e, s, info); o != nil {
-		f.need(o, e, path)
+		f.learn(o, e, ruleRenameFrom.learns(s), path)
 	}
 	if n.status == made || n.from == nil {
 		n.seen = true

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,12 +16,20 @@ import (
 type CheckOptions struct {
 	// Cache spares hashing; nil for none.
 	Cache *Cache
+	// AsFound asks whether everything is as the command found it, so that a run would do
+	// the same. Otherwise Check asks whether everything is as the command left it, so
+	// that there is nothing to run.
+	AsFound bool
+	// IgnoreFormerOutputs, with AsFound, leaves out what stood where the command's
+	// outputs are, if the command did not read it: a cache that restores outputs does
+	// not mind the former ones. A command that takes another way when its output is
+	// there already (mkdir lock, set -C) is not told apart then.
+	IgnoreFormerOutputs bool
+	// Times says which times count.
+	Times Times
 	// Root, if not empty, stands for the manifest's root, or for the command's
 	// working directory if it has none: what was below that is looked for here.
 	Root string
-	// InputsOnly leaves the outputs out. What the command itself changed may then
-	// be as before or as after.
-	InputsOnly bool
 	// AllowIncomplete has a manifest compared that may miss something.
 	AllowIncomplete bool
 	// File is where the manifest was read from: no listing counts it.
@@ -38,6 +47,15 @@ func Check(m *Manifest, o CheckOptions) ([]Difference, error) {
 	return check(m, o, osFS{})
 }
 
+// CheckContext is [Check] that stops early, with the context's error, when ctx is done.
+func CheckContext(ctx context.Context, m *Manifest, o CheckOptions) ([]Difference, error) {
+	list, err := check(m, o, contextFS{osFS{}, ctx})
+	if cause := context.Cause(ctx); cause != nil {
+		return nil, cause
+	}
+	return list, err
+}
+
 func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	if !m.Complete() && !o.AllowIncomplete {
 		g := m.Incomplete[0]
@@ -48,10 +66,14 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 		return nil, err
 	}
 	c := newComparison(m, o, fs, p)
-	results := make([][]Difference, len(m.Inputs)+len(m.Outputs)+len(m.Removed)+len(c.above))
+	results := make([][]Difference, len(c.wanted)+len(c.above))
 	errs := make([]error, len(results))
 	parallel(len(results), func(i int) {
-		results[i], errs[i] = c.nth(i)
+		if i < len(c.wanted) {
+			results[i], errs[i] = c.compare(c.wanted[i])
+		} else {
+			results[i] = c.directory(c.above[i-len(c.wanted)])
+		}
 	})
 	all := slices.Concat(results...)
 	slices.SortFunc(all, func(a, b Difference) int {
@@ -64,6 +86,13 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	return nil, errors.Join(errs...)
 }
 
+// A wanted is an entry that has to be so. If it is absent and gone is set, it does not
+// matter whether a component on its way is a directory.
+type wanted struct {
+	*Entry
+	gone bool
+}
+
 // A comparison is one check.
 type comparison struct {
 	m        *Manifest
@@ -73,7 +102,9 @@ type comparison struct {
 	from, to string // the root, and what stands for it
 	outputs  map[string]*Entry
 	removed  map[string]bool
-	changed  map[string][]string // by directory: the names that the command made or removed
+	wanted   []wanted            // what has to be so
+	changed  map[string][]string // by directory, as left: the names that the command made or removed
+	stirred  map[string]bool     // directories in which the command made or removed names
 	above    []string            // directories above what must be there
 	buffers  sync.Pool
 }
@@ -82,7 +113,7 @@ func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *com
 	c := &comparison{
 		m: m, o: o, fs: fs, patterns: &lockedPatterns{patterns: p},
 		outputs: make(map[string]*Entry, len(m.Outputs)), removed: make(map[string]bool, len(m.Removed)),
-		changed: make(map[string][]string),
+		changed: make(map[string][]string), stirred: make(map[string]bool),
 		buffers: sync.Pool{New: func() any {
 			b := make([]byte, bufferSize)
 			return &b
@@ -92,90 +123,125 @@ func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *com
 		c.from, c.to = cmp.Or(m.Root, m.Cwd), o.Root
 	}
 	for i := range m.Outputs {
-		e := &m.Outputs[i]
-		c.outputs[e.Path] = e
-		c.changed[parentOf(e.Path)] = append(c.changed[parentOf(e.Path)], baseOf(e.Path))
+		c.outputs[m.Outputs[i].Path] = &m.Outputs[i]
 	}
 	for _, path := range m.Removed {
 		c.removed[path] = true
-		c.changed[parentOf(path)] = append(c.changed[parentOf(path)], baseOf(path))
 	}
-	c.findAbove(m.Inputs)
-	if !o.InputsOnly {
-		c.findAbove(m.Outputs)
+	if o.AsFound {
+		c.asFound()
+	} else {
+		c.asLeft()
 	}
+	for _, path := range m.Temporary {
+		c.stirred[parentOf(path)] = true
+		if !c.isInMade(path) {
+			c.want(path)
+		}
+	}
+	c.findAbove()
 	return c
 }
 
-// findAbove adds the directories above entries. None of them was a symbolic link:
-// the kernel's way led through no other link than those that are inputs. One that the
-// command itself put there in a directory's place is an output.
-func (c *comparison) findAbove(entries []Entry) {
-	seen := make(map[string]bool)
-	for _, path := range c.above {
-		seen[path] = true
+// asFound wants every input as it was before the session.
+func (c *comparison) asFound() {
+	for i := range c.m.Inputs {
+		e := &c.m.Inputs[i]
+		isFormer := c.outputs[e.Path] != nil && !e.isRead()
+		if !isFormer || !c.o.IgnoreFormerOutputs {
+			c.wanted = append(c.wanted, wanted{Entry: e})
+		}
 	}
-	for i := range entries {
-		if !exists(entries[i].State) {
+}
+
+// asLeft wants everything as it was after the session: what the command changed as it
+// left it, everything else as it found it.
+func (c *comparison) asLeft() {
+	for i := range c.m.Inputs {
+		e := &c.m.Inputs[i]
+		if c.outputs[e.Path] != nil || c.underRemoved(e.Path) {
 			continue
 		}
-		for path := parentOf(entries[i].Path); path != "/" && !seen[path]; path = parentOf(path) {
+		switch above := c.outputAbove(e.Path); {
+		case above == nil:
+			c.wanted = append(c.wanted, wanted{Entry: e})
+		case above.State == events.StateDir:
+			c.wanted = append(c.wanted, wanted{e, true})
+		default: // the path leads elsewhere now, or nowhere
+		}
+	}
+	change := func(path string) {
+		c.changed[parentOf(path)] = append(c.changed[parentOf(path)], baseOf(path))
+		c.stirred[parentOf(path)] = true
+	}
+	for i := range c.m.Outputs {
+		e := &c.m.Outputs[i]
+		c.wanted = append(c.wanted, wanted{Entry: e})
+		change(e.Path)
+	}
+	for _, path := range c.m.Removed {
+		c.want(path)
+		change(path)
+	}
+}
+
+// outputAbove returns the nearest output above path of which the command changed the
+// type, or that is not a directory; nil if there is none.
+func (c *comparison) outputAbove(path string) *Entry {
+	for path != "/" {
+		path = parentOf(path)
+		if out := c.outputs[path]; out != nil && (out.State != events.StateDir || out.Before != events.StateDir) {
+			return out
+		}
+	}
+	return nil
+}
+
+// want adds a path at which nothing may be.
+func (c *comparison) want(absent string) {
+	e := newEntry(absent, events.StateAbsent)
+	c.wanted = append(c.wanted, wanted{&e, true})
+}
+
+// isInMade reports whether path is in a directory that the command made.
+func (c *comparison) isInMade(path string) bool {
+	for path != "/" {
+		path = parentOf(path)
+		if out := c.outputs[path]; out != nil {
+			return !exists(out.Before)
+		}
+	}
+	return false
+}
+
+// findAbove finds the directories above what must be there of which no entry says so:
+// the patterns left them out. None of them was a symbolic link.
+func (c *comparison) findAbove() {
+	seen := make(map[string]bool, len(c.wanted))
+	for _, e := range c.wanted {
+		seen[e.Path] = true
+	}
+	for _, e := range c.wanted {
+		if !exists(e.State) {
+			continue
+		}
+		for path := parentOf(e.Path); path != "/" && !seen[path]; path = parentOf(path) {
 			seen[path] = true
-			if out := c.outputs[path]; out == nil || out.State != events.StateSymlink {
-				c.above = append(c.above, path)
-			}
+			c.above = append(c.above, path)
 		}
 	}
 }
 
-// nth does a part of the check.
-func (c *comparison) nth(i int) ([]Difference, error) {
-	m := c.m
-	if i < len(m.Inputs) {
-		return c.input(&m.Inputs[i])
-	}
-	if i -= len(m.Inputs); i < len(m.Outputs) {
-		if c.o.InputsOnly {
-			return nil, nil
-		}
-		return c.compare(&m.Outputs[i])
-	}
-	if i -= len(m.Outputs); i < len(m.Removed) {
-		if c.o.InputsOnly {
-			return nil, nil
-		}
-		return c.compare(&Entry{Path: m.Removed[i], State: events.StateAbsent})
-	}
-	path := c.above[i-len(m.Removed)]
+// directory compares a directory above something.
+func (c *comparison) directory(path string) []Difference {
 	info, err := c.fs.lstat(c.here(path))
 	if s := stateOf(&info, err); s == events.StateSymlink {
-		return differ(TypeChanged, path, "was a directory, is a symbolic link"), nil
+		return differ(TypeChanged, path, "was a directory, is a symbolic link")
 	}
-	return nil, nil
+	return nil
 }
 
-// input compares an input. What the command itself changed has to be as it left
-// it; of the inputs alone, as it found it or as it left it.
-func (c *comparison) input(e *Entry) ([]Difference, error) {
-	out := c.outputs[e.Path]
-	ours := out != nil || c.underRemoved(e.Path)
-	if ours && !c.o.InputsOnly {
-		return nil, nil
-	}
-	list, err := c.compare(e)
-	if !ours || len(list) == 0 {
-		return list, err
-	}
-	if out == nil {
-		out = &Entry{Path: e.Path, State: events.StateAbsent}
-	}
-	if after, err := c.compare(out); err == nil && len(after) == 0 {
-		return nil, nil
-	}
-	return list, err
-}
-
-// underRemoved tells whether path, or a directory above it, was removed.
+// underRemoved reports whether path, or a directory above it, was removed.
 func (c *comparison) underRemoved(path string) bool {
 	if len(c.removed) == 0 {
 		return false

@@ -2,14 +2,17 @@ package manifest
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
 )
 
 // compare compares one entry with what is there.
-func (c *comparison) compare(e *Entry) ([]Difference, error) {
+func (c *comparison) compare(w wanted) ([]Difference, error) {
+	e := w.Entry
 	path := c.here(e.Path)
 	info, err := c.fs.lstat(path)
 	s := stateOf(&info, err)
@@ -23,12 +26,12 @@ func (c *comparison) compare(e *Entry) ([]Difference, error) {
 	case s != e.State:
 		return differ(TypeChanged, e.Path, "was "+e.State.String()+", is "+s.String()), nil
 	}
-	var list []Difference
 	switch s {
-	case events.StateFile:
-		if list, err = c.file(e, path, &info); err != nil {
-			return nil, err
+	case events.StateAbsent:
+		if notDir := errors.Is(err, unix.ENOTDIR); !w.gone && notDir != e.NotDir {
+			return differ(TypeChanged, e.Path, "a component on its way is a directory now, or no longer one"), nil
 		}
+		return nil, nil
 	case events.StateSymlink:
 		target, err := c.fs.readlink(path)
 		if err != nil {
@@ -37,32 +40,64 @@ func (c *comparison) compare(e *Entry) ([]Difference, error) {
 		if target != e.Target && target != c.here(e.Target) {
 			return differ(SymlinkChanged, e.Path, fmt.Sprintf("%s -> %s", Quote(e.Target), Quote(target))), nil
 		}
-		return nil, nil
+		return c.attributes(e, &info), nil
+	}
+	var list []Difference
+	switch s {
+	case events.StateFile:
+		list, err = c.file(e, path, &info)
 	case events.StateDir:
-		if e.Entries != "" {
-			if list, err = c.listing(e, path); err != nil {
-				return nil, err
-			}
-		}
+		list, err = c.listing(e, path)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if (s == events.StateFile || s == events.StateDir) && permissions(info.Mode) != e.Mode {
 		list = append(list, differ(ModeChanged, e.Path, formatMode(e.Mode)+" -> "+formatMode(permissions(info.Mode)))...)
 	}
-	return list, nil
+	return append(list, c.attributes(e, &info)...), nil
 }
 
-// file compares what a file holds, or what else is known of it.
+// attributes compares what else stat(2) told, as far as the policy has it count.
+func (c *comparison) attributes(e *Entry, info *events.FileInfo) (list []Difference) {
+	if c.o.Times == TimesIgnore {
+		return nil
+	}
+	if e.UID != unset && (e.UID != int64(info.UID) || e.GID != int64(info.GID)) {
+		list = differ(OwnerChanged, e.Path, fmt.Sprintf("%d:%d -> %d:%d", e.UID, e.GID, info.UID, info.GID))
+	}
+	links, mtime := e.Links, e.Mtime
+	if c.o.Times == TimesStrict && !(e.State == events.StateDir && c.isStirred(e.Path)) {
+		links, mtime = max(links, e.Told.Links), max(mtime, e.Told.Mtime) // one of them is unset
+	}
+	switch {
+	case mtime != unset && mtime != info.Mtime:
+		list = append(list, differ(MetadataChanged, e.Path, "time")...)
+	case links != unset && links != int64(info.Nlink):
+		list = append(list, differ(MetadataChanged, e.Path, fmt.Sprintf("links: %d -> %d", links, info.Nlink))...)
+	}
+	return list
+}
+
+// isStirred reports whether the times of a directory are not as the command found them
+// because of the command itself, or of the manifest.
+func (c *comparison) isStirred(dir string) bool {
+	return !c.o.AsFound && c.stirred[dir] || c.m.Record != "" && parentOf(c.m.Record) == dir ||
+		c.o.File != "" && parentOf(c.o.File) == c.here(dir)
+}
+
+// file compares what a file holds, or its size.
 func (c *comparison) file(e *Entry, path string, info *events.FileInfo) ([]Difference, error) {
 	if e.SHA256 == "" {
-		if e.Size != unset && e.Size != info.Size || e.Mtime != unset && e.Mtime != info.Mtime {
-			return differ(MetadataChanged, e.Path, ""), nil
+		if e.Size != unset && e.Size != info.Size {
+			return differ(MetadataChanged, e.Path, fmt.Sprintf("size: %d -> %d", e.Size, info.Size)), nil
 		}
 		return nil, nil
 	}
-	if e.Size != info.Size {
+	if e.Size != info.Size && !(e.Shared && info.Size > e.Size) {
 		return differ(ContentChanged, e.Path, ""), nil
 	}
-	sum, err := c.sum(path, info)
+	sum, err := c.sum(path, info, e.Size)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -73,13 +108,16 @@ func (c *comparison) file(e *Entry, path string, info *events.FileInfo) ([]Diffe
 	return nil, nil
 }
 
-// sum returns the hash of the file at path, which info is of.
-func (c *comparison) sum(path string, info *events.FileInfo) ([32]byte, error) {
+// sum returns the hash of the first size bytes of the file at path, which info is of.
+func (c *comparison) sum(path string, info *events.FileInfo, size int64) ([32]byte, error) {
+	buf, _ := c.buffers.Get().(*[]byte)
+	defer c.buffers.Put(buf)
+	if size < info.Size {
+		return hashPrefix(c.fs, path, size, *buf)
+	}
 	if sum, ok := c.o.Cache.get(info); ok {
 		return sum, nil
 	}
-	buf, _ := c.buffers.Get().(*[]byte)
-	defer c.buffers.Put(buf)
 	start := time.Now()
 	sum, read, err := hashFile(c.fs, path, *buf)
 	if err == nil && !isRacy(&read, start) {
@@ -88,17 +126,28 @@ func (c *comparison) sum(path string, info *events.FileInfo) ([32]byte, error) {
 	return sum, err
 }
 
-// listing compares the names in a directory, but for those that the command itself
-// made or removed.
+// listing compares the names in a directory, if they matter. As left, those that the
+// command itself made or removed in what it found are entries of their own.
 func (c *comparison) listing(e *Entry, path string) ([]Difference, error) {
+	if e.Entries == "" && !e.NotEmpty {
+		return nil, nil
+	}
 	now, err := c.fs.readDir(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	if e.NotEmpty {
+		if len(now) == 0 {
+			return differ(ListingChanged, e.Path, "is empty"), nil
+		}
+		return nil, nil
+	}
 	drop := make(map[string]bool)
 	others := make(map[string]string)
-	for _, name := range c.changed[e.Path] {
-		drop[name] = true
+	if c.outputs[e.Path] != e {
+		for _, name := range c.changed[e.Path] {
+			drop[name] = true
+		}
 	}
 	for _, typed := range e.Names {
 		if name := nameOf(typed); drop[name] {

@@ -17,13 +17,13 @@ func sample() *Manifest {
 		Root: "/w", Ignore: []string{"*.log"}, Record: "/m.json",
 		Incomplete: []events.Incomplete{{Reason: events.ReasonChanged, PID: 7, Detail: "x\xff"}},
 		Inputs: []Entry{
-			{Path: "/w/a", State: events.StateFile, Ops: []events.Op{events.OpRead}, SHA256: sumOf("a"), Size: 1, Mtime: unset, Mode: 0o644},
-			{Path: "/w/caf\xe9", State: events.StateFile, Ops: []events.Op{events.OpStat}, Size: 1, Mtime: 1_700_000_000_123_456_789, Mode: 0o4755},
-			{Path: "/w", State: events.StateDir, Ops: []events.Op{events.OpList}, Size: unset, Mtime: unset, Mode: 0o755},
-			{Path: "/x", State: events.StateSymlink, Ops: []events.Op{events.OpReadlink}, Size: unset, Mtime: unset, Target: "t\xff"},
-			{Path: "/y", State: events.StateAbsent, Ops: []events.Op{events.OpStat, events.OpExec}, Size: unset, Mtime: unset},
+			{Path: "/w/a", State: events.StateFile, Ops: []events.Op{events.OpRead}, SHA256: sumOf("a"), Size: 1, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Mode: 0o644},
+			{Path: "/w/caf\xe9", State: events.StateFile, Ops: []events.Op{events.OpStat}, Size: 1, Mtime: 1_700_000_000_123_456_789, UID: 5, GID: 7, Links: 2, Told: untold, Mode: 0o4755},
+			{Path: "/w", State: events.StateDir, Ops: []events.Op{events.OpList}, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Mode: 0o755},
+			{Path: "/x", State: events.StateSymlink, Ops: []events.Op{events.OpReadlink}, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Target: "t\xff"},
+			{Path: "/y", State: events.StateAbsent, Ops: []events.Op{events.OpStat, events.OpExec}, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold},
 		},
-		Outputs:   []Entry{{Path: "/w/a", State: events.StateFile, SHA256: sumOf("x"), Size: 1, Mtime: unset, Mode: 0o644, Before: events.StateFile}},
+		Outputs:   []Entry{{Path: "/w/a", State: events.StateFile, SHA256: sumOf("x"), Size: 1, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Mode: 0o644, Before: events.StateFile}},
 		Removed:   []string{"/w/r\xff"},
 		Temporary: []string{"/tmp/t"},
 		Renamed:   []Renaming{{"/w/r\xff", "/w/s"}},
@@ -34,6 +34,12 @@ func sample() *Manifest {
 			{Path: "/y", Op: events.OpExec, State: events.StateAbsent, Process: -1},
 		},
 	}
+	m.Inputs[0].Told = Told{Mtime: 1_700_000_000_000_000_000, Links: 3}
+	m.Inputs = append(m.Inputs, newEntry("/w/a/b", events.StateAbsent), newEntry("/w/kept", events.StateDir))
+	m.Inputs[5].NotDir, m.Inputs[6].NotEmpty = true, true
+	m.Inputs[5].Ops, m.Inputs[6].Ops = []events.Op{events.OpRead}, []events.Op{events.OpDelete}
+	m.Outputs = append(m.Outputs, newEntry("/w/log", events.StateFile))
+	m.Outputs[1].Shared, m.Outputs[1].Before = true, events.StateFile
 	m.Inputs[2].Names = []string{"f:a", "d:b", "l:\xff"}
 	m.Inputs[2].Entries = hashNames(m.Inputs[2].Names)
 	m.sort()

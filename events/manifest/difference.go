@@ -19,7 +19,8 @@ const (
 	SymlinkChanged  Reason = "symlink changed"
 	TypeChanged     Reason = "type changed"
 	ModeChanged     Reason = "mode changed"
-	MetadataChanged Reason = "metadata changed" // size or mtime of a file of which the command asked just that
+	OwnerChanged    Reason = "owner changed"
+	MetadataChanged Reason = "metadata changed" // size, time or number of links that the command asked for
 )
 
 // A Difference is one reason why a manifest is stale.
@@ -40,7 +41,7 @@ func differ(r Reason, path, detail string) []Difference {
 func (d *Difference) String() string {
 	s := string(d.Reason) + ": " + Quote(d.Path)
 	detail := d.Detail
-	if d.Reason == ListingChanged {
+	if d.Reason == ListingChanged && detail == "" {
 		detail = listChanges(d.Added, d.Gone)
 	}
 	if detail != "" {

@@ -20,21 +20,25 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 	b = appendText(b, `"path`, m.relative(x.Path))
 	b = appendWord(b, `,"state":`, x.State.String())
 	b = appendWordIfSet(b, `,"sha256":`, x.SHA256)
-	if x.Size != unset {
-		b = append(b, `,"size":`...)
-		b = strconv.AppendInt(b, x.Size, 10)
-	}
-	if x.Mtime != unset {
-		b = append(b, `,"mtime":"`...)
-		b = time.Unix(0, x.Mtime).UTC().AppendFormat(b, time.RFC3339Nano)
-		b = append(b, '"')
-	}
+	b = appendNumberIfSet(b, `,"size":`, x.Size)
+	b = appendTimeIfSet(b, `,"mtime":"`, x.Mtime)
 	if x.State == events.StateFile || x.State == events.StateDir {
 		b = append(b, `,"mode":"`...)
 		b = appendMode(b, x.Mode)
 		b = append(b, '"')
 	}
+	if x.UID != unset {
+		b = append(b, `,"owner":"`...)
+		b = strconv.AppendInt(b, x.UID, 10)
+		b = append(b, ':')
+		b = strconv.AppendInt(b, x.GID, 10)
+		b = append(b, '"')
+	}
+	b = appendNumberIfSet(b, `,"links":`, x.Links)
 	b = appendTextIfSet(b, `,"target`, x.Target)
+	if x.NotDir {
+		b = append(b, `,"error":"ENOTDIR"`...)
+	}
 	b = appendWordIfSet(b, `,"entries":`, x.Entries)
 	if len(x.Names) > 0 {
 		b = append(b, `,"names":[`...)
@@ -46,6 +50,12 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 		}
 		b = append(b, ']')
 	}
+	if x.NotEmpty {
+		b = append(b, `,"empty":false`...)
+	}
+	if x.Shared {
+		b = append(b, `,"shared":true`...)
+	}
 	b = appendWordIfSet(b, `,"before":`, x.Before.String())
 	b = append(b, `,"ops":[`...)
 	for i, op := range x.Ops {
@@ -54,7 +64,34 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 		}
 		b = appendWord(b, "", op.String())
 	}
-	return append(b, "]}"...)
+	b = append(b, ']')
+	if x.Told.Mtime == unset && x.Told.Links == unset {
+		return append(b, '}')
+	}
+	start := len(b) + len(toldKey)
+	b = append(b, toldKey...)
+	b = appendTimeIfSet(b, `,"mtime":"`, x.Told.Mtime)
+	b = appendNumberIfSet(b, `,"links":`, x.Told.Links)
+	b[start] = '{' // for the first comma
+	return append(b, "}}"...)
+}
+
+// toldKey comes before what the digest leaves out of an entry.
+const toldKey = `,"told":`
+
+func appendNumberIfSet(b []byte, key string, n int64) []byte {
+	if n == unset {
+		return b
+	}
+	return strconv.AppendInt(append(b, key...), n, 10)
+}
+
+func appendTimeIfSet(b []byte, key string, ns int64) []byte {
+	if ns == unset {
+		return b
+	}
+	b = time.Unix(0, ns).UTC().AppendFormat(append(b, key...), time.RFC3339Nano)
+	return append(b, '"')
 }
 
 func (m *Manifest) appendAccess(b []byte, a *Access) []byte {

@@ -29,6 +29,28 @@ func (m *Manifest) asWire(x *Entry) wireEntry {
 	if x.State == events.StateFile || x.State == events.StateDir {
 		w.Mode = fmt.Sprintf("%04o", x.Mode)
 	}
+	if x.UID != unset {
+		w.Owner = fmt.Sprintf("%d:%d", x.UID, x.GID)
+	}
+	if x.Links != unset {
+		w.Links = &x.Links
+	}
+	if x.NotDir {
+		w.Error = "ENOTDIR"
+	}
+	if x.NotEmpty {
+		w.Empty = new(bool)
+	}
+	w.Shared = x.Shared
+	if x.Told != untold {
+		w.Told = &wireTold{}
+		if x.Told.Mtime != unset {
+			w.Told.Mtime = time.Unix(0, x.Told.Mtime).UTC().Format(time.RFC3339Nano)
+		}
+		if x.Told.Links != unset {
+			w.Told.Links = &x.Told.Links
+		}
+	}
 	return w
 }
 
@@ -56,7 +78,11 @@ func TestRows(t *testing.T) {
 	op := rapid.Map(rapid.IntRange(1, int(events.OpChdir)), func(i int) events.Op { return events.Op(i) })
 	rapid.Check(t, func(r *rapid.T) {
 		m := &Manifest{Root: rapid.SampledFrom([]string{"", "/", "/a"}).Draw(r, "root")}
+		number := rapid.Int64Range(-1, 2)
 		e := Entry{
+			UID: number.Draw(r, "uid"), GID: 3, Links: number.Draw(r, "links"), NotDir: rapid.Bool().Draw(r, "notDir"),
+			NotEmpty: rapid.Bool().Draw(r, "notEmpty"), Shared: rapid.Bool().Draw(r, "shared"),
+			Told: Told{Mtime: number.Draw(r, "told mtime"), Links: number.Draw(r, "told links")},
 			Path: text.Draw(r, "path"), State: state.Draw(r, "state"), Ops: rapid.SliceOf(op).Draw(r, "ops"),
 			Size: rapid.Int64Min(-1).Draw(r, "size"), Mtime: rapid.Int64().Draw(r, "mtime"), Mode: rapid.Uint32Max(0o7777).Draw(r, "mode"),
 			Target: some.Draw(r, "target"), Names: rapid.SliceOf(text).Draw(r, "names"),
@@ -129,7 +155,7 @@ func (w *failingWriter) Write(b []byte) (int, error) {
 func TestEncodeFails(t *testing.T) {
 	m := &Manifest{Session: "s"}
 	for i := range 5000 {
-		m.Inputs = append(m.Inputs, Entry{Path: fmt.Sprint("/", i), State: events.StateAbsent, Size: unset, Mtime: unset})
+		m.Inputs = append(m.Inputs, Entry{Path: fmt.Sprint("/", i), State: events.StateAbsent, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold})
 	}
 	for _, n := range []failingWriter{0, 1, 100_000, 200_000} {
 		if err := m.Encode(&n); err == nil {

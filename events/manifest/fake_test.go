@@ -157,6 +157,12 @@ func (f *fakeFS) lstat(path string) (events.FileInfo, error) {
 	if x := f.files[path]; x != nil {
 		return x.info, nil
 	}
+	for path != "/" {
+		path = parentOf(path)
+		if x := f.files[path]; x != nil && x.info.Mode&unix.S_IFMT == unix.S_IFREG {
+			return events.FileInfo{}, unix.ENOTDIR
+		}
+	}
 	return events.FileInfo{}, unix.ENOENT
 }
 

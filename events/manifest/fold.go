@@ -64,9 +64,9 @@ func (f *fold) event(e *events.Event) {
 	case events.OpRename:
 		f.rename(e)
 	default:
-		f.look(e, subject(e), e.State, &e.Info)
+		f.inspect(e, ruleOf(e), subject(e), e.State, &e.Info)
 		if e.To != "" { // mount, pivot_root
-			f.look(e, e.To, e.ToState, &e.ToInfo)
+			f.inspect(e, toRule(e), e.To, e.ToState, &e.ToInfo)
 		}
 		f.mounts(e)
 	}
@@ -89,30 +89,42 @@ func (f *fold) hop(e *events.Event, l *events.Link) {
 	_, n := f.tree.look(l.Path)
 	if o := f.touch(n, e, events.StateSymlink, &noInfo); o != nil {
 		o.ops |= opBit(events.OpReadlink)
+		o.facts |= ruleLink.symlink
 		if o.more.target == "" {
 			o.edit().target = l.Target
 		}
 	}
 }
 
-// look notes an access that changes nothing that a manifest tells of.
-func (f *fold) look(e *events.Event, path string, s events.State, info *events.FileInfo) {
+// inspect notes an access that neither makes nor removes a name nor writes to a file.
+func (f *fold) inspect(e *events.Event, r *rule, path string, s events.State, info *events.FileInfo) {
 	if f.isOutside(path, s, info) {
 		return
 	}
 	at, n := f.tree.look(path)
 	f.access(at, e, path, s)
-	o := f.touch(n, e, s, info)
-	switch {
-	case o == nil:
-	case e.Op == events.OpChattr:
-		if s != events.StateAbsent {
-			o.retold = true
-			f.note(n)
+	f.look(n, e, r, path, s, info)
+	if e.Op == events.OpChattr && exists(s) {
+		if n = f.note(n); n.from != nil {
+			n.from.retold = true
 		}
-		f.need(o, e, path)
-	default:
-		f.need(o, e, path)
+	}
+}
+
+// look notes that e learns what its rule says of what stands at n.
+func (f *fold) look(n *node, e *events.Event, r *rule, path string, s events.State, info *events.FileInfo) {
+	if o := f.touch(n, e, s, info); o != nil {
+		f.learn(o, e, r.learns(s), path)
+	} else if r.learns(s).has(factNames) && n.status == made {
+		n.listed = true
+	}
+}
+
+// pass notes that a call made or removed a name at n, or tried to: that depends on the
+// directory.
+func (f *fold) pass(n *node, r *rule) {
+	if up := n.parent(); r.parent && up != nil && up.from != nil {
+		up.from.names = true
 	}
 }
 
@@ -152,7 +164,7 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 	o := f.origin(n, s, info)
 	w := f.written[inodeOf(info)]
 	switch {
-	case w != nil && contentOf(info) == contentOf(&w.info) && (takesContent(e) || !w.inherited):
+	case w != nil && contentOf(info) == contentOf(&w.info) && (ruleOf(e).file.has(factContent) || !w.inherited):
 		// It could not be opened for writing, or has not been written to yet. (Who is
 		// started with a file to write to looks at it first, and means nothing by it.)
 	case o.written:
@@ -196,12 +208,14 @@ func (f *fold) access(at *origin, e *events.Event, path string, s events.State) 
 	f.accesses.add(at, e, path, s, f.processes.current(e.PID))
 }
 
-// note puts n on the list of what is to be looked at in the end.
-func (f *fold) note(n *node) {
+// note puts n on the list of what is to be looked at in the end. It returns n, or the
+// node in the tree that n has become.
+func (f *fold) note(n *node) *node {
 	if n = f.tree.keep(n); !n.noted {
 		n.noted = true
 		f.changes = append(f.changes, n)
 	}
+	return n
 }
 
 func hasFlag(e *events.Event, name string) bool { return slices.Contains(e.Flags, name) }

@@ -45,7 +45,9 @@ func summary(m *Manifest, contents ...string) string {
 		b.WriteByte('\n')
 	}
 	for i := range m.Inputs {
-		entry("in", &m.Inputs[i])
+		if e := &m.Inputs[i]; len(e.Ops) > 0 || e.Path != "/" && e.Path != "/w" { // just on the way
+			entry("in", e)
+		}
 	}
 	for i := range m.Outputs {
 		entry("out", &m.Outputs[i])
@@ -80,19 +82,19 @@ var folds = []struct {
 	{"stat", func(p *play) { p.stat("/w/a") }, `in a file size 1`},
 	{"access", func(p *play) { p.access("/w/a") }, `in a file`},
 	{"stat, then read", func(p *play) { p.stat("/w/a"); p.read("/w/a") }, `in a file "a"`},
-	{"write", func(p *play) { p.write("/w/new", "x") }, `out new file "x"`},
-	{"overwrite", func(p *play) { p.write("/w/a", "x") }, `out a file "x" over file`},
-	{"write the same again", func(p *play) { p.write("/w/a", "a") }, `out a file "a" over file`},
-	{"read own output", func(p *play) { p.write("/w/new", "x"); p.read("/w/new"); p.stat("/w/new") }, `out new file "x"`},
+	{"write", func(p *play) { p.write("/w/new", "x") }, `in new absent|out new file "x"`},
+	{"overwrite", func(p *play) { p.write("/w/a", "x") }, `in a file|out a file "x" over file`},
+	{"write the same again", func(p *play) { p.write("/w/a", "a") }, `in a file|out a file "a" over file`},
+	{"read own output", func(p *play) { p.write("/w/new", "x"); p.read("/w/new"); p.stat("/w/new") }, `in new absent|out new file "x"`},
 	{"read, then overwrite", func(p *play) { p.read("/w/a"); p.write("/w/a", "x") }, `in a file "a"|out a file "x" over file`},
-	{"overwrite, then read", func(p *play) { p.write("/w/a", "x"); p.read("/w/a") }, `out a file "x" over file`},
+	{"overwrite, then read", func(p *play) { p.write("/w/a", "x"); p.read("/w/a") }, `in a file|out a file "x" over file`},
 	{"look, then make", func(p *play) { p.stat("/w/new"); p.write("/w/new", "x") }, `in new absent|out new file "x"`},
 	{"append", func(p *play) {
 		all := "a+"
 		p.open("/w/a", &all, "O_WRONLY", "O_APPEND", "O_CREAT")
 	}, `in a file "a"|out a file "a+" over file`},
 	{"read and write", func(p *play) { p.open("/w/a", &other, "O_RDWR") }, `in a file "a"|out a file "other" over file`},
-	{"truncate on opening", func(p *play) { p.open("/w/a", &other, "O_RDWR", "O_TRUNC") }, `out a file "other" over file`},
+	{"truncate on opening", func(p *play) { p.open("/w/a", &other, "O_RDWR", "O_TRUNC") }, `in a file|out a file "other" over file`},
 	{"open for writing, leave alone", func(p *play) { p.open("/w/a", nil, "O_WRONLY") }, `in a file "a"`},
 	{"open for writing what is not there", func(p *play) { p.open("/w/gone", nil, "O_WRONLY") }, `in gone absent`},
 	{"fail to make", func(p *play) { p.open("/w/no/new", nil, "O_WRONLY", "O_CREAT") }, `in no absent|in no/new absent`},
@@ -102,24 +104,24 @@ var folds = []struct {
 		p.write("/w/t", "x")
 		p.unlink("/w/t")
 		p.write("/w/t", "other")
-	}, `out t file "other"`},
-	{"remove", func(p *play) { p.unlink("/w/a") }, `removed a`},
+	}, `in t absent|out t file "other"`},
+	{"remove", func(p *play) { p.unlink("/w/a") }, `in a file|removed a`},
 	{"read, then remove", func(p *play) { p.read("/w/a"); p.unlink("/w/a") }, `in a file "a"|removed a`},
-	{"remove, then make", func(p *play) { p.unlink("/w/a"); p.write("/w/a", "x") }, `out a file "x" over file`},
+	{"remove, then make", func(p *play) { p.unlink("/w/a"); p.write("/w/a", "x") }, `in a file|out a file "x" over file`},
 	{"fail to remove", func(p *play) {
 		p.event(&events.Event{Op: events.OpDelete, Syscall: "unlink", Path: "/w/a"})
 		p.read("/w/a")
 	}, `in a file "a"`},
-	{"write and rename", func(p *play) { p.write("/w/t", "x"); p.rename("/w/t", "/w/new"); p.read("/w/new") }, `out new file "x"`},
+	{"write and rename", func(p *play) { p.write("/w/t", "x"); p.rename("/w/t", "/w/new"); p.read("/w/new") }, `in new absent|out new file "x"|temporary t`},
 	{"edit in place by renaming", func(p *play) {
 		p.read("/w/a")
 		p.write("/w/t", "x")
 		p.rename("/w/t", "/w/a")
-	}, `in a file "a"|out a file "x" over file`},
-	{"rename an input", func(p *play) { p.rename("/w/a", "/w/new"); p.read("/w/new") }, `in a file "a"|out new file "a"|removed a|renamed a new`},
-	{"rename twice", func(p *play) { p.rename("/w/a", "/w/t"); p.rename("/w/t", "/w/new") }, `in a file "a"|out new file "a"|removed a|renamed a new`},
-	{"rename and back", func(p *play) { p.rename("/w/a", "/w/t"); p.rename("/w/t", "/w/a") }, `in a file "a"`},
-	{"rename over another", func(p *play) { p.rename("/w/a", "/w/d/b") }, `in a file "a"|out d/b file "a" over file|removed a|renamed a d/b`},
+	}, `in a file "a"|out a file "x" over file|temporary t`},
+	{"rename an input", func(p *play) { p.rename("/w/a", "/w/new"); p.read("/w/new") }, `in a file "a"|in new absent|out new file "a"|removed a|renamed a new`},
+	{"rename twice", func(p *play) { p.rename("/w/a", "/w/t"); p.rename("/w/t", "/w/new") }, `in a file "a"|in new absent|out new file "a"|removed a|renamed a new|temporary t`},
+	{"rename and back", func(p *play) { p.rename("/w/a", "/w/t"); p.rename("/w/t", "/w/a") }, `in a file "a"|temporary t`},
+	{"rename over another", func(p *play) { p.rename("/w/a", "/w/d/b") }, `in a file "a"|in d dir|in d/b file|out d/b file "a" over file|removed a|renamed a d/b`},
 	{"fail to rename", func(p *play) {
 		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/a", To: "/w/new"})
 		p.read("/w/a")
@@ -128,35 +130,35 @@ var folds = []struct {
 	{"fail to rename, also to a name below the first", func(p *play) {
 		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/a", To: "/w/no"})
 		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/a", To: "/w/no/x"})
-	}, `in a file "a"|in no/x absent`},
+	}, `in a file "a"|in no absent|in no/x absent`},
 	{"rename a new directory", func(p *play) {
 		p.mkdir("/w/t")
 		p.write("/w/t/x", "x")
 		p.rename("/w/t", "/w/new")
 		p.read("/w/new/x")
-	}, `out new dir|out new/x file "x"`},
+	}, `in new absent|out new dir|out new/x file "x"|temporary t`},
 	{"rename an old directory", func(p *play) {
 		p.read("/w/d/b")
 		p.rename("/w/d", "/w/new")
 		p.read("/w/new/b")
 		p.stat("/w/d/b")
-	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
+	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
 	{"list", func(p *play) { p.list("/w/d") }, `in d dir [f:b d:sub]`},
 	{"list, and make unreadable at once", func(p *play) {
 		p.late = true
 		p.list("/w/d")
 		p.event(&events.Event{Op: events.OpChattr, Syscall: "chmod", Path: "/w/d"})
 		p.fs.chmod("/w/d", 0o300)
-	}, `in d dir|incomplete changed_during_run d: its entries could not be read in time: permission denied|out d dir over dir`},
+	}, `in d dir|incomplete changed_during_run d: its entries could not be read in time: permission denied|incomplete changed_during_run d: list: permission denied|out d dir over dir`},
 	{"list, with own entries", func(p *play) {
 		p.write("/w/d/new", "x")
 		p.list("/w/d")
 		p.write("/w/d/later", "x")
 		p.unlink("/w/d/b")
-	}, `in d dir [f:b d:sub]|out d/later file "x"|out d/new file "x"|removed d/b`},
-	{"list a new directory", func(p *play) { p.mkdir("/w/new"); p.list("/w/new"); p.stat("/w/new/x") }, `out new dir`},
+	}, `in d dir [f:b d:sub]|in d/b file|in d/later absent|in d/new absent|out d/later file "x"|out d/new file "x"|removed d/b`},
+	{"list a new directory", func(p *play) { p.mkdir("/w/new"); p.list("/w/new"); p.stat("/w/new/x") }, `in new absent|out new dir []`},
 	{"make a directory that is there", func(p *play) { p.mkdir("/w/d") }, `in d dir`},
-	{"hard link", func(p *play) { p.link("/w/a", "/w/new") }, `in a file "a"|out new file "a"`},
+	{"hard link", func(p *play) { p.link("/w/a", "/w/new") }, `in a file "a"|in new absent|out new file "a"`},
 	{"write by a hard link", func(p *play) {
 		all := "a+"
 		p.read("/w/a")
@@ -165,7 +167,7 @@ var folds = []struct {
 		p.event(&events.Event{Op: events.OpWrite, Syscall: "openat", Path: "/w/new", Flags: []string{"O_WRONLY"}})
 		p.fs.write("/w/a", all)
 		p.fs.link("/w/a", "/w/new")
-	}, `in a file "a"|out a file "a+" over file|out new file "a+"`},
+	}, `in a file "a"|in new absent|out a file "a+" over file|out new file "a+"`},
 	{"symbolic link", func(p *play) {
 		p.event(&events.Event{
 			Op: events.OpRead, Syscall: "open", Path: "/w/l", Real: "/w/a",
@@ -182,7 +184,7 @@ var folds = []struct {
 	{"inherited for appending", func(p *play) {
 		p.event(&events.Event{Op: events.OpWrite, Path: "/w/a", Flags: []string{"O_WRONLY", "O_APPEND"}})
 		p.fs.write("/w/a", "x")
-	}, `in a file "a"|out a file "x" over file`},
+	}, `out a file over file`},
 	{"inherited for appending, left alone", func(p *play) {
 		p.event(&events.Event{Op: events.OpWrite, Path: "/w/a", Flags: []string{"O_WRONLY", "O_APPEND"}})
 	}, ``},
@@ -198,7 +200,7 @@ var folds = []struct {
 		p.read("/w/a")
 		p.write("/w/t", "x")
 		p.rename("/w/t", "/w/a")
-	}, `in a file "a"|out a file "x" over file`},
+	}, `in a file "a"|out a file "x" over file|temporary t`},
 	{"fail to make a directory, look", func(p *play) {
 		p.event(&events.Event{Op: events.OpCreate, Syscall: "mkdir", Path: "/w/new"})
 		p.access("/w/new")
@@ -206,12 +208,12 @@ var folds = []struct {
 	{"fail to rename what is new", func(p *play) {
 		p.write("/w/new", "x")
 		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/new", To: "/w/d/b"})
-	}, `out new file "x"`},
+	}, `in d dir|in d/b file|in new absent|out new file "x"`},
 	{"fail to rename what is new, look where it should be", func(p *play) {
 		p.write("/w/new", "x")
 		p.event(&events.Event{Op: events.OpRename, Syscall: "rename", Path: "/w/new", To: "/w/gone"})
 		p.access("/w/gone")
-	}, `in gone absent|out new file "x"`},
+	}, `in gone absent|in new absent|out new file "x"`},
 	{"change places", func(p *play) {
 		p.event(&events.Event{Op: events.OpRename, Syscall: "renameat2", Path: "/w/a", To: "/w/d", Flags: []string{"RENAME_EXCHANGE"}})
 		p.fs.exchange("/w/a", "/w/d")
@@ -221,12 +223,12 @@ var folds = []struct {
 		p.event(&events.Event{Op: events.OpChattr, Syscall: "chmod", Path: "/w/d/b"})
 		p.fs.chmod("/w/d/b", 0o600)
 		p.rename("/w/d", "/w/new")
-	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
+	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
 	{"replace a directory", func(p *play) {
 		p.rename("/w/d", "/w/new")
 		p.mkdir("/w/d")
 		p.access("/w/d/b")
-	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out d dir over dir|out new dir|out new/b file "b"|out new/sub dir|` +
+	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out d dir over dir|out new dir|out new/b file "b"|out new/sub dir|` +
 		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
 	{"list, rename, and be told late", func(p *play) {
 		p.late = true
@@ -235,7 +237,7 @@ var folds = []struct {
 		p.rename("/w/d", "/w/new")
 		p.mkdir("/w/d")
 		p.write("/w/d/x", "x")
-	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out d dir over dir|out d/x file "x"|out new dir|out new/b file "b"|out new/sub dir|` +
+	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out d dir over dir|out d/x file "x"|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir|` +
 		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
 	{"look at a link, remove it, and be told late", func(p *play) {
 		p.late = true
@@ -293,7 +295,7 @@ var folds = []struct {
 		p.fs.write("/w/a", "x")
 		p.read("/w/a")
 		p.write("/w/a", "other")
-	}, `in a file|incomplete changed_during_run a: could not be read as it was: changed|out a file "other" over file`},
+	}, `in a file size 1|incomplete changed_during_run a: could not be read as it was: changed|out a file "other" over file`},
 }
 
 func TestFold(t *testing.T) {

@@ -146,7 +146,8 @@ func permissions(mode uint32) uint32 { return mode & 0o7777 }
 // the kernel makes up as it is read, and what has no name.
 func isVolatile(path string) bool {
 	return path == "" || path[0] != '/' ||
-		isWithin(path, "/proc") || isWithin(path, "/sys") || isWithin(path, "/dev")
+		isWithin(path, "/proc") || isWithin(path, "/sys") ||
+		isWithin(path, "/dev") && !isWithin(path, "/dev/shm") // which is an ordinary tmpfs
 }
 
 // isNameless tells whether a file was opened with O_TMPFILE, which the kernel calls

@@ -52,3 +52,18 @@ func hashOnce(fs fileSystem, path string, buf []byte) (sum [32]byte, info, after
 	}
 	return [32]byte(hash.Sum(nil)), info, after, err
 }
+
+// hashPrefix hashes the first size bytes of a file.
+func hashPrefix(fs fileSystem, path string, size int64, buf []byte) (sum [32]byte, err error) {
+	f, err := fs.open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	n, err := io.CopyBuffer(hash, io.LimitReader(f, size), buf)
+	if err == nil && n < size {
+		err = errChanged
+	}
+	return [32]byte(hash.Sum(nil)), err
+}

@@ -11,6 +11,9 @@ type writing struct {
 	names int             // of its names, those that are known, and not known to be removed
 	// inherited: the command was started with it.
 	inherited bool
+	// shared: the command was started with it, open for writing only, and has not opened
+	// it itself. appending: for appending.
+	shared, appending bool
 }
 
 // noteInodes notes what a call does to files by whatever name they have.

@@ -31,27 +31,49 @@ func (o *origin) isTold() bool {
 // entry makes an entry of o, which has been settled. There may be a million of them:
 // they are made one after the other, to be encoded.
 func (o *origin) entry(path string) Entry {
-	e := Entry{Path: path, State: o.state, Ops: o.ops.list(), Size: unset, Mtime: unset}
-	switch o.state {
-	case events.StateFile:
-		e.Mode = permissions(o.info.Mode)
-		if o.hashing {
-			e.Size = o.info.Size
-		} else if o.meta {
-			e.Size, e.Mtime = o.info.Size, o.info.Mtime
-		}
-		if o.more.sum != nil {
-			e.SHA256 = hex.EncodeToString(o.more.sum[:])
-		}
-	case events.StateDir:
-		e.Mode = permissions(o.info.Mode)
-	case events.StateSymlink:
+	e := newEntry(path, o.state)
+	e.Ops = o.ops.list()
+	if o.more.sum != nil {
+		e.SHA256, e.Size = hex.EncodeToString(o.more.sum[:]), o.info.Size
+	}
+	if e.NotDir = o.notDir; o.state == events.StateSymlink {
 		e.Target = o.more.target
 	}
 	if l := o.more.listing; l != nil && l.hash != "" {
 		e.Names, e.Entries = l.names, l.hash
 	}
+	e.NotEmpty = o.more.listing != nil && o.more.listing.notEmpty
+	e.tell(o.facts, o.info)
+	if e.State == events.StateDir && o.stirred { // the session's own doing
+		e.Told = untold
+	}
 	return e
+}
+
+// tell fills in what info says of the facts that matter.
+func (e *Entry) tell(what facts, info *events.FileInfo) {
+	if e.State != events.StateFile && e.State != events.StateDir && e.State != events.StateSymlink || !info.Known() {
+		return
+	}
+	if e.State != events.StateSymlink {
+		e.Mode = permissions(info.Mode)
+	}
+	if what.has(factOwner) {
+		e.UID, e.GID = int64(info.UID), int64(info.GID)
+	}
+	if what.has(factLinks) && e.State == events.StateFile {
+		e.Links = int64(info.Nlink)
+	}
+	switch {
+	case !what.has(factStat):
+	case e.State == events.StateFile && e.SHA256 == "":
+		e.Size, e.Mtime = info.Size, info.Mtime
+	default:
+		e.Told.Mtime = info.Mtime
+	}
+	if what.has(factStat) && e.Links == unset {
+		e.Told.Links = int64(info.Nlink)
+	}
 }
 
 // A problem is why it cannot be told in which state the command found an input.
@@ -64,9 +86,11 @@ func changed(detail string) *problem { return &problem{events.ReasonChanged, det
 
 // settle finds out what was in o. It is called for several at once.
 func (x *outcome) settle(o *origin) *problem {
-	if o.state == events.StateFile && !o.info.Known() {
+	if (o.state == events.StateFile || o.state == events.StateDir) && !o.info.Known() {
 		return changed("could not be looked at in time")
 	}
+	o.notDir = o.state == events.StateAbsent && o.lacksDir()
+	o.stirred = o.names && o.info.Mtime >= x.begin.UnixNano()
 	switch {
 	case o.more.doubt != "":
 		return changed(o.more.doubt)
@@ -90,6 +114,9 @@ func (x *outcome) settle(o *origin) *problem {
 		}
 		l.names = x.names(o, path, l.names)
 		l.hash = hashNames(l.names)
+		if !o.facts.has(factNames) && x.isKept(o, l.names) {
+			l.names, l.hash, l.notEmpty = nil, "", true
+		}
 		changedHere := func(child *origin) bool { return child.away && child.state != events.StateNone }
 		if l.late && !slices.ContainsFunc(o.more.below.list, changedHere) {
 			return changed("its entries changed as it was listed")
@@ -102,6 +129,12 @@ func (x *outcome) settle(o *origin) *problem {
 		return changed(detail)
 	}
 	return nil
+}
+
+// isKept reports whether a directory had something in it, of which the session removed
+// nothing: it could not be removed.
+func (x *outcome) isKept(o *origin, names []string) bool {
+	return len(names) > 0 && !slices.ContainsFunc(o.more.below.list, func(c *origin) bool { return c.away && exists(c.state) })
 }
 
 // listLate reads the names in a directory that has another name by now. One that was
@@ -140,7 +173,7 @@ func (x *outcome) verify(o *origin, path string) (problem string) {
 		if permissions(info.Mode) != permissions(o.info.Mode) {
 			return "its mode changed"
 		}
-		if l := o.more.listing; l != nil && (!l.info.Known() || info.Mtime != l.info.Mtime || info.Ctime != l.info.Ctime || isRacy(&l.info, x.now())) {
+		if l := o.more.listing; l != nil && !l.notEmpty && (!l.info.Known() || info.Mtime != l.info.Mtime || info.Ctime != l.info.Ctime || isRacy(&l.info, x.now())) {
 			names, err := x.fs.readDir(path)
 			if err != nil || !slices.Equal(x.names(o, path, names), l.names) {
 				return "its entries changed"
@@ -152,10 +185,11 @@ func (x *outcome) verify(o *origin, path string) (problem string) {
 
 func (x *outcome) verifyFile(o *origin, path string, info *events.FileInfo) (problem string) {
 	switch {
-	case !o.hashing && !o.meta:
-		if permissions(info.Mode) != permissions(o.info.Mode) {
-			return "its mode changed"
-		}
+	case permissions(info.Mode) != permissions(o.info.Mode):
+		return "its mode changed"
+	case o.facts.has(factOwner) && (info.UID != o.info.UID || info.GID != o.info.GID):
+		return "its owner changed"
+	case !o.facts.has(factContent | factStat):
 		return ""
 	case contentOf(info) != contentOf(o.info):
 		return "changed"

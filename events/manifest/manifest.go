@@ -30,7 +30,7 @@ type Manifest struct {
 
 	Inputs    []Entry
 	Outputs   []Entry
-	Modified  []string // paths that are inputs and outputs
+	Modified  []string // outputs of which the command had read what was there before
 	Removed   []string // paths that were there before, and are no more
 	Temporary []string // paths that the session made and removed
 	Renamed   []Renaming
@@ -42,10 +42,10 @@ type Manifest struct {
 	Accesses  []Access
 }
 
-// Complete tells whether the manifest has every access of the command.
+// Complete reports whether the manifest has every access of the command.
 func (m *Manifest) Complete() bool { return len(m.Incomplete) == 0 }
 
-// unset is the Size and Mtime of an Entry of which they do not matter.
+// unset is a number of an [Entry] that does not matter.
 const unset = -1
 
 // An Entry is a path and the state it is in, as far as that matters.
@@ -55,19 +55,59 @@ type Entry struct {
 	Ops   []events.Op // sorted
 
 	SHA256 string // of a file whose content matters: 64 hexadecimal digits
-	Size   int64  // of a file, or unset
-	Mtime  int64  // of a file whose times were asked for and its content was not read; or unset
+	Size   int64  // of a file, or -1
+	Mtime  int64  // nanoseconds since 1970: of a file that was asked for and not read; or -1
 	Mode   uint32 // permission bits of a file or directory
+	UID    int64  // owner, where it matters, or -1
+	GID    int64  // group, or -1; both are set or none
+	Links  int64  // number of names of a file that was written to, or linked; or -1
 	Target string // of a symbolic link
+
+	// NotDir says of an absent path that a component on its way is no directory: a
+	// look-up fails with ENOTDIR, not with ENOENT.
+	NotDir bool
 
 	// Of a directory that was listed: Entries is a hash of Names, which are its
 	// entries without those that the session made, each behind a letter for its
 	// type and a colon.
 	Entries string
 	Names   []string
+	// NotEmpty says of a directory that there was something in it, and that this
+	// mattered: rmdir(2) failed.
+	NotEmpty bool
+
+	// Shared says of an output that the command was started with it open for writing.
+	// Others may go on writing to it: only its first Size bytes matter. Of one that was
+	// open for appending, nothing matters.
+	Shared bool
+
+	// Told is what the command was told beyond that. [TimesStrict] compares it.
+	Told Told
 
 	// Before is what stood at an output's path before the session.
 	Before events.State
+}
+
+// isRead reports whether the command read what was at an entry's path: what a file
+// held, or the names in a directory.
+func (e *Entry) isRead() bool { return e.SHA256 != "" || e.Entries != "" }
+
+// Told is what stat(2) told the command of a path, where an [Entry] does not say so by
+// itself: of files that were read as well, of directories and of symbolic links.
+type Told struct {
+	Mtime int64 // nanoseconds since 1970, or -1
+	Links int64 // number of names, or -1
+}
+
+// untold is the Told of which nothing matters.
+var untold = Told{unset, unset}
+
+// newEntry returns an entry of which nothing matters but the state.
+func newEntry(path string, s events.State) Entry {
+	return Entry{
+		Path: path, State: s, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset,
+		Told: untold,
+	}
 }
 
 // A Renaming is a file or directory that was there before and has a new name.
@@ -97,7 +137,7 @@ type Access struct {
 	Links   []events.Link
 }
 
-// exists tells whether a state says for certain that something was there.
+// exists reports whether a state says for certain that something was there.
 func exists(s events.State) bool {
 	return s != events.StateAbsent && s != events.StateUnknown && s != events.StateNone
 }

@@ -15,6 +15,8 @@ type node struct {
 	status status
 	seen   bool // of a made one: that it is there was seen, not only foretold
 	noted  bool // it is in the fold's list of changes
+	listed bool // of a made one: the session listed it
+	linked bool // of a made one: it is another name of a file
 }
 
 // A dir has the nodes in a directory. It stays the same if the directory gets another
@@ -113,7 +115,7 @@ func (t *tree) home(n *node) *origin {
 // replace forgets what was at n, and all below it.
 func (t *tree) replace(n *node, s status, from *origin) {
 	t.forget(n)
-	n.status, n.from, n.below, n.seen = s, from, nil, false
+	n.status, n.from, n.below, n.seen, n.listed, n.linked = s, from, nil, false, false, false
 	if n.change != nil {
 		n.change.left, n.change.went = nil, nil
 	}

@@ -19,24 +19,27 @@ type origin struct {
 
 	accesses uint32 // the number of the last access by this path, from 1
 	accessed opSet  // of the accesses by this path
-	ops      opSet  // those that make it an input; none if it is not
+	ops      opSet  // of the accesses that found what was there before the session
 	state    events.State
+	facts    facts // what the session learned of it; none if it is no input
 
 	known   bool // it was touched: not just on the way to something, or named
 	late    bool // info is of a moment after the first touch, because the event had none
-	meta    bool // an input of which size and times matter
 	hashing bool // what it holds is wanted
 	written bool // the session opened it for writing, and may have changed what it holds
 	retold  bool // the session changed its attributes, links or name
 	away    bool // the session may have removed it, or renamed it
+	way     bool // a path leads through it
+	names   bool // the session made or removed a name in it, or tried to
+	notDir  bool // in the end: it is absent, and a component on its way is no directory
+	stirred bool // in the end: its times are the session's own doing
 }
 
 // details are what few origins have.
 type details struct {
-	below    children // the paths directly below
-	target   string   // of a symbolic link
-	listing  *listed  // of a directory that was listed
-	appended bool     // an input if it turns out to have been appended to
+	below   children // the paths directly below
+	target  string   // of a symbolic link
+	listing *listed  // of a directory that was listed
 	// node is where it stood when it was last touched, if that is a node in the tree.
 	node *node
 	// doubt, if not "", says why nobody can tell whether this is the session's own.
@@ -49,8 +52,10 @@ type listed struct {
 	names  []string        // in the end: as an Entry has them
 	info   events.FileInfo // of the directory when names was read
 	unread bool            // it was no longer there when names was to be read
-	late   bool            // it had changed when names was read, after the session listed it
-	hash   string          // in the end: of names
+	// notEmpty: in the end, that there is something in it is all that matters.
+	notEmpty bool
+	late     bool   // it had changed when names was read, after the session listed it
+	hash     string // in the end: of names
 }
 
 // What an origin has of which nothing is known. Nobody writes to them.
@@ -67,7 +72,7 @@ func (o *origin) edit() *details {
 	return o.more
 }
 
-func (o *origin) isInput() bool { return o.ops != 0 }
+func (o *origin) isInput() bool { return o.facts != 0 }
 
 // path puts the path together.
 func (o *origin) path() string {

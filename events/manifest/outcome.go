@@ -15,9 +15,9 @@ import (
 type outcome struct {
 	*fold
 	m        *Manifest
+	begin    time.Time          // of the session
 	outputs  map[string]*output // by path
 	removed  map[string]bool
-	unmade   []*origin // what could not be made, by the name that it would have had before
 	patterns *lockedPatterns
 	// The origins below directories that were renamed, which nobody touched by
 	// name, with the output that each has become.
@@ -27,6 +27,7 @@ type outcome struct {
 type output struct {
 	Entry
 	node    *node
+	facts   facts
 	content bool
 	sum     *[32]byte // of what it holds, once that has been read
 	info    events.FileInfo
@@ -68,35 +69,16 @@ func (x *outcome) missing(n *node, path string) {
 		if x.known(path).away {
 			x.removed[path] = true
 		}
-	case n.seen:
+	case n.seen, n.status == gone && n.past().went != nil: // made, and removed or renamed
 		x.m.Temporary = append(x.m.Temporary, path)
-	case n.status == made && x.tree.home(n) != nil:
-		x.unmade = append(x.unmade, x.tree.home(n))
-	}
-}
-
-// failed notes that something could not be made: that depends on nothing being
-// there, and on whether there is a directory to make it in.
-func (x *outcome) failed(o *origin) {
-	for ; o.parent != nil; o = o.parent {
-		if !o.known {
-			o.known, o.state = true, events.StateAbsent
+		if o := x.known(path); o != nil {
+			o.facts = 0 // a temporary is compared, and need not be an input as well
 		}
-		if o.state == events.StateAbsent {
-			o.ops |= opBit(events.OpWrite)
+	case n.status == made: // it could not be made
+		if o := x.tree.home(n); o != nil {
 			o.away = false
 		}
-		above := o.parent.path()
-		if info, err := x.fs.lstat(above); stateOf(&info, err) != events.StateAbsent || x.below(above) {
-			return
-		}
 	}
-}
-
-// below tells whether path is in a directory that the session made, or removed.
-func (x *outcome) below(path string) bool {
-	_, n := x.tree.look(path)
-	return n.from == nil
 }
 
 // before is what stood at path before the session, absent if nobody asked: then
@@ -143,28 +125,16 @@ func stayed(n *node, info *events.FileInfo) bool {
 	return was != nil && *info == *was && info.Mode&unix.S_IFMT != unix.S_IFDIR
 }
 
-// put adds an output, if it is not there already.
+// put adds an output, if it is not there already. What is told of it is filled in by
+// describe.
 func (x *outcome) put(n *node, path string, s events.State, info *events.FileInfo, content bool) *output {
 	out := x.outputs[path]
 	if out == nil {
 		out = &output{}
 	}
 	out.node, out.info, out.content = n, *info, (content || out.content) && s == events.StateFile
-	out.Entry = Entry{Path: path, State: s, Size: unset, Mtime: unset}
-	switch s {
-	case events.StateFile, events.StateDir:
-		out.Mode = permissions(info.Mode)
-	case events.StateSymlink:
-		var err error
-		if out.Target, err = x.fs.readlink(path); err != nil {
-			x.changed(path, "read link: "+err.Error())
-			return out
-		}
-	}
+	out.Entry = newEntry(path, s)
 	x.outputs[path] = out
-	if o := x.known(path); o != nil && o.more.appended {
-		o.ops |= opBit(events.OpWrite)
-	}
 	return out
 }
 
@@ -197,6 +167,7 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 		edited := o.written && contentOf(o.info) != contentOf(&info)
 		if !edited {
 			o.ops |= opBit(events.OpRename)
+			o.facts |= ruleRenameFrom.learns(s)
 		}
 		o.away = true
 		if s == events.StateFile && !o.hashing && !edited {
@@ -206,7 +177,11 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 			}
 		}
 		if s == events.StateSymlink && o.more.target == "" {
-			o.edit().target = out.Target
+			target, err := x.fs.readlink(below)
+			if err != nil {
+				x.changed(below, "read link: "+err.Error())
+			}
+			o.edit().target = target
 		}
 		if s == events.StateDir {
 			x.along(child, below, at)

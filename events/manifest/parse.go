@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -89,24 +91,29 @@ func (p *parser) entries(what string, list []wireEntry) []Entry {
 // entry makes an entry of w. One that would compare with nothing is an error: it
 // would be valid whatever happens.
 func (p *parser) entry(w *wireEntry) Entry {
-	e := Entry{
-		Path: p.path(fromText(w.Path, w.PathBase64)), State: p.state(w.State), SHA256: w.SHA256, Size: unset, Mtime: unset,
-		Target: fromText(w.Target, w.TargetBase64), Entries: w.Entries, Names: w.Names,
-	}
+	e := newEntry(p.path(fromText(w.Path, w.PathBase64)), p.state(w.State))
+	e.SHA256, e.Target = w.SHA256, fromText(w.Target, w.TargetBase64)
+	e.Entries, e.Names, e.NotEmpty, e.Shared = w.Entries, w.Names, w.Empty != nil && !*w.Empty, w.Shared
 	if w.Before != "" {
 		e.Before = p.state(w.Before)
 	}
 	for _, word := range w.Ops {
 		e.Ops = append(e.Ops, p.op(word))
 	}
-	if w.Size != nil {
-		e.Size = max(*w.Size, 0)
+	e.Size, e.Links = p.number(w.Size), p.number(w.Links)
+	e.Mtime = p.mtime(e.Path, w.Mtime)
+	if w.Told != nil {
+		e.Told = Told{Mtime: p.mtime(e.Path, w.Told.Mtime), Links: p.number(w.Told.Links)}
 	}
-	if w.Mtime != "" {
-		at, err := time.Parse(time.RFC3339Nano, w.Mtime)
-		if e.Mtime = at.UnixNano(); err != nil || !at.Equal(time.Unix(0, e.Mtime)) {
-			p.fail("%s: mtime %q", e.Path, w.Mtime)
-		}
+	if w.Owner != "" {
+		e.UID, e.GID = p.owner(e.Path, w.Owner)
+	}
+	switch w.Error {
+	case "":
+	case "ENOTDIR":
+		e.NotDir = true
+	default:
+		p.fail("%s: error %q", e.Path, w.Error)
 	}
 	if w.Mode != "" {
 		var err error
@@ -124,10 +131,43 @@ func (p *parser) entry(w *wireEntry) Entry {
 		p.fail("%s: a %s with target %q", e.Path, e.State, e.Target)
 	case e.SHA256 != "" && w.Size == nil:
 		p.fail("%s: a hash without a size", e.Path)
+	case e.NotDir && e.State != events.StateAbsent, (e.NotEmpty || w.Empty != nil) && (!dir || !e.NotEmpty), e.Shared && !file:
+		p.fail("%s: a fact that a %s does not have", e.Path, e.State)
 	case len(e.Names) > 0 && (!dir || !areTypedNames(e.Names) || hashNames(e.Names) != e.Entries):
 		p.fail("%s: its names are not those of its hash", e.Path)
 	}
 	return e
+}
+
+// number returns a number that is not negative, unset if there is none.
+func (p *parser) number(n *int64) int64 {
+	if n == nil {
+		return unset
+	}
+	return max(*n, 0)
+}
+
+// mtime returns a time in nanoseconds, unset if there is none.
+func (p *parser) mtime(path, s string) int64 {
+	if s == "" {
+		return unset
+	}
+	at, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || !at.Equal(time.Unix(0, at.UnixNano())) {
+		p.fail("%s: mtime %q", path, s)
+	}
+	return at.UnixNano()
+}
+
+// owner parses uid:gid.
+func (p *parser) owner(path, s string) (uid, gid int64) {
+	user, group, _ := strings.Cut(s, ":")
+	u, err := strconv.ParseUint(user, 10, 32)
+	g, err2 := strconv.ParseUint(group, 10, 32)
+	if err != nil || err2 != nil {
+		p.fail("%s: owner %q", path, s)
+	}
+	return int64(u), int64(g)
 }
 
 func areTypedNames(list []string) bool {

@@ -19,6 +19,7 @@ type Recorder struct {
 	patterns *patterns
 
 	header events.Header
+	begin  time.Time
 	hasher *hasher
 	fold   *fold
 	m      *Manifest
@@ -57,6 +58,7 @@ func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*
 // Begin takes in what the command is.
 func (r *Recorder) Begin(h *events.Header) error {
 	r.hasher.start()
+	r.begin = r.now()
 	r.header = events.Header{Session: h.Session, Argv: slices.Clone(h.Argv), Cwd: h.Cwd}
 	return nil
 }
@@ -118,7 +120,7 @@ func (r *Recorder) outcome() *outcome {
 			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd,
 			Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
 		},
-		outputs: make(map[string]*output), removed: make(map[string]bool),
+		begin: r.begin, outputs: make(map[string]*output), removed: make(map[string]bool),
 		carriedAlong: make(map[*origin]*output),
 	}
 }
@@ -126,12 +128,11 @@ func (r *Recorder) outcome() *outcome {
 // look finds out what is there.
 func (x *outcome) look() {
 	x.classify()
-	for _, o := range x.unmade {
-		x.failed(o)
-	}
+	x.ways()
 	x.survivors()
 	x.replaced()
 	x.aliases()
+	x.describe()
 	x.hash()
 }
 
@@ -144,6 +145,7 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 		if at := x.paths.find(out.Path); at != nil {
 			out.Ops = at.accessed.list()
 		}
+		x.tellOutput(out)
 		out.Before = x.before(out.Path)
 		m.Outputs = append(m.Outputs, out.Entry)
 	}
@@ -159,7 +161,7 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 	m.choose(p)
 	m.sort()
 	for i := range m.Outputs {
-		if o := x.known(m.Outputs[i].Path); o != nil && o.isTold() {
+		if o := x.known(m.Outputs[i].Path); o != nil && (o.more.sum != nil || o.more.listing != nil && o.more.listing.hash != "") {
 			m.Modified = append(m.Modified, m.Outputs[i].Path)
 		}
 	}
@@ -220,7 +222,7 @@ func (m *Manifest) sort() {
 	m.Modified = nil
 	in := make(map[string]bool, len(m.Inputs))
 	for i := range m.Inputs {
-		in[m.Inputs[i].Path] = true
+		in[m.Inputs[i].Path] = m.Inputs[i].isRead()
 	}
 	for i := range m.Outputs {
 		if in[m.Outputs[i].Path] {

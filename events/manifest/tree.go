@@ -79,14 +79,24 @@ func (t *tree) directory(path string) (d directory, name string) {
 		return d, name
 	}
 	d = directory{t.paths.root, t.root}
+	t.onWay(d.node)
 	for part, rest := cut(above); part != ""; part, rest = cut(rest) {
 		d = directory{t.paths.child(d.at, part), t.child(d.node, part)}
+		t.onWay(d.node)
 	}
 	if len(t.directories) == mostDirectories {
 		clear(t.directories)
 	}
 	t.directories[above] = d
 	return d, name
+}
+
+// onWay notes that a path leads through what stands at n.
+func (t *tree) onWay(n *node) {
+	if n.from != nil {
+		n.from.way = true
+		t.stands(n.from, n)
+	}
 }
 
 // forget is called of a node that is to stand elsewhere, or of which what is below is

@@ -41,14 +41,20 @@ func (w *wireEntry) readPlain(b []byte) bool {
 		case "sha256":
 			p.once(&w.SHA256)
 		case "size":
-			if w.Size != nil {
-				return false
-			}
-			w.Size = p.number()
+			p.numberOnce(&w.Size)
 		case "mtime":
 			p.once(&w.Mtime)
 		case "mode":
 			p.once(&w.Mode)
+		case "owner":
+			p.once(&w.Owner)
+		case "links":
+			p.numberOnce(&w.Links)
+		case "told":
+			if w.Told != nil {
+				return false
+			}
+			w.Told = p.told()
 		case "target":
 			p.once(&w.Target)
 		case "entries":
@@ -116,6 +122,39 @@ func (p *plainReader) once(field *string) {
 	s := p.string()
 	p.bad = p.bad || *field != "" || s == ""
 	*field = s
+}
+
+// told reads what comes after "told".
+func (p *plainReader) told() *wireTold {
+	t := &wireTold{}
+	for sep := byte('{'); !p.bad; sep = ',' {
+		if sep == ',' && p.skip('}') {
+			return t
+		}
+		if !p.skip(sep) {
+			break
+		}
+		key := p.string()
+		if !p.skip(':') {
+			break
+		}
+		switch key {
+		case "mtime":
+			p.once(&t.Mtime)
+		case "links":
+			p.numberOnce(&t.Links)
+		default:
+			p.bad = true
+		}
+	}
+	p.bad = true
+	return t
+}
+
+// numberOnce reads a number into a field that is still nil.
+func (p *plainReader) numberOnce(field **int64) {
+	p.bad = p.bad || *field != nil
+	*field = p.number()
 }
 
 func (p *plainReader) number() *int64 {

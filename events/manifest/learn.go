@@ -1,22 +1,22 @@
 package manifest
 
-import "github.com/fstrace/fstrace/events"
+import (
+	"github.com/fstrace/fstrace/events"
+)
 
-// need makes o an input, as far as e depends on it.
-func (f *fold) need(o *origin, e *events.Event, path string) {
+// learn notes that e has learned what of o, which stands at path.
+func (f *fold) learn(o *origin, e *events.Event, what facts, path string) {
 	o.ops |= opBit(e.Op)
+	o.facts |= what
 	switch o.state {
 	case events.StateFile:
-		switch {
-		case takesContent(e):
+		if what.has(factContent) {
 			f.needContent(o, path)
-		case tellsTimes[e.Syscall], hasFlag(e, "O_PATH"): // fstat(2) of what was opened so is no event
-			o.meta = true
 		}
 	case events.StateSymlink:
 		f.readTarget(o, path)
 	case events.StateDir:
-		if e.Op == events.OpList && o.more.listing == nil {
+		if what.has(factNames|factEmpty) && o.more.listing == nil {
 			f.list(o, e, path)
 		}
 	}
@@ -64,26 +64,9 @@ func (f *fold) needContent(o *origin, path string) {
 	}
 }
 
-// takesContent tells whether e depends on what a file holds.
-func takesContent(e *events.Event) bool {
-	switch e.Op {
-	case events.OpRead, events.OpExec, events.OpWrite, events.OpRename, events.OpCreate:
-		return true
-	}
-	return false
-}
-
-// tellsTimes are the calls by which a program learns a file's size and times. A
-// program that only asks them may well decide by them that the file is as it was:
-// make does, and Python before it takes a module from its cache. Other calls
-// that stat events are made of tell existence, type and permissions.
-var tellsTimes = map[string]bool{
-	"stat": true, "lstat": true, "oldstat": true, "oldlstat": true, "stat64": true, "lstat64": true,
-	"newfstatat": true, "fstatat64": true, "statx": true,
-}
-
-// list reads the names in a directory that the session lists. It is some time
-// after it did so: what it itself made and removed meanwhile is known at the end.
+// list reads the names in a directory that the session lists, or tries to remove. It is
+// some time after it did so: what it itself made and removed meanwhile is known at the
+// end.
 func (f *fold) list(o *origin, e *events.Event, path string) {
 	l := new(listed)
 	o.edit().listing = l
