@@ -44,12 +44,12 @@ var ErrIncomplete = errors.New("the manifest is incomplete")
 // sorted by path: nothing, if the command need not run again. The error says that
 // it cannot be told.
 func Check(m *Manifest, o CheckOptions) ([]Difference, error) {
-	return check(m, o, osFS{})
+	return check(m, o, newOSFS())
 }
 
 // CheckContext is [Check] that stops early, with the context's error, when ctx is done.
 func CheckContext(ctx context.Context, m *Manifest, o CheckOptions) ([]Difference, error) {
-	list, err := check(m, o, contextFS{osFS{}, ctx})
+	list, err := check(m, o, contextFS{newOSFS(), ctx})
 	if cause := context.Cause(ctx); cause != nil {
 		return nil, cause
 	}

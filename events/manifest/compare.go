@@ -14,7 +14,8 @@ import (
 func (c *comparison) compare(w wanted) ([]Difference, error) {
 	e := w.Entry
 	path := c.here(e.Path)
-	info, err := c.fs.lstat(path)
+	id, err := c.fs.identify(path)
+	info := id.FileInfo
 	s := stateOf(&info, err)
 	switch {
 	case s == events.StateUnknown && e.State != events.StateUnknown:
@@ -45,7 +46,7 @@ func (c *comparison) compare(w wanted) ([]Difference, error) {
 	var list []Difference
 	switch s {
 	case events.StateFile:
-		list, err = c.file(e, path, &info)
+		list, err = c.file(e, path, &id)
 	case events.StateDir:
 		list, err = c.listing(e, path)
 	}
@@ -87,7 +88,7 @@ func (c *comparison) isStirred(dir string) bool {
 }
 
 // file compares what a file holds, or its size.
-func (c *comparison) file(e *Entry, path string, info *events.FileInfo) ([]Difference, error) {
+func (c *comparison) file(e *Entry, path string, info *identity) ([]Difference, error) {
 	if e.SHA256 == "" {
 		if e.Size != unset && e.Size != info.Size {
 			return differ(MetadataChanged, e.Path, fmt.Sprintf("size: %d -> %d", e.Size, info.Size)), nil
@@ -108,20 +109,20 @@ func (c *comparison) file(e *Entry, path string, info *events.FileInfo) ([]Diffe
 	return nil, nil
 }
 
-// sum returns the hash of the first size bytes of the file at path, which info is of.
-func (c *comparison) sum(path string, info *events.FileInfo, size int64) ([32]byte, error) {
+// sum returns the hash of the first size bytes of the file at path, which id is of.
+func (c *comparison) sum(path string, id *identity, size int64) ([32]byte, error) {
 	buf, _ := c.buffers.Get().(*[]byte)
 	defer c.buffers.Put(buf)
-	if size < info.Size {
+	if size < id.Size {
 		return hashPrefix(c.fs, path, size, *buf)
 	}
-	if sum, ok := c.o.Cache.get(info); ok {
+	if sum, ok := c.o.Cache.get(id); ok {
 		return sum, nil
 	}
 	start := time.Now()
 	sum, read, err := hashFile(c.fs, path, *buf)
-	if err == nil && !isRacy(&read, start) {
-		c.o.Cache.put(&read, sum)
+	if err == nil && !isRacy(&read, start) && isSame(&read, &id.FileInfo) {
+		c.o.Cache.put(&identity{read, id.mount}, sum)
 	}
 	return sum, err
 }

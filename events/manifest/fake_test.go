@@ -166,6 +166,11 @@ func (f *fakeFS) lstat(path string) (events.FileInfo, error) {
 	return events.FileInfo{}, unix.ENOENT
 }
 
+func (f *fakeFS) identify(path string) (identity, error) {
+	info, err := f.lstat(path)
+	return identity{info, 1}, err
+}
+
 func (f *fakeFS) readlink(path string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -15,6 +15,7 @@ import (
 // their own, with their own clock.
 type fileSystem interface {
 	lstat(path string) (events.FileInfo, error)
+	identify(path string) (identity, error) // lstat, and the mount of a regular file
 	readlink(path string) (string, error)
 	readDir(path string) ([]string, error) // the names as Entry.Names has them, unsorted
 	open(path string) (file, error)        // a regular file, without following a link
@@ -29,7 +30,9 @@ type file interface {
 }
 
 // osFS is the machine's own.
-type osFS struct{}
+type osFS struct{ mounts *mounts }
+
+func newOSFS() osFS { return osFS{newMounts()} }
 
 func (osFS) lstat(path string) (events.FileInfo, error) {
 	var st unix.Stat_t

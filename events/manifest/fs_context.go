@@ -19,6 +19,13 @@ func (f contextFS) lstat(path string) (info events.FileInfo, err error) {
 	return f.fileSystem.lstat(path)
 }
 
+func (f contextFS) identify(path string) (id identity, err error) {
+	if err := f.ctx.Err(); err != nil {
+		return id, err
+	}
+	return f.fileSystem.identify(path)
+}
+
 func (f contextFS) readDir(path string) ([]string, error) {
 	if err := f.ctx.Err(); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"errors"
 	"sync"
 	"time"
@@ -56,7 +57,7 @@ type hashJob struct {
 
 	sum  [32]byte
 	info events.FileInfo // of the file when it was hashed
-	racy bool            // so soon after a change that another would not show
+	racy bool            // its times do not say whether it has changed since
 	err  error
 }
 
@@ -217,8 +218,13 @@ func (h *hasher) close() {
 // run hashes one file.
 func (h *hasher) run(j *hashJob, buf []byte) {
 	defer close(j.done)
-	if sum, ok := h.cache.get(&j.want); ok {
-		j.sum, j.info = sum, j.want
+	id, err := h.fs.identify(j.path)
+	if err != nil || contentOf(&id.FileInfo) != contentOf(&j.want) {
+		j.err = cmp.Or(err, errChanged)
+		return
+	}
+	if sum, ok := h.cache.get(&id); ok {
+		j.sum, j.info = sum, id.FileInfo
 		return
 	}
 	start := h.now()
@@ -229,8 +235,8 @@ func (h *hasher) run(j *hashJob, buf []byte) {
 	if j.err != nil {
 		return
 	}
-	if j.racy = isRacy(&j.info, start); !j.racy {
-		h.cache.put(&j.info, j.sum)
+	if j.racy = isRacy(&j.info, start) || id.mount == 0; !j.racy {
+		h.cache.put(&identity{j.info, id.mount}, j.sum)
 	}
 }
 

@@ -74,7 +74,7 @@ func TestRacyIsNotCached(t *testing.T) {
 	if n := reads("/w/a"); n != 2 {
 		t.Errorf("read %d times, want once at first and once in the end", n)
 	}
-	if _, ok := o.Cache.get(&fs.files["/w/a"].info); ok {
+	if _, ok := o.Cache.get(&identity{fs.files["/w/a"].info, 1}); ok {
 		t.Error("a hash was kept that a change in the same tick would leave wrong")
 	}
 }

@@ -107,6 +107,11 @@ func (x *outcome) settle(o *origin) *problem {
 	}
 	path := o.path()
 	if l := o.more.listing; l != nil {
+		if l.late && o.away && o.wentTo() == "" {
+			// The session has removed it, so it held nothing more. What was read is of the
+			// directory in its place: file systems use inode numbers again at once.
+			l.names, l.late = nil, false
+		}
 		if l.unread {
 			if p := x.listLate(o); p != nil {
 				return p

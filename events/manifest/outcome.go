@@ -200,14 +200,17 @@ func (x *outcome) hash() {
 	failures := make([]error, len(list))
 	parallelFiles(len(list), func(i int, buf []byte) {
 		out := list[i]
-		sum, ok := x.hasher.cache.get(&out.info)
-		if !ok {
+		id, err := x.fs.identify(out.Path)
+		sum, ok := x.hasher.cache.get(&id)
+		if err == nil && ok && id.FileInfo == out.info {
+			// Known.
+		} else {
 			start := x.now()
 			var info events.FileInfo
 			sum, info, failures[i] = hashFile(x.fs, out.Path, buf)
 			out.info = info
-			if failures[i] == nil && !isRacy(&info, start) {
-				x.hasher.cache.put(&info, sum)
+			if failures[i] == nil && !isRacy(&info, start) && isSame(&info, &id.FileInfo) {
+				x.hasher.cache.put(&identity{info, id.mount}, sum)
 			}
 		}
 		out.sum = &sum

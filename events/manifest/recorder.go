@@ -41,7 +41,7 @@ type Options struct {
 
 // NewRecorder returns a recorder that writes to w. The error is of the patterns.
 func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
-	return newRecorder(w, o, osFS{}, time.Now)
+	return newRecorder(w, o, newOSFS(), time.Now)
 }
 
 func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*Recorder, error) {

@@ -9,12 +9,12 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
 
 // A Cache remembers from run to run which hash belongs to a file that has not
-// changed: device, inode, size, mtime, ctime -> SHA-256.
+// changed: mount, inode, size, mtime, ctime -> SHA-256. Files on mounts of which the times
+// do not tell are not put here.
 //
 // It is one sparse file, a table of sets of slots. The inode chooses the set, and
 // a slot of the set is taken by the same inode, else by an empty or damaged one,
@@ -32,7 +32,7 @@ import (
 type Cache struct{ file *os.File }
 
 const (
-	cacheName    = "sums-1" // the number is the version of the layout
+	cacheName    = "sums-2" // the number is the version of the layout
 	slotSize     = 8*5 + 32 + 4 + 4
 	slotsPerSet  = 4
 	setSize      = slotSize * slotsPerSet
@@ -101,14 +101,14 @@ func (c *Cache) Close() error {
 	return c.file.Close()
 }
 
-// get returns the hash of the file that info is of, if it is known.
-func (c *Cache) get(info *events.FileInfo) (sum [32]byte, ok bool) {
-	if c == nil {
+// get returns the hash of the file of that identity, if it is known.
+func (c *Cache) get(id *identity) (sum [32]byte, ok bool) {
+	if c == nil || id.mount == 0 {
 		return sum, false
 	}
 	var set [setSize]byte
-	n, _ := c.file.ReadAt(set[:], setOffset(info))
-	key := cacheKey(info)
+	n, _ := c.file.ReadAt(set[:], setOffset(id))
+	key := cacheKey(id)
 	for slot := range slots(set[:n]) {
 		if [sumOffset]byte(slot) == key && isWhole(slot) {
 			return [32]byte(slot[sumOffset:]), true
@@ -117,16 +117,16 @@ func (c *Cache) get(info *events.FileInfo) (sum [32]byte, ok bool) {
 	return sum, false
 }
 
-// put notes the hash of the file that info is of. That it cannot be written is
+// put notes the hash of the file of that identity. That it cannot be written is
 // no error: the file is hashed again, then.
-func (c *Cache) put(info *events.FileInfo, sum [32]byte) {
-	if c == nil {
+func (c *Cache) put(id *identity, sum [32]byte) {
+	if c == nil || id.mount == 0 {
 		return
 	}
 	var set [setSize]byte
-	at := setOffset(info)
+	at := setOffset(id)
 	_, _ = c.file.ReadAt(set[:], at) // what is not there is zero
-	key := cacheKey(info)
+	key := cacheKey(id)
 	i, rank := 0, 0
 	for slot := range slots(set[:]) {
 		switch {
@@ -174,14 +174,14 @@ func isWhole(slot []byte) bool {
 	return binary.LittleEndian.Uint32(slot[crcOffset:]) == crc32.Checksum(slot[:crcOffset], castagnoli())
 }
 
-func cacheKey(info *events.FileInfo) (key [sumOffset]byte) {
-	for i, v := range [...]uint64{info.Dev, info.Ino, uint64(info.Size), uint64(info.Mtime), uint64(info.Ctime)} {
+func cacheKey(id *identity) (key [sumOffset]byte) {
+	for i, v := range [...]uint64{id.mount, id.Ino, uint64(id.Size), uint64(id.Mtime), uint64(id.Ctime)} {
 		binary.LittleEndian.PutUint64(key[i*8:], v)
 	}
 	return key
 }
 
-func setOffset(info *events.FileInfo) int64 {
-	h := (info.Ino ^ info.Dev<<32) * 0x9e3779b97f4a7c15 // Fibonacci hashing: inodes are dense
+func setOffset(id *identity) int64 {
+	h := (id.Ino ^ id.mount<<32) * 0x9e3779b97f4a7c15 // Fibonacci hashing: inodes are dense
 	return int64(h>>48) % cacheSets * setSize
 }

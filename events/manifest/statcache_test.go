@@ -21,8 +21,8 @@ func openTestCache(t testing.TB, dir string) *Cache {
 	return c
 }
 
-func infoNumber(i int) *events.FileInfo {
-	return &events.FileInfo{Dev: 1, Ino: uint64(i), Size: int64(i), Mtime: int64(i) * 1000, Ctime: int64(i) * 1000, Mode: 1}
+func infoNumber(i int) *identity {
+	return &identity{mount: 1, FileInfo: events.FileInfo{Ino: uint64(i), Size: int64(i), Mtime: int64(i) * 1000, Ctime: int64(i) * 1000, Mode: 1}}
 }
 
 func sumNumber(i int) [32]byte {
@@ -36,12 +36,12 @@ func TestCache(t *testing.T) {
 		t.Error("an empty cache knows a file")
 	}
 	c.put(infoNumber(1), sumNumber(1))
-	for name, change := range map[string]func(*events.FileInfo){
-		"dev":   func(i *events.FileInfo) { i.Dev++ },
-		"ino":   func(i *events.FileInfo) { i.Ino++ },
-		"size":  func(i *events.FileInfo) { i.Size++ },
-		"mtime": func(i *events.FileInfo) { i.Mtime++ },
-		"ctime": func(i *events.FileInfo) { i.Ctime++ },
+	for name, change := range map[string]func(*identity){
+		"mount": func(i *identity) { i.mount++ },
+		"ino":   func(i *identity) { i.Ino++ },
+		"size":  func(i *identity) { i.Size++ },
+		"mtime": func(i *identity) { i.Mtime++ },
+		"ctime": func(i *identity) { i.Ctime++ },
 	} {
 		info := *infoNumber(1)
 		change(&info)
@@ -94,8 +94,8 @@ func TestCacheBounded(t *testing.T) {
 		t.Errorf("size %d, limit %d (%v)", st.Size(), int64(cacheFileMax), err)
 	}
 	for i := range 3 * slotsPerSet { // one set, overfull
-		c.put(&events.FileInfo{Dev: 1, Ino: 1, Size: int64(i), Mode: 1}, sumNumber(i))
-		if sum, ok := c.get(&events.FileInfo{Dev: 1, Ino: 1, Size: int64(i), Mode: 1}); !ok || sum != sumNumber(i) {
+		c.put(&identity{mount: 1, FileInfo: events.FileInfo{Ino: 1, Size: int64(i), Mode: 1}}, sumNumber(i))
+		if sum, ok := c.get(&identity{mount: 1, FileInfo: events.FileInfo{Ino: 1, Size: int64(i), Mode: 1}}); !ok || sum != sumNumber(i) {
 			t.Errorf("what was put last, %d, is not there", i)
 		}
 	}
@@ -147,7 +147,7 @@ func TestCacheConcurrent(t *testing.T) {
 		all.Go(func() {
 			for round := range 200 {
 				for i := range 8 { // same inode, so same set
-					info := &events.FileInfo{Dev: 1, Ino: 1, Size: int64(i), Mtime: int64(round), Mode: 1}
+					info := &identity{mount: 1, FileInfo: events.FileInfo{Ino: 1, Size: int64(i), Mtime: int64(round), Mode: 1}}
 					c.put(info, sumNumber(i))
 					if sum, ok := c.get(info); ok && sum != sumNumber(i) {
 						t.Errorf("%d has another's hash", i)
