@@ -38,6 +38,7 @@ type document struct {
 	Removed      wireList          `json:"removed"`
 	Temporary    wireList          `json:"temporary"`
 	Renamed      []wireRenaming    `json:"renamed"`
+	Digest       string            `json:"digest"`
 	Volatile     wireList          `json:"volatile"`
 
 	comparedOnly bool // leaves out what follows
@@ -74,6 +75,8 @@ func decode(r io.Reader, doc *document) (*Manifest, error) {
 	case doc.Fstrace != nil && *doc.Fstrace != Version:
 		return nil, fmt.Errorf("read manifest: version %d: %w (this fstrace reads version %d)", *doc.Fstrace, ErrVersion, Version)
 	case err != nil:
+	case verifyChecksum(data) != nil:
+		err = verifyChecksum(data)
 	case !utf8.Valid(data): // encoding/json would put U+FFFD there and say nothing
 		err = errors.New("not UTF-8")
 	default:
@@ -132,7 +135,9 @@ func (d *document) manifest() (*Manifest, error) {
 	for _, w := range d.Renamed {
 		m.Renamed = append(m.Renamed, Renaming{p.path(fromText(w.From, w.FromBase64)), p.path(fromText(w.To, w.ToBase64))})
 	}
-	m.Volatile = d.Volatile
+	if m.Volatile, m.Digest = d.Volatile, d.Digest; !isSum(m.Digest) {
+		p.fail("digest %q", d.Digest)
+	}
 	m.Processes = p.processes(d.explanation.Processes)
 	m.Accesses = p.accesses(d.explanation.Accesses, len(m.Processes))
 	m.sort()

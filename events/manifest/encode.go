@@ -3,7 +3,11 @@ package manifest
 import (
 	"bufio"
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"hash"
+	"hash/crc32"
 	"io"
 	"runtime"
 )
@@ -19,7 +23,8 @@ func (m *Manifest) Encode(w io.Writer) error {
 // encode writes the document with the inputs and accesses that are given, which are most
 // of it: they need not all be there at once.
 func (m *Manifest) encode(w io.Writer, inputs, accesses rows) error {
-	e := encoder{w: bufio.NewWriterSize(w, 64<<10)}
+	sum := &summingWriter{w: w}
+	e := encoder{w: bufio.NewWriterSize(sum, 64<<10), digest: sha256.New()}
 	e.raw("{")
 	e.field("fstrace", Version)
 	e.field("session", m.Session)
@@ -43,34 +48,53 @@ func (m *Manifest) encode(w io.Writer, inputs, accesses rows) error {
 		w.Detail, w.DetailBase64 = toText(g.Detail)
 		return w
 	})
-	e.rows("inputs", inputs)
-	e.rows("outputs", rows{len(m.Outputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Outputs[i]) }})
-	e.rows("modified", m.pathRows(m.Modified))
-	e.rows("removed", m.pathRows(m.Removed))
-	e.rows("temporary", m.pathRows(m.Temporary))
+	e.summed("inputs", inputs)
+	e.summed("outputs", rows{len(m.Outputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Outputs[i]) }})
+	e.rows("modified", m.pathRows(m.Modified), nil)
+	e.summed("removed", m.pathRows(m.Removed))
+	e.rows("temporary", m.pathRows(m.Temporary), nil)
 	e.list("renamed", len(m.Renamed), func(i int) any {
 		var w wireRenaming
 		w.From, w.FromBase64 = toText(m.relative(m.Renamed[i].From))
 		w.To, w.ToBase64 = toText(m.relative(m.Renamed[i].To))
 		return w
 	})
+	m.Digest = hex.EncodeToString(e.digest.Sum(nil))
+	e.field("digest", m.Digest)
 	e.rows("volatile", rows{len(m.Volatile), func(b []byte, i int) []byte {
 		return appendElement(append(b, newRow...), m.Volatile[i])
-	}})
+	}}, nil)
 	e.list("processes", len(m.Processes), func(i int) any { return processToWire(&m.Processes[i]) })
-	e.rows("accesses", accesses)
-	e.raw("\n}\n")
-	if e.err == nil {
-		e.err = e.w.Flush()
-	}
+	e.rows("accesses", accesses, nil)
+	e.flush()
+	e.write(appendChecksum(nil, sum.sum))
+	e.flush()
 	return e.err
+}
+
+// A summingWriter keeps the CRC-32C of what it has passed on.
+type summingWriter struct {
+	w   io.Writer
+	sum uint32
+}
+
+func (s *summingWriter) Write(b []byte) (int, error) {
+	s.sum = crc32.Update(s.sum, castagnoli(), b)
+	return s.w.Write(b)
 }
 
 // An encoder keeps the first error.
 type encoder struct {
 	w      *bufio.Writer
+	digest hash.Hash
 	err    error
 	fields int
+}
+
+func (e *encoder) flush() {
+	if e.err == nil {
+		e.err = e.w.Flush()
+	}
 }
 
 func (e *encoder) raw(s string) {
@@ -137,24 +161,36 @@ type rows struct {
 
 const newRow = ",\n "
 
+// summed writes an array that the digest counts.
+func (e *encoder) summed(name string, r rows) {
+	e.digest.Write([]byte(name))
+	e.rows(name, r, e.digest)
+}
+
 // rows writes an array. Its pieces are made by turns by one goroutine a processor, in
-// buffers so small that they stay in its cache.
-func (e *encoder) rows(name string, r rows) {
-	const piece = 128
-	pieces := (r.n + piece - 1) / piece
+// buffers so small that they stay in its cache. digest, if not nil, is given the rows
+// without what appendCounted leaves out.
+func (e *encoder) rows(name string, r rows, digest io.Writer) {
+	const rowsPerPiece = 128
+	pieces := (r.n + rowsPerPiece - 1) / rowsPerPiece
 	makers := make([]maker, min(runtime.GOMAXPROCS(0), pieces))
 	for k := range makers {
-		m := maker{made: make(chan []byte, 1), used: make(chan []byte, 2)}
-		m.used <- nil
-		m.used <- nil
+		m := maker{made: make(chan piece, 1), used: make(chan piece, 2)}
+		m.used <- piece{}
+		m.used <- piece{}
 		makers[k] = m
 		go func() {
 			for p := k; p < pieces; p += len(makers) {
-				b := (<-m.used)[:0]
-				for i := p * piece; i < min((p+1)*piece, r.n); i++ {
-					b = r.append(b, i)
+				x := <-m.used
+				x.rows, x.counted = x.rows[:0], x.counted[:0]
+				for i := p * rowsPerPiece; i < min((p+1)*rowsPerPiece, r.n); i++ {
+					start := len(x.rows)
+					x.rows = r.append(x.rows, i)
+					if digest != nil {
+						x.counted = appendCounted(x.counted, x.rows[start:])
+					}
 				}
-				m.made <- b
+				m.made <- x
 			}
 		}()
 	}
@@ -163,20 +199,35 @@ func (e *encoder) rows(name string, r rows) {
 	isFirst := true
 	for p := range pieces {
 		m := makers[p%len(makers)]
-		b := <-m.made
-		if isFirst && len(b) > 0 {
-			e.write(b[len(","):])
+		x := <-m.made
+		if isFirst && len(x.rows) > 0 {
+			e.write(x.rows[len(","):])
 			isFirst = false
 		} else {
-			e.write(b)
+			e.write(x.rows)
 		}
-		m.used <- b
+		if digest != nil {
+			_, _ = digest.Write(x.counted) // a hash returns no error
+		}
+		m.used <- x
 	}
 	e.raw("]")
 }
 
 // A maker sends the pieces that it has made, and gets their buffers back.
-type maker struct{ made, used chan []byte }
+type maker struct{ made, used chan piece }
+
+// A piece is some rows, and what the digest counts of them.
+type piece struct{ rows, counted []byte }
+
+// appendCounted appends what the digest counts of a row: not what the command was told
+// of times, which is new in each checkout.
+func appendCounted(b, row []byte) []byte {
+	if at := bytes.LastIndex(row, []byte(toldKey)); at >= 0 { // in a string the quotes are escaped
+		row = row[:at]
+	}
+	return append(b, row...)
+}
 
 // marshal is json.Marshal without the care for HTML.
 func marshal(v any) ([]byte, error) {

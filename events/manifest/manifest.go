@@ -35,6 +35,10 @@ type Manifest struct {
 	Temporary []string // paths that the session made and removed
 	Renamed   []Renaming
 
+	// Digest is a SHA-256 of what is compared, but for Temporary and what [Entry.Told]
+	// says: the same accesses to the same files have the same. Encode and Decode set it.
+	Digest string
+
 	// What explains it.
 
 	Volatile  []string
