@@ -159,6 +159,10 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 	case n.status == gone:
 		return nil
 	case n.from == nil: // below what the session made
+		if exists(s) && !n.seen {
+			n.seen = true
+			f.foreign(n.path())
+		}
 		return nil
 	}
 	o := f.origin(n, s, info)
@@ -179,6 +183,14 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 		o.edit().doubt = "has the inode number of a file that the command wrote and removed"
 	}
 	return o
+}
+
+// foreign notes that somebody else put something into a directory that the session made.
+// It is no input, since it was not there before, and no output.
+func (f *fold) foreign(path string) {
+	f.gaps = append(f.gaps, events.Incomplete{
+		Reason: events.ReasonChanged, Detail: path + ": somebody else put it into a directory that the command made",
+	})
 }
 
 // origin returns what stood at n before the session, and notes its state if this

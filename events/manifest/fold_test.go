@@ -239,6 +239,18 @@ var folds = []struct {
 		p.write("/w/d/x", "x")
 	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out d dir over dir|out d/x file "x"|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir|` +
 		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
+	{"read what somebody else put into a new directory", func(p *play) {
+		p.mkdir("/w/new")
+		p.fs.write("/w/new/x", "x")
+		p.read("/w/new/x")
+		p.stat("/w/new/x")
+	}, `in new absent|incomplete changed_during_run new/x: somebody else put it into a directory that the command made|out new dir`},
+	{"list what somebody else put into a new directory", func(p *play) {
+		p.mkdir("/w/new")
+		p.write("/w/new/y", "x")
+		p.fs.write("/w/new/x", "x")
+		p.list("/w/new")
+	}, `in new absent|incomplete changed_during_run new/x: somebody else put it into a directory that the command made|out new dir [f:x f:y]|out new/y file "x"`},
 	{"look at a link, remove it, and be told late", func(p *play) {
 		p.late = true
 		p.stat("/w/l")

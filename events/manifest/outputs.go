@@ -58,6 +58,13 @@ func (x *outcome) listOutput(out *output) {
 		return
 	}
 	out.Names = x.chosen(out.Path, names)
+	if n := out.node; n != nil && n.from == nil {
+		for _, typed := range out.Names {
+			if n.below == nil || n.below.nodes[nameOf(typed)] == nil {
+				x.foreign(join(out.Path, nameOf(typed)))
+			}
+		}
+	}
 	out.Entries = hashNames(out.Names)
 }
 
