@@ -22,6 +22,7 @@ const (
 	OpRename      // two paths
 	OpChattr      // chmod, chown, utime, xattr writes
 	OpChdir       // chdir, fchdir, chroot, pivot_root
+	OpConnect     // to something that is no file: a network address, an abstract socket
 	OpStart       // a process began
 	OpExit        // a process ended
 	opCount
@@ -29,7 +30,7 @@ const (
 
 var opNames = [opCount]string{
 	"", "read", "write", "stat", "readlink", "list", "exec", "create",
-	"delete", "rename", "chattr", "chdir", "start", "exit",
+	"delete", "rename", "chattr", "chdir", "connect", "start", "exit",
 }
 
 // String returns the word that the encodings use.
@@ -130,6 +131,10 @@ type Event struct {
 	ToState State  // of To
 	Links   []Link // symbolic links followed for Path and To, in order
 	Real    string // what Path leads to, where the call follows a final link
+
+	// Address is what an OpConnect names, which has no Path: the address family and
+	// the address, as "inet 127.0.0.1:80", "inet6 [::1]:80", "vsock 2:1024", "unix @name".
+	Address string
 
 	// Info and ToInfo are what State and ToState were told by: zero where nothing
 	// was, or where nobody looked. They are for sinks in this process; the encodings

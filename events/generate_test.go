@@ -50,7 +50,7 @@ func drawEvent(t *rapid.T) *Event {
 		Op:      Op(rapid.IntRange(1, int(opCount)-1).Draw(t, "op")),
 		Syscall: rapid.SampledFrom([]string{"", "openat", "execve"}).Draw(t, "syscall"),
 		ABI:     rapid.SampledFrom([]string{"", "i386"}).Draw(t, "abi"),
-		Path:    str("path"), As: str("as"), To: str("to"), ToAs: str("toAs"), Target: str("target"), Real: str("real"),
+		Path:    str("path"), As: str("as"), To: str("to"), ToAs: str("toAs"), Target: str("target"), Real: str("real"), Address: str("address"),
 		Flags:   rapid.SliceOfN(rapid.SampledFrom([]string{"O_RDONLY", "O_CREAT", "0x4"}), 0, 3).Draw(t, "flags"),
 		State:   State(rapid.IntRange(0, int(stateCount)-1).Draw(t, "state")),
 		ToState: State(rapid.IntRange(0, int(stateCount)-1).Draw(t, "toState")),

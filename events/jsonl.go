@@ -72,6 +72,7 @@ func (j *JSONL) Event(e *Event) error {
 	b = appendSet(b, `,"target`, e.Target)
 	b = appendLinks(b, e.Links)
 	b = appendSet(b, `,"real`, e.Real)
+	b = appendSet(b, `,"address`, e.Address)
 	if e.PPID != 0 {
 		b = append(b, `,"ppid":`...)
 		b = strconv.AppendInt(b, int64(e.PPID), 10)

@@ -76,6 +76,16 @@ func TestJSONLEvent(t *testing.T) {
 				`"links":[{"pathBase64":"L8Op/w==","target":"ok"},{"path":"/ok","targetBase64":"/w=="}],"realBase64":"L/w="}`,
 		},
 		{
+			"connect",
+			Event{Seq: 1, Time: noon, PID: 1, TID: 1, Op: OpConnect, Syscall: "connect", Address: "inet6 [::1]:80"},
+			`{"seq":1,"time":"2026-11-20T12:00:00.000000001Z","pid":1,"tid":1,"op":"connect","syscall":"connect","address":"inet6 [::1]:80"}`,
+		},
+		{
+			"connect to a name that is not UTF-8",
+			Event{Seq: 1, Time: noon, PID: 1, TID: 1, Op: OpConnect, Syscall: "sendto", Address: "unix @\xff"},
+			`{"seq":1,"time":"2026-11-20T12:00:00.000000001Z","pid":1,"tid":1,"op":"connect","syscall":"sendto","addressBase64":"dW5peCBA/w=="}`,
+		},
+		{
 			"start",
 			Event{Seq: 1, Time: noon, PID: 2, TID: 2, Op: OpStart, PPID: 1, Argv: []string{"cc", "-c"}, Exe: "/bin/\xff", Cwd: "/\xfe"},
 			`{"seq":1,"time":"2026-11-20T12:00:00.000000001Z","pid":2,"tid":2,"op":"start","ppid":1,"argv":["cc","-c"],` +

@@ -92,6 +92,8 @@ type wireLine struct {
 	Links       []wireLink  `json:"links"`
 	Real        wireString  `json:"real"`
 	RealBytes   []byte      `json:"realBase64"`
+	Address     wireString  `json:"address"`
+	AddrBytes   []byte      `json:"addressBase64"`
 	PPID        int         `json:"ppid"`
 	Argv        wireStrings `json:"argv"`
 	ArgvBytes   [][]byte    `json:"argvBase64"`
@@ -139,7 +141,7 @@ func (w *wireLine) event() (*Event, error) {
 		To: w.To.string(w.ToBytes), ToAs: w.ToAs.string(w.ToAsBytes),
 		Target: w.Target.string(w.TargetBytes),
 		Flags:  w.Flags, State: state, ToState: toState,
-		Real: w.Real.string(w.RealBytes),
+		Real: w.Real.string(w.RealBytes), Address: w.Address.string(w.AddrBytes),
 		PPID: w.PPID, Argv: w.Argv.strings(w.ArgvBytes),
 		Exe: w.Exe.string(w.ExeBytes), Cwd: w.Cwd.string(w.CwdBytes),
 		Exit: w.exit(),

@@ -16,7 +16,7 @@ const (
 )
 
 // Text is a [Sink] for people: a line per distinct access, as first seen
-// (docs/text.md). It writes no process events.
+// (docs/text.md). It writes no process events, and no accesses to what is no file.
 //
 // What was seen is kept as 128 bits of hash for each access, not as strings: a
 // build makes hundreds of thousands of distinct accesses, of a hundred bytes
@@ -60,7 +60,7 @@ func (t *Text) Begin(*Header) error { return t.err }
 // Event writes a line for e, and one for each symbolic link on the way, unless
 // they were seen before.
 func (t *Text) Event(e *Event) error {
-	if t.err != nil || e.IsProcess() {
+	if t.err != nil || e.IsProcess() || e.Op == OpConnect {
 		return t.err
 	}
 	for i := range e.Links {

@@ -80,6 +80,11 @@ func TestText(t *testing.T) {
 			},
 			"exec      /x\n",
 		},
+		{
+			"what is no file",
+			[]Event{{Op: OpConnect, Syscall: "connect", Address: "inet 127.0.0.1:80"}, {Op: OpStat, Syscall: "connect", Path: "/run/s", State: StateOther}},
+			"stat      /run/s\n",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,11 +11,20 @@ import (
 // A Rule asks for a system call to be notified, in each ABI that has it.
 type Rule struct {
 	Syscall string
-	// Arg0, if not empty, narrows the rule to calls whose first argument's low
-	// word is one of these. It costs each call of this number a run of the
-	// filter, where others are decided by the kernel's bitmap (Linux 5.11): for
-	// multiplexers such as socketcall only.
-	Arg0 []uint32
+	// Where, if not nil, narrows the rule by one of the arguments. It costs each call of
+	// this number a run of the filter, where others are decided by the kernel's bitmap
+	// (Linux 5.11).
+	Where *Argument
+}
+
+// An Argument is a condition on an argument of a call.
+type Argument struct {
+	Index int // from 0
+	// Values are those that its low word may have. If there are none, the whole
+	// argument must not be 0.
+	Values []uint32
+	// Except, if set, turns that round: the low word must be none of Values.
+	Except bool
 }
 
 // Offsets in struct seccomp_data, and results of a filter: linux/seccomp.h.
@@ -31,7 +40,7 @@ const (
 
 // Program assembles the filter that notifies the calls of rules in all of abis
 // and lets every other call pass. It branches on architecture and number alone
-// (but for Rule.Arg0), so that the kernel can decide calls that pass without
+// (but for Rule.Where), so that the kernel can decide calls that pass without
 // running it.
 //
 // A call of an architecture that is none of abis is notified too, whatever its
@@ -82,7 +91,7 @@ next:
 // A span is a run of numbers, up to the next span's start, with one decision.
 type span struct {
 	start uint32
-	arg0  []uint32 // notify for these first arguments only
+	where *Argument // if not nil, ret is for such calls only
 	ret   assembler.Action
 }
 
@@ -102,14 +111,14 @@ func assembleSection(group []*ABI, rules []Rule) ([]bpf.Instruction, error) {
 // spans lists what to do with each number of the group, 0 to the highest.
 func spans(group []*ABI, rules []Rule) []span {
 	type decision struct {
-		nr   uint32
-		arg0 []uint32
+		nr    uint32
+		where *Argument
 	}
 	var notified []decision
 	for _, abi := range group {
 		for _, rule := range rules {
 			for _, nr := range abi.Numbers(rule.Syscall) {
-				notified = append(notified, decision{nr, rule.Arg0})
+				notified = append(notified, decision{nr, rule.Where})
 			}
 		}
 	}
@@ -120,11 +129,11 @@ func spans(group []*ABI, rules []Rule) []span {
 		last := &list[len(list)-1]
 		switch {
 		case last.start == d.nr && last.ret == retAllow:
-			*last = span{start: d.nr, arg0: d.arg0, ret: retNotify}
+			*last = span{start: d.nr, where: d.where, ret: retNotify}
 		case last.start == d.nr: // a second rule for the same number
-			last.arg0 = nil
+			last.where = nil
 		default:
-			list = append(list, span{start: d.nr, arg0: d.arg0, ret: retNotify})
+			list = append(list, span{start: d.nr, where: d.where, ret: retNotify})
 		}
 		list = append(list, span{start: d.nr + 1, ret: retAllow})
 	}
@@ -136,7 +145,7 @@ func mergeSpans(list []span) []span {
 	merged := list[:1]
 	for _, s := range list[1:] {
 		last := merged[len(merged)-1]
-		if s.ret == last.ret && len(s.arg0) == 0 && len(last.arg0) == 0 {
+		if s.ret == last.ret && s.where == nil && last.where == nil {
 			continue
 		}
 		merged = append(merged, s)
@@ -161,14 +170,25 @@ func decide(p *assembler.Program, list []span) {
 }
 
 func decideSpan(p *assembler.Program, s span) {
-	if len(s.arg0) == 0 {
+	if s.where == nil {
 		p.Ret(s.ret)
 		return
 	}
 	notify := p.NewLabel()
-	p.LdLo(0)
-	for _, v := range s.arg0 {
+	p.LdLo(uint32(s.where.Index))
+	for _, v := range s.where.Values {
 		p.JmpIfTrue(bpf.JumpEqual, v, notify)
+	}
+	if len(s.where.Values) == 0 {
+		p.JmpIfTrue(bpf.JumpNotEqual, 0, notify)
+		p.LdHi(uint32(s.where.Index))
+		p.JmpIfTrue(bpf.JumpNotEqual, 0, notify)
+	}
+	if s.where.Except {
+		p.Ret(s.ret)
+		p.SetLabel(notify)
+		p.Ret(retAllow)
+		return
 	}
 	p.Ret(retAllow)
 	p.SetLabel(notify)

@@ -24,6 +24,15 @@ type access struct {
 	first, second resolved
 	target        string     // what a new symbolic link holds
 	interpreters  []resolved // of the program that an exec names
+	address       string     // instead of first: what is no file
+	more          []named    // what else the call names, an event each
+}
+
+// A named is what a call names beside the first.
+type named struct {
+	op      events.Op
+	file    resolved
+	address string // instead of file
 }
 
 // setOpaque says that a call could be seen, but not what it names.
@@ -70,14 +79,14 @@ func (m *maker) flags(a *access) []string {
 	return names
 }
 
-// make calls yield with each event of an access: one, and for an exec one more for
-// each interpreter. The event is the callee's only until it returns.
+// make calls yield with each event of an access: one, and one more for each interpreter of
+// an exec and for what else the call names. The event is the callee's only until it returns.
 func (m *maker) make(a *access, yield func(*events.Event)) {
 	e := &m.event
 	*e = events.Event{
 		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: m.flags(a),
 		Path: a.first.path, State: a.first.state, Real: a.first.real, Links: a.first.links,
-		Target: a.target, Info: a.first.info, ToInfo: a.second.info,
+		Target: a.target, Address: a.address, Info: a.first.info, ToInfo: a.second.info,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.name
@@ -96,6 +105,13 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 		}
 	}
 	yield(e)
+	for _, n := range a.more {
+		*e = events.Event{
+			Time: a.time, PID: a.pid, TID: a.tid, Op: n.op, Syscall: e.Syscall, ABI: e.ABI, Address: n.address,
+			Path: n.file.path, As: given(n.file), State: n.file.state, Real: n.file.real, Links: n.file.links, Info: n.file.info,
+		}
+		yield(e)
+	}
 	for _, in := range a.interpreters {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,

@@ -6,20 +6,17 @@ import (
 	"sync"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 
-// Calls of socketcall(2) that name files: linux/net.h.
-const (
-	socketcallBind    = 2
-	socketcallConnect = 3
-)
-
-// multiplexers are the calls whose first argument says what they do, with those of
-// its values that are notified.
-var multiplexers = map[string][]uint32{
-	"socketcall": {socketcallBind, socketcallConnect},
-	"prctl":      {unix.PR_SET_SECCOMP},
+// conditions are on the arguments of calls that are notified in some cases only: what
+// the others do names no file, and some programs make them often.
+var conditions = map[string]*seccomp.Argument{
+	"socketcall": {Index: 0, Values: socketcalls},
+	"prctl":      {Index: 0, Values: []uint32{unix.PR_SET_SECCOMP}},
+	"sendto":     {Index: 4}, // send(2) gives no address
+	"sendmsg":    {Index: 2, Values: []uint32{shim.HandOverFlags}, Except: true},
 }
 
 // filterRules returns what the filter is to notify: the whole table.
@@ -27,7 +24,7 @@ func filterRules() []seccomp.Rule {
 	rules := make([]seccomp.Rule, len(table))
 	for i := range table {
 		rules[i].Syscall = table[i].name
-		rules[i].Arg0 = multiplexers[table[i].name]
+		rules[i].Where = conditions[table[i].name]
 	}
 	return rules
 }

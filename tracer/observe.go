@@ -1,7 +1,6 @@
 package tracer
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -106,7 +105,10 @@ func (o *observer) read(c *call, v *view, a *access) error {
 		}
 		a.target = string(target)
 	case bySockaddr:
-		return o.sockaddr(c, v, a, c.args[1], c.args[2])
+		at := c.row.first.path
+		return o.sockaddr(c, v, a, c.args[at], c.args[at+1])
+	case byMessages:
+		return o.messages(c, v, a, c.args[1], c.args[2])
 	case bySocketcall:
 		return o.socketcall(c, v, a)
 	case byHandle:
@@ -295,41 +297,6 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 // openFollows tells whether open follows a symbolic link at the end: open(2).
 func openFollows(flags uint64) bool {
 	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
-}
-
-// sockaddr reads the address of bind and connect: unix(7). Only one that is a
-// path is an access.
-func (o *observer) sockaddr(c *call, v *view, a *access, addr, length uint64) error {
-	const family, sunPath = 2, 2
-	length = min(length&0xffffffff, unix.SizeofSockaddrUnix)
-	if length <= sunPath {
-		return errNoFile
-	}
-	b, err := o.memory.bytes(c.tid, addr, int(length))
-	if err != nil {
-		return err
-	}
-	if binary.NativeEndian.Uint16(b[:family]) != unix.AF_UNIX || b[sunPath] == 0 {
-		return errNoFile // another family, or an abstract name
-	}
-	name, _, _ := bytes.Cut(b[sunPath:], []byte{0})
-	create := a.op == events.OpCreate
-	a.first, err = o.resolve(c, v, ref{dir: none}, name, !create, create)
-	return err
-}
-
-// socketcall reads i386's multiplexer; the filter notifies bind and connect only.
-func (o *observer) socketcall(c *call, v *view, a *access) error {
-	const descriptor, address, length, size = 0, 4, 8, 12
-	b, err := o.memory.bytes(c.tid, c.args[1], size)
-	if err != nil {
-		return err
-	}
-	a.op = events.OpStat
-	if uint32(c.args[0]) == socketcallBind {
-		a.op = events.OpCreate
-	}
-	return o.sockaddr(c, v, a, uint64(binary.NativeEndian.Uint32(b[address:])), uint64(binary.NativeEndian.Uint32(b[length:])))
 }
 
 // mount reads mount(2), whose source is a path for some types of mount only.

@@ -49,7 +49,7 @@ func (r *row) sleeps(a *access, observed bool) bool {
 	switch r.how {
 	case byOpen, byOpenHow:
 		return observed && (a.first.state == events.StateOther || a.first.state == events.StateUnknown)
-	case bySockaddr, bySocketcall, byHandle:
+	case bySockaddr, byMessages, bySocketcall, byHandle:
 		return true
 	}
 	return r.name == "fallocate"

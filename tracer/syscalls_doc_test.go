@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
 )
 
@@ -18,8 +19,9 @@ const syscallsHead = `# System calls
 
 Made from the table in tracer/table.go by ` + "`make docs`" + `; a test keeps it so.
 
-Every call below is notified, on each ABI that has it; no other is. The numbers are
-the kernel's own. *op* is what the call means in a record; for calls that open, the
+Every call below is notified, on each ABI that has it; no other is. Of prctl it is
+PR_SET_SECCOMP only, of sendto what has an address, of socketcall bind, connect, sendto,
+sendmsg and sendmmsg. The numbers are the kernel's own. *op* is what the call means in a record; for calls that open, the
 flags and what is there decide: for reading ` + "`read`" + `, for writing, truncating or
 creating ` + "`write`" + `, with O_PATH or on a directory ` + "`stat`" + `. *names* says what the
 call names: a path, a path relative to a directory descriptor, a descriptor alone.
@@ -81,7 +83,11 @@ func opText(r *row) string {
 	case byOpen, byOpenHow, byHandle:
 		return "read, write, stat"
 	case bySocketcall:
-		return "create, stat"
+		return "create, stat, connect"
+	case bySockaddr, byMessages:
+		if r.op == events.OpStat {
+			return "stat, connect"
+		}
 	case byDenial:
 		return "(answered ENOSYS)"
 	case byNamespace, byPtrace, bySeccomp:
@@ -92,7 +98,10 @@ func opText(r *row) string {
 
 func namesText(r *row) string {
 	switch r.how {
-	case bySockaddr, bySocketcall:
+	case bySockaddr, byMessages, bySocketcall:
+		if r.op != events.OpCreate {
+			return "AF_UNIX path, or another address"
+		}
 		return "AF_UNIX path"
 	case byHandle:
 		return "file handle"

@@ -46,7 +46,8 @@ const (
 	byOpenHow           // openat2: flags in a struct
 	byExec              // the program and its interpreters
 	bySymlink           // the first argument is the new link's content
-	bySockaddr          // bind, connect: argument 1 points to an address of argument 2 bytes
+	bySockaddr          // first.path points to an address; the argument behind it is its length
+	byMessages          // sendmsg, sendmmsg: argument 1 points to messages that may have addresses
 	bySocketcall        // i386: argument 0 is the call, 1 points to its arguments
 	byHandle            // open_by_handle_at
 	byMount             // mount: the source is a path for some flags only
@@ -153,8 +154,11 @@ var table = []row{
 	{name: "mkdirat", op: events.OpCreate, first: at(0, 1), flags: none, follow: followNever},
 	{name: "mknod", op: events.OpCreate, first: path(0), flags: none, follow: followNever},
 	{name: "mknodat", op: events.OpCreate, first: at(0, 1), flags: none, follow: followNever},
-	{name: "bind", op: events.OpCreate, how: bySockaddr, flags: none, follow: followNever},
-	{name: "connect", op: events.OpStat, how: bySockaddr, flags: none},
+	{name: "bind", op: events.OpCreate, how: bySockaddr, first: path(1), flags: none, follow: followNever},
+	{name: "connect", op: events.OpStat, how: bySockaddr, first: path(1), flags: none},
+	{name: "sendto", op: events.OpStat, how: bySockaddr, first: path(4), flags: none},
+	{name: "sendmsg", op: events.OpStat, how: byMessages, flags: none},
+	{name: "sendmmsg", op: events.OpStat, how: byMessages, flags: none},
 	{name: "socketcall", how: bySocketcall, flags: none},
 	{name: "unlink", op: events.OpDelete, first: path(0), flags: none, follow: followNever},
 	{name: "unlinkat", op: events.OpDelete, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followNever},

@@ -129,6 +129,7 @@ type event struct {
 	Path, As, State     string
 	To, ToAs, ToState   string
 	Target, Real        string
+	Address             string
 	Flags               []string
 	Links               []link
 	Argv                []string
@@ -185,7 +186,7 @@ func toEvent(m map[string]any) event {
 		Op: stringField(m, "op"), Syscall: stringField(m, "syscall"), ABI: stringField(m, "abi"),
 		Path: stringField(m, "path"), As: stringField(m, "as"), State: stringField(m, "state"),
 		To: stringField(m, "to"), ToAs: stringField(m, "toAs"), ToState: stringField(m, "toState"),
-		Target: stringField(m, "target"), Real: stringField(m, "real"),
+		Target: stringField(m, "target"), Real: stringField(m, "real"), Address: stringField(m, "address"),
 		Flags: stringsField(m, "flags"), Argv: stringsField(m, "argv"),
 		Exe: stringField(m, "exe"), Cwd: stringField(m, "cwd"),
 		Code: intField(m, "code"), Signal: stringField(m, "signal"),

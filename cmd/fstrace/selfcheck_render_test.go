@@ -133,6 +133,11 @@ func (x *expectation) line(e *event) string {
 	if e.ABI != "" {
 		b.WriteString(e.ABI + ":")
 	}
+	if e.Address != "" {
+		family, address, _ := strings.Cut(e.Address, " ")
+		fmt.Fprintf(&b, "%s %s %s %s", e.Syscall, e.Op, family, printable(address))
+		return b.String()
+	}
 	fmt.Fprintf(&b, "%s %s %s %s", e.Syscall, e.Op, e.State, cmp.Or(printable(e.Path), "?"))
 	quoted := func(format, s string) {
 		if s != "" {

@@ -40,7 +40,7 @@ var straceShapes = map[string]straceShape{
 	"getxattr": {op: "stat", path: 1}, "lgetxattr": {op: "stat", path: 1},
 	"listxattr": {op: "stat", path: 1}, "llistxattr": {op: "stat", path: 1},
 	"inotify_add_watch": {op: "stat", path: 2}, "name_to_handle_at": {op: "stat", at: 1, path: 2, flags: 5},
-	"connect": {op: "stat", addr: 2},
+	"connect": {op: "stat", addr: 2}, "sendto": {op: "stat", addr: 5}, "sendmsg": {op: "stat", addr: 2},
 
 	"readlink": {op: "readlink", path: 1}, "readlinkat": {op: "readlink", at: 1, path: 2},
 	"getdents": {op: "list", at: 1}, "getdents64": {op: "list", at: 1},
@@ -75,7 +75,7 @@ var straceSilent = []string{"getcwd", "fork", "vfork", "clone", "clone3"}
 
 // straceTraced is strace's -e trace= argument. A call that one of the ABIs does
 // not have is no error with the question mark.
-const straceTraced = "%file,?fork,?vfork,?clone,?clone3,?bind,?connect,?socketcall,?getdents,?getdents64,?fchdir," +
+const straceTraced = "%file,?fork,?vfork,?clone,?clone3,?bind,?connect,?sendto,?sendmsg,?socketcall,?getdents,?getdents64,?fchdir," +
 	"?fchmod,?fchown,?fchown32,?fsetxattr,?fremovexattr,?ftruncate,?ftruncate64,?fallocate"
 
 // access is what c did to which file, from the working directory cwd. ok is
@@ -147,12 +147,14 @@ func openOp(flags string) string {
 
 func isFlagEnd(r rune) bool { return r != '_' && (r < 'A' || r > 'Z') }
 
-// socketPath returns the path in an address: {sa_family=AF_UNIX, sun_path="/x"}.
+// socketPath returns the path in an address, {sa_family=AF_UNIX, sun_path="/x"}, or in a
+// message that has one.
 // Names in the abstract namespace are printed as sun_path=@"x".
 func socketPath(addr string) (string, bool) {
 	_, path, ok := strings.Cut(addr, `sun_path="`)
 	if !ok {
 		return "", false
 	}
-	return unescape(strings.TrimSuffix(path, `"}`)), true
+	path, _, _ = strings.Cut(path, `"}`)
+	return unescape(path), true
 }

@@ -36,7 +36,11 @@ func TestStraceAccesses(t *testing.T) {
 			statx(4<DIR/a/w>, "", AT_EMPTY_PATH, STATX_ALL, {stx_mask=0}) = 0
 			utimensat(4<DIR/a/w>, NULL, NULL, 0) = 0
 			connect(6<socket:[1]>, {sa_family=AF_UNIX, sun_path="sock"}, 7) = -1 ENOENT (No such file or directory)
-			connect(6<socket:[1]>, {sa_family=AF_UNIX, sun_path=@"abstract"}, 11) = -1 ECONNREFUSED (Connection refused)`,
+			connect(6<socket:[1]>, {sa_family=AF_UNIX, sun_path=@"abstract"}, 11) = -1 ECONNREFUSED (Connection refused)
+			sendto(6<socket:[1]>, "x", 1, 0, {sa_family=AF_UNIX, sun_path="log"}, 6) = 1
+			sendto(6<socket:[1]>, "x", 1, 0, NULL, 0) = 1
+			sendmsg(6<socket:[1]>, {msg_name={sa_family=AF_UNIX, sun_path="notify"}, msg_namelen=9, msg_iov=NULL}, 0) = 0
+			sendmsg(6<socket:[1]>, {msg_name=NULL, msg_namelen=0, msg_iov=NULL}, 0) = 0`,
 	} {
 		for _, line := range strings.Split(strings.ReplaceAll(lines, "DIR", dir), "\n") {
 			call, err := parseStrace(strings.TrimSpace(line))
@@ -62,6 +66,8 @@ func TestStraceAccesses(t *testing.T) {
 		{"readlink", "/a/b/z", ""},
 		{"rename", "/a/b/old", "/a/new"},
 		{"stat", "/a/b/made", ""},
+		{"stat", "/a/log", ""},
+		{"stat", "/a/notify", ""},
 		{"stat", "/a/sock", ""},
 		{"stat", "/a/w", ""},
 		{"stat", "/a/x", ""},

@@ -16,6 +16,10 @@
  *         [ links=L1>T1,L2>T2]    symbolic links followed, in order
  *         [ real=REAL]            what a final symbolic link led to
  *
+ * or one that is not to a file:
+ *
+ *     [PID: ][ABI:]SYSCALL connect ADDRESS
+ *
  * or a step in the life of a process:
  *
  *     PID: start parent=PID

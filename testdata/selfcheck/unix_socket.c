@@ -60,13 +60,14 @@ int main(int argc, char **argv)
 	traced(syscall(SYS_bind, second, &address, n), 0, "bind create absent ~/%s as \"%s\"",
 	       full, full);
 
-	/* Abstract names, names chosen by the kernel, and other families. */
+	/* Abstract names, and names chosen by the kernel. */
 	char hidden[32] = "";
 	snprintf(hidden + 1, sizeof hidden - 1, "fstrace-selfcheck-%d", getpid());
 	n = name(hidden, 1 + strlen(hidden + 1));
 	untraced(syscall(SYS_bind, abstract, &address, n), 0);
 	must(listen(abstract, 1));
-	untraced(syscall(SYS_connect, stream(), &address, n), 0);
+	traced(syscall(SYS_connect, stream(), &address, n), 0,
+	       "connect connect unix @%s", hidden + 1);
 	untraced(syscall(SYS_bind, stream(), &address, sizeof address.sun_family), 0);
 	untraced(syscall(SYS_bind, must(socket(AF_INET, SOCK_STREAM, 0)), &inet, sizeof inet), 0);
 	untraced(syscall(SYS_connect, stream(), (void *)8, n), EFAULT);
