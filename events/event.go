@@ -195,7 +195,41 @@ type Header struct {
 	Session string // UUIDv7
 	Argv    []string
 	Cwd     string
+	// Process is what the command's process starts with; nil if that is not known. It is
+	// for sinks in this process; the encodings leave it out.
+	Process *ProcessState
 }
+
+// A ProcessState is what a process starts with, beside its arguments and files.
+type ProcessState struct {
+	UID, GID    uint32 // effective
+	Umask       uint32 // umask(2)
+	Env         []string
+	Descriptors []Descriptor // by number
+}
+
+// A Descriptor is an open file that a process starts with: one that an exec keeps.
+type Descriptor struct {
+	FD    int
+	Kind  DescriptorKind
+	Path  string // "" of a pipe or a socket
+	Write bool   // it is open for writing
+}
+
+// A DescriptorKind is what a descriptor leads to. The values are the words of the
+// encodings.
+type DescriptorKind string
+
+// Kinds.
+const (
+	DescriptorFile     DescriptorKind = "file"
+	DescriptorDir      DescriptorKind = "dir"
+	DescriptorPipe     DescriptorKind = "pipe" // or a FIFO
+	DescriptorSocket   DescriptorKind = "socket"
+	DescriptorTerminal DescriptorKind = "terminal"
+	DescriptorNull     DescriptorKind = "null" // /dev/null
+	DescriptorOther    DescriptorKind = "other"
+)
 
 // A Trailer ends a record. A record without one was cut off.
 type Trailer struct {

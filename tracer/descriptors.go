@@ -6,9 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"time"
 
-	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
@@ -124,44 +122,6 @@ func KeptDescriptors() ([]int, error) {
 		}
 	}
 	return kept, nil
-}
-
-// inheritedFiles returns the regular files that a command starts with as
-// descriptors: accesses that no call will tell of (cmd < file). The shim's own
-// descriptors are close-on-exec.
-func inheritedFiles(pid int) []access {
-	var list []access
-	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
-	if err != nil {
-		return nil
-	}
-	var p procfs
-	defer p.dirs.close()
-	for _, entry := range entries {
-		fd, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
-		mode, err := p.mode(pid, fd)
-		if err != nil || mode&unix.S_IFMT != unix.S_IFREG {
-			continue
-		}
-		info := infoOf(&p.stat)
-		flags, ok := descriptorFlags(pid, fd)
-		if !ok || flags&unix.O_CLOEXEC != 0 {
-			continue
-		}
-		file, err := p.fd(pid, fd)
-		if err != nil {
-			continue
-		}
-		list = append(list, access{
-			time: time.Now(), pid: pid, tid: pid, flags: flags, hasFlags: true,
-			op:    openOp(flags, events.StateFile),
-			first: resolved{set: true, path: file.path, state: events.StateFile, info: info},
-		})
-	}
-	return list
 }
 
 // descriptorFlags reads an open file's flags from its fdinfo: proc(5).

@@ -119,7 +119,8 @@ func TestInheritedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, a := range inheritedFiles(c.Process.Pid) {
+	_, files := startDescriptors(c.Process.Pid)
+	for _, a := range files {
 		new(maker).make(&a, func(e *events.Event) {
 			got = append(got, fmt.Sprintf("%v %s %v %v", e.Op, strings.TrimPrefix(e.Path, dir), e.State, e.Flags[0]))
 		})

@@ -173,7 +173,7 @@ func (s *session) launch(l *launcher) error {
 	failpoint("before-seize")
 	var inherited []access
 	// Not before: until the shim waits, its Go runtime has files of its own open.
-	err = l.seize(func() { inherited = inheritedFiles(s.root.pid) })
+	err = l.seize(func() { s.header.Process, inherited = s.startState(s.root.pid) })
 	if err != nil {
 		err = fmt.Errorf("follow the command's processes: %w", err)
 	} else if s.keeper != nil && !l.traced { // it will outlive us, whatever becomes of us

@@ -12,7 +12,7 @@ import (
 
 // newManifest makes the recorder of --format manifest.
 func newManifest(f *flags, out *output) (*manifest.Recorder, error) {
-	o := manifest.Options{Only: f.only, Ignore: f.ignore}
+	o := manifest.Options{Only: f.only, Ignore: f.ignore, Compact: f.compact, EnvironmentValues: f.envValues}
 	if f.root != "" {
 		var err error
 		if o.Root, err = realDirectory(f.root); err != nil {

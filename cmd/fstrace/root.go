@@ -28,6 +28,8 @@ type flags struct {
 	killAfter      time.Duration
 	connect        string
 	quiet, verbose bool
+	compact        bool
+	envValues      bool
 }
 
 // execute runs the command line and returns the exit status.
@@ -98,6 +100,8 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the record: text, jsonl, manifest or depfile")
 	flags.StringArrayVar(&f.depTargets, "depfile-target", nil, "a `TARGET` of the depfile's rule; repeatable")
 	flags.StringVar(&f.root, "root", "", "write the manifest's paths below `DIR` relative to it")
+	flags.BoolVar(&f.compact, "compact", false, "leave out of the manifest what explains it: processes and accesses")
+	flags.BoolVar(&f.envValues, "env-values", false, "write the values of the environment into the manifest, not only their digests")
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "do not report paths that match `GLOB`; repeatable")
 	flags.StringArrayVar(&f.only, "only", nil, "report only paths that match `GLOB`; repeatable")
 	flags.StringVar(&f.wait, "wait", "root", "`WHO` the record ends with: root, the command; all, its last descendant")

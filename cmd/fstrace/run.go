@@ -107,6 +107,9 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 	if f.root != "" {
 		return nil, errors.New("--root: only --format manifest has paths relative to it")
 	}
+	if f.compact || f.envValues {
+		return nil, errors.New("--compact, --env-values: only --format manifest has processes and an environment")
+	}
 	return events.Filter(sink, f.only, f.ignore)
 }
 

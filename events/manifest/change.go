@@ -8,7 +8,7 @@ import (
 // changes its size.
 func (f *fold) write(e *events.Event) {
 	path := subject(e)
-	if f.isOutside(path, e.State, &e.Info) {
+	if f.isOutside(e, path, e.State, &e.Info) {
 		return
 	}
 	at, n := f.tree.find(path)
@@ -78,7 +78,7 @@ func (f *fold) create(e *events.Event) {
 		f.make(n, e, e.Path, e.State, &e.Info)
 		return
 	}
-	if !f.isOutside(e.Path, e.State, &e.Info) { // EEXIST
+	if !f.isOutside(e, e.Path, e.State, &e.Info) { // EEXIST
 		f.look(n, e, &ruleMake, e.Path, e.State, &e.Info)
 	}
 }
@@ -90,7 +90,7 @@ func (f *fold) link(e *events.Event) {
 	if isVolatile(e.To) { // across file systems: EXDEV
 		return
 	}
-	if !f.isOutside(path, e.State, &e.Info) {
+	if !f.isOutside(e, path, e.State, &e.Info) {
 		at, n := f.tree.find(path)
 		f.access(at, e, path, e.State)
 		f.pass(n, &ruleLinkFrom)

@@ -30,6 +30,9 @@ type CheckOptions struct {
 	// Root, if not empty, stands for the manifest's root, or for the command's
 	// working directory if it has none: what was below that is looked for here.
 	Root string
+	// Refuse lists the external sources that a manifest may not have: if it has one, Check
+	// returns an error that is [ErrExternal].
+	Refuse []ExternalKind
 	// AllowIncomplete has a manifest compared that may miss something.
 	AllowIncomplete bool
 	// File is where the manifest was read from: no listing counts it.
@@ -39,6 +42,9 @@ type CheckOptions struct {
 // ErrIncomplete says that a manifest may miss something: whatever holds of what it
 // has, nothing follows.
 var ErrIncomplete = errors.New("the manifest is incomplete")
+
+// ErrExternal says that a command may have heard from outside the file system.
+var ErrExternal = errors.New("the command may have heard from outside the file system")
 
 // Check compares a manifest with the file system and returns what is different,
 // sorted by path: nothing, if the command need not run again. The error says that
@@ -60,6 +66,11 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	if !m.Complete() && !o.AllowIncomplete {
 		g := m.Incomplete[0]
 		return nil, fmt.Errorf("%w: %s: %s", ErrIncomplete, g.Reason, g.Detail)
+	}
+	for i := range m.External {
+		if x := &m.External[i]; slices.Contains(o.Refuse, x.Kind) {
+			return nil, fmt.Errorf("%w: %s", ErrExternal, x)
+		}
 	}
 	p, err := newPatterns(m.Only, m.Ignore)
 	if err != nil {

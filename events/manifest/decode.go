@@ -38,6 +38,7 @@ type document struct {
 	Removed      wireList          `json:"removed"`
 	Temporary    wireList          `json:"temporary"`
 	Renamed      []wireRenaming    `json:"renamed"`
+	External     *[]wireExternal   `json:"external"`
 	Digest       string            `json:"digest"`
 	Volatile     wireList          `json:"volatile"`
 
@@ -108,7 +109,7 @@ func (d *document) unmarshal(data []byte) error {
 
 func (d *document) manifest() (*Manifest, error) {
 	switch {
-	case d.Command == nil, d.Complete == nil, d.Incomplete == nil, d.Inputs == nil, d.Outputs == nil:
+	case d.Command == nil, d.Complete == nil, d.Incomplete == nil, d.Inputs == nil, d.Outputs == nil, d.External == nil:
 		return nil, errors.New("not whole: a field that every manifest has is missing")
 	case *d.Complete != (len(*d.Incomplete) == 0):
 		return nil, errors.New("its complete and incomplete disagree")
@@ -128,6 +129,10 @@ func (d *document) manifest() (*Manifest, error) {
 	m.Exit = p.exit(d.Command.Exit)
 	for _, w := range *d.Incomplete {
 		m.Incomplete = append(m.Incomplete, events.Incomplete{Reason: events.Reason(w.Reason), PID: w.PID, Detail: fromText(w.Detail, w.DetailBase64)})
+	}
+	m.Surroundings = p.surroundings(d.Command)
+	for i := range *d.External {
+		m.External = append(m.External, p.external(&(*d.External)[i]))
 	}
 	m.Inputs = p.entries("input", *d.Inputs)
 	m.Outputs = p.entries("output", *d.Outputs)

@@ -15,6 +15,18 @@ import (
 func sample() *Manifest {
 	m := &Manifest{
 		Session: "s", Argv: []string{"cc", "bad\xff"}, Cwd: "/w", Exit: events.Exit{Signal: "SIGSEGV", Core: true},
+		Surroundings: &Surroundings{
+			UID: 5, GID: 7, Umask: 0o22, Stdin: events.DescriptorPipe,
+			Environment: []Variable{
+				{Name: "A", Digest: strings.Repeat("0", 32)},
+				{Name: "B\xff", Digest: strings.Repeat("1", 32), Value: "\xff"},
+				{Name: "C", Digest: strings.Repeat("2", 32), Value: "c"},
+			},
+		},
+		External: []External{
+			{Kind: ExternalNetwork, Address: "inet 127.0.0.1:80", Descriptor: -1}, {Kind: ExternalPipe, Descriptor: 0},
+			{Kind: ExternalSocket, Path: "/run/s\xff", Descriptor: -1},
+		},
 		Root: "/w", Ignore: []string{"*.log"}, Record: "/m.json",
 		Incomplete: []events.Incomplete{{Reason: events.ReasonChanged, PID: 7, Detail: "x\xff"}},
 		Inputs: []Entry{
@@ -110,7 +122,6 @@ func TestDecodeDamaged(t *testing.T) {
 		{`"sha256":"`, `"sha256":"A`},
 		{`"cc"`, "\"c\xff\""},
 		{`"ignore":["*.log"]`, `"ignore":["["]`},
-		
 	} {
 		bad := strings.Replace(whole, change[0], change[1], 1)
 		if bad == whole {

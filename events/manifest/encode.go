@@ -59,6 +59,7 @@ func (m *Manifest) encode(w io.Writer, inputs, accesses rows) error {
 		w.To, w.ToBase64 = toText(m.relative(m.Renamed[i].To))
 		return w
 	})
+	e.list("external", len(m.External), func(i int) any { return externalToWire(&m.External[i]) })
 	m.Digest = hex.EncodeToString(e.digest.Sum(nil))
 	e.field("digest", m.Digest)
 	e.rows("volatile", rows{len(m.Volatile), func(b []byte, i int) []byte {
@@ -243,6 +244,32 @@ func marshal(v any) ([]byte, error) {
 func (m *Manifest) command() wireCommand {
 	w := wireCommand{Argv: wireList(m.Argv), Exit: toExit(m.Exit)}
 	w.Cwd, w.CwdBase64 = toText(m.Cwd)
+	if s := m.Surroundings; s != nil {
+		w.UID, w.GID, w.Umask, w.Stdin = &s.UID, &s.GID, formatMode(s.Umask), string(s.Stdin)
+		list := make([]wireVariable, 0, len(s.Environment))
+		for _, v := range s.Environment {
+			x := wireVariable{Digest: v.Digest}
+			x.Name, x.NameBase64 = toText(v.Name)
+			if v.Value != "" {
+				var text string
+				if text, x.ValueBase64 = toText(v.Value); x.ValueBase64 == nil {
+					x.Value = &text
+				}
+			}
+			list = append(list, x)
+		}
+		w.Environment = &list
+	}
+	return w
+}
+
+func externalToWire(x *External) wireExternal {
+	w := wireExternal{Kind: string(x.Kind)}
+	w.Path, w.PathBase64 = toText(x.Path)
+	w.Address, w.AddressBase64 = toText(x.Address)
+	if x.Descriptor >= 0 {
+		w.Descriptor = &x.Descriptor
+	}
 	return w
 }
 

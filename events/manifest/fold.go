@@ -24,6 +24,7 @@ type fold struct {
 	gaps    []events.Incomplete
 
 	volatile  map[string]struct{}
+	external  externals
 	processes processes
 	accesses  accesses
 }
@@ -45,6 +46,10 @@ func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
 func (f *fold) event(e *events.Event) {
 	if e.IsProcess() {
 		f.processes.step(e)
+		return
+	}
+	if e.Op == events.OpConnect {
+		f.external.add(External{Kind: ExternalNetwork, Address: e.Address, Descriptor: -1})
 		return
 	}
 	if e.Path == "" && e.Real == "" {
@@ -98,7 +103,7 @@ func (f *fold) hop(e *events.Event, l *events.Link) {
 
 // inspect notes an access that neither makes nor removes a name nor writes to a file.
 func (f *fold) inspect(e *events.Event, r *rule, path string, s events.State, info *events.FileInfo) {
-	if f.isOutside(path, s, info) {
+	if f.isOutside(e, path, s, info) {
 		return
 	}
 	at, n := f.tree.look(path)
@@ -129,17 +134,21 @@ func (f *fold) pass(n *node, r *rule) {
 }
 
 // isOutside tells whether no cache could depend on path, and notes it then.
-func (f *fold) isOutside(path string, s events.State, info *events.FileInfo) bool {
+func (f *fold) isOutside(e *events.Event, path string, s events.State, info *events.FileInfo) bool {
 	if path == "" || isNameless(path, info) {
 		return true
 	}
 	if s != events.StateOther && !isVolatile(path) {
 		return false
 	}
+	own := false
 	if s == events.StateOther && !isVolatile(path) {
 		if _, n := f.tree.look(path); n.status == made {
-			n.seen = true // the session's own pipe or socket
+			n.seen, own = true, true // the session's own pipe or socket
 		}
+	}
+	if s == events.StateOther && !own {
+		f.external.note(e, path, info)
 	}
 	f.volatile[path] = struct{}{}
 	return true

@@ -15,6 +15,11 @@ type Manifest struct {
 	Cwd     string
 	Exit    events.Exit
 
+	// Surroundings are what the command started with; nil if that is not known.
+	Surroundings *Surroundings
+	// External is what the command may have heard from outside the file system, sorted.
+	External []External
+
 	// Root, if not empty, is the directory below which paths are written relative
 	// to it. In memory all paths are absolute.
 	Root string

@@ -16,6 +16,7 @@ type outcome struct {
 	*fold
 	m        *Manifest
 	begin    time.Time          // of the session
+	compact  bool               // without what explains the manifest
 	outputs  map[string]*output // by path
 	removed  map[string]bool
 	patterns *lockedPatterns

@@ -170,6 +170,40 @@ func (p *parser) owner(path, s string) (uid, gid int64) {
 	return int64(u), int64(g)
 }
 
+// surroundings returns what a command started with, nil if the document does not say.
+func (p *parser) surroundings(w *wireCommand) *Surroundings {
+	if w.UID == nil || w.GID == nil || w.Environment == nil {
+		return nil
+	}
+	s := &Surroundings{UID: *w.UID, GID: *w.GID, Stdin: events.DescriptorKind(w.Stdin)}
+	var err error
+	if s.Umask, err = parseMode(w.Umask); err != nil {
+		p.fail("umask: %w", err)
+	}
+	for i := range *w.Environment {
+		x := &(*w.Environment)[i]
+		v := Variable{Name: fromText(x.Name, x.NameBase64), Digest: x.Digest, Value: string(x.ValueBase64)}
+		if x.Value != nil {
+			v.Value = *x.Value
+		}
+		s.Environment = append(s.Environment, v)
+	}
+	return s
+}
+
+func (p *parser) external(w *wireExternal) External {
+	x := External{
+		Kind: ExternalKind(w.Kind), Path: fromText(w.Path, w.PathBase64), Address: fromText(w.Address, w.AddressBase64), Descriptor: -1,
+	}
+	if !slices.Contains(ExternalKinds(), x.Kind) {
+		p.fail("external: unknown kind %q", w.Kind)
+	}
+	if w.Descriptor != nil {
+		x.Descriptor = *w.Descriptor
+	}
+	return x
+}
+
 func areTypedNames(list []string) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !isTypedName(s) }) &&
 		slices.IsSortedFunc(list, compareNames)

@@ -18,11 +18,12 @@ type Recorder struct {
 	now      func() time.Time
 	patterns *patterns
 
-	header events.Header
-	begin  time.Time
-	hasher *hasher
-	fold   *fold
-	m      *Manifest
+	header       events.Header
+	surroundings *Surroundings
+	begin        time.Time
+	hasher       *hasher
+	fold         *fold
+	m            *Manifest
 }
 
 // Options of a [Recorder].
@@ -35,6 +36,10 @@ type Options struct {
 	// Only and Ignore choose what is in the manifest, as patterns for
 	// [events.Filter] do.
 	Only, Ignore []string
+	// EnvironmentValues asks for the values of the environment, not only for digests.
+	EnvironmentValues bool
+	// Compact leaves out what explains a manifest: processes and accesses.
+	Compact bool
 	// Record is the file that the manifest will be in, "" if it has no name.
 	Record string
 }
@@ -60,6 +65,13 @@ func (r *Recorder) Begin(h *events.Header) error {
 	r.hasher.start()
 	r.begin = r.now()
 	r.header = events.Header{Session: h.Session, Argv: slices.Clone(h.Argv), Cwd: h.Cwd}
+	if p := h.Process; p != nil {
+		s := surroundings(p, r.options.EnvironmentValues)
+		r.surroundings = &s
+		for _, source := range inheritedSources(p) {
+			r.fold.external.add(source)
+		}
+	}
 	return nil
 }
 
@@ -109,6 +121,9 @@ func (r *Recorder) End(t *events.Trailer) error {
 	if r.patterns != nil {
 		all = slices.DeleteFunc(all, func(o *origin) bool { return !r.patterns.reports(o.path()) })
 	}
+	if r.options.Compact {
+		x.m.Processes, x.compact = nil, true
+	}
 	r.m, r.fold = x.m, nil
 	return x.encode(r.w, all)
 }
@@ -117,7 +132,7 @@ func (r *Recorder) outcome() *outcome {
 	return &outcome{
 		fold: r.fold, patterns: &lockedPatterns{patterns: r.patterns},
 		m: &Manifest{
-			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd,
+			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd, Surroundings: r.surroundings,
 			Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
 		},
 		begin: r.begin, outputs: make(map[string]*output), removed: make(map[string]bool),
@@ -156,6 +171,7 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 		m.Volatile = append(m.Volatile, path)
 	}
 	x.renamings()
+	m.External = x.external.sorted()
 	m.Incomplete = x.incomplete(t)
 	m.Processes = x.processes.list
 	m.choose(p)
@@ -177,7 +193,11 @@ func (x *outcome) encode(w io.Writer, paths []*origin) error {
 		}
 		return b
 	}}
-	accesses := rows{len(paths), func(b []byte, i int) []byte {
+	explained := len(paths)
+	if x.compact {
+		explained = 0
+	}
+	accesses := rows{explained, func(b []byte, i int) []byte {
 		for a := range x.accesses.by(paths[i], paths[i].path()) {
 			b = m.appendAccess(b, &a)
 		}

@@ -93,10 +93,32 @@ func (w *wireExit) exit() (events.Exit, error) {
 }
 
 type wireCommand struct {
-	Argv      wireList  `json:"argv"`
-	Cwd       string    `json:"cwd,omitempty"`
-	CwdBase64 []byte    `json:"cwdBase64,omitempty"`
-	Exit      *wireExit `json:"exit"`
+	Argv        wireList        `json:"argv"`
+	Cwd         string          `json:"cwd,omitempty"`
+	CwdBase64   []byte          `json:"cwdBase64,omitempty"`
+	Exit        *wireExit       `json:"exit"`
+	UID         *uint32         `json:"uid,omitempty"`
+	GID         *uint32         `json:"gid,omitempty"`
+	Umask       string          `json:"umask,omitempty"`
+	Stdin       string          `json:"stdin,omitempty"`
+	Environment *[]wireVariable `json:"environment,omitempty"`
+}
+
+type wireVariable struct {
+	Name        string  `json:"name,omitempty"`
+	NameBase64  []byte  `json:"nameBase64,omitempty"`
+	Digest      string  `json:"digest"`
+	Value       *string `json:"value,omitempty"`
+	ValueBase64 []byte  `json:"valueBase64,omitempty"`
+}
+
+type wireExternal struct {
+	Kind          string `json:"kind"`
+	Path          string `json:"path,omitempty"`
+	PathBase64    []byte `json:"pathBase64,omitempty"`
+	Address       string `json:"address,omitempty"`
+	AddressBase64 []byte `json:"addressBase64,omitempty"`
+	Descriptor    *int   `json:"descriptor,omitempty"`
 }
 
 type wireIncomplete struct {
