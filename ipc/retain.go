@@ -105,6 +105,7 @@ func (s *Server) dropLocked(n *session) {
 	s.forgotten = append(s.forgotten, id)
 	s.forgottenIDs[id] = true
 	n.drop()
+	s.pokeLocked()
 }
 
 // find returns the session with an id.

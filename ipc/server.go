@@ -25,6 +25,8 @@ type Config struct {
 	Spool string
 	// Grace is how long the commands of a client that went away have after SIGTERM.
 	Grace time.Duration
+	// DrainTime is how long Shutdown waits for commands before it cancels them.
+	DrainTime time.Duration
 	// Drain is how long clients have at the end to take what is there for them.
 	Drain time.Duration
 	// Cache spares hashing for manifests; nil for none.
@@ -59,6 +61,7 @@ func (c *Config) setDefaults() {
 	l.SpoolBytes = cmp.Or(l.SpoolBytes, d.SpoolBytes)
 	c.Spool = cmp.Or(c.Spool, "/var/tmp")
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
+	c.DrainTime = cmp.Or(c.DrainTime, time.Hour)
 	c.Drain = cmp.Or(c.Drain, 10*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

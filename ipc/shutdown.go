@@ -10,6 +10,10 @@ import (
 func (s *Server) poke() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.pokeLocked()
+}
+
+func (s *Server) pokeLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -22,10 +26,28 @@ func (s *Server) idle() (bool, <-chan struct{}) {
 	return len(s.running) == 0 && len(s.conns) == 0, s.changed
 }
 
+// unused is idle, and that no record is kept either.
+func (s *Server) unused() (bool, <-chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.running) == 0 && len(s.conns) == 0 && len(s.kept) == 0, s.changed
+}
+
 // AwaitIdle waits until nothing has run and nobody has been connected for that long.
 func (s *Server) AwaitIdle(ctx context.Context, d time.Duration) error {
+	return awaitLasting(ctx, d, s.idle)
+}
+
+// AwaitUnused waits until, for that long, nothing has run, nobody has been connected and
+// no record has been kept.
+func (s *Server) AwaitUnused(ctx context.Context, d time.Duration) error {
+	return awaitLasting(ctx, d, s.unused)
+}
+
+// awaitLasting waits until state has returned true all the time for d.
+func awaitLasting(ctx context.Context, d time.Duration, state func() (bool, <-chan struct{})) error {
 	for {
-		idle, changed := s.idle()
+		idle, changed := state()
 		var after <-chan time.Time
 		if idle {
 			after = time.After(d)
@@ -40,9 +62,15 @@ func (s *Server) AwaitIdle(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// shutdownPatience is how long Shutdown waits for what should come at once.
+const shutdownPatience = 10 * time.Second
+
 // Shutdown ends the server: nothing more is run, sessions end by themselves or are
 // cancelled, their clients get the end of their records, and connections are closed.
-// Once ctx is done it cancels what still runs.
+// Once ctx is done, or Config.DrainTime has passed, it cancels what still runs.
+//
+// It waits for nothing without a deadline. What does not end by SIGKILL, because it hangs
+// in the kernel, is left behind.
 func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 	s.mu.Lock()
 	s.draining = true
@@ -51,20 +79,24 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 	for _, l := range listeners {
 		_ = l.Close()
 	}
-	if cancel {
-		s.cancelAll()
+	ended := func() bool { return len(s.running) == 0 }
+	if !cancel {
+		over, stop := context.WithTimeout(ctx, s.config.DrainTime)
+		s.await(over, ended)
+		stop()
 	}
-	stop := context.AfterFunc(ctx, s.cancelAll)
-	defer stop()
-	s.await(func() bool { return len(s.running) == 0 }, nil)
-	s.await(func() bool {
+	s.cancelAll()
+	if !s.awaitFor(ended, s.config.Grace+shutdownPatience) {
+		s.config.Log.Error("sessions do not end by SIGKILL: left behind")
+	}
+	s.awaitFor(func() bool {
 		for c := range s.conns {
 			if c.busy.Load() {
 				return false
 			}
 		}
 		return true
-	}, time.After(s.config.Drain))
+	}, s.config.Drain)
 	s.mu.Lock()
 	s.closed = true
 	for c := range s.conns {
@@ -74,26 +106,36 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 		s.timer.Stop()
 	}
 	s.mu.Unlock()
-	s.await(func() bool { return len(s.conns) == 0 }, nil)
+	if !s.awaitFor(func() bool { return len(s.conns) == 0 }, shutdownPatience) {
+		s.config.Log.Error("connections do not end: left behind")
+	}
 	for s.evict() {
 	}
 }
 
-// await waits until a condition holds, or a time has come.
-func (s *Server) await(holds func() bool, give <-chan time.Time) {
+// await waits until a condition holds, or ctx is done. It reports whether the condition
+// holds.
+func (s *Server) await(ctx context.Context, holds func() bool) bool {
 	for {
 		s.mu.Lock()
 		ok, changed := holds(), s.changed
 		s.mu.Unlock()
 		if ok {
-			return
+			return true
 		}
 		select {
 		case <-changed:
-		case <-give:
-			return
+		case <-ctx.Done():
+			return false
 		}
 	}
+}
+
+// awaitFor is await for a time.
+func (s *Server) awaitFor(holds func() bool, limit time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	return s.await(ctx, holds)
 }
 
 func (s *Server) cancelAll() {

@@ -230,3 +230,20 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 }
+
+// TestDrainTime: what SIGTERM waits for is cancelled when that has taken long enough.
+func TestDrainTime(t *testing.T) {
+	d := start(t, "--drain-time", "100ms")
+	s := run(t, d.client(), "sleep 1000")
+	if ran, err := s.Running(); !ran || err != nil {
+		t.Fatalf("running: %v, %v", ran, err)
+	}
+	d.signal(syscall.SIGTERM)
+	record, err := io.ReadAll(s.Record())
+	if err != nil || !strings.Contains(string(record), `"exit":{"signal":"SIGTERM"}`) {
+		t.Errorf("%v, %+v", err, s.Result())
+	}
+	if status := d.end(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+}

@@ -17,15 +17,15 @@ import (
 // listen returns where clients come from, and its name: the socket that systemd has
 // passed, a worker's channel, or one that is made here.
 func (f *flags) listen() (ipc.Listener, string, error) {
+	if f.worker != "" {
+		l, err := newHandedOver(workerSocket)
+		return l, "", err
+	}
 	switch l, err := activated(); {
 	case err != nil:
 		return nil, "", err
 	case l != nil:
 		return l, l.Addr().String(), nil
-	}
-	if f.worker {
-		l, err := newHandedOver(workerSocket)
-		return l, "", err
 	}
 	name := f.socket
 	if name == "" {

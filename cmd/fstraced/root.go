@@ -25,10 +25,12 @@ type flags struct {
 	spoolDir   string
 	allowUIDs  []int
 	drain      string
+	drainTime  time.Duration
 	grace      time.Duration
 	logLevel   string
 	pprof      string
-	worker     bool
+	worker     string
+	workerIdle time.Duration
 }
 
 const longHelp = `fstraced runs commands for its clients and records every file access of them. It
@@ -69,6 +71,7 @@ func newRoot(f *flags) *cobra.Command {
 	flags.StringVar(&f.socket, "socket", "", "listen on `PATH` (default $XDG_RUNTIME_DIR/fstrace/socket, or the socket that systemd passes)")
 	flags.DurationVar(&f.idleExit, "idle-exit", 0, "end when for `D` nothing has run and nobody was connected; 0 is never")
 	flags.StringVar(&f.drain, "drain", "wait", "`WHAT` SIGTERM does with running commands: wait for them, or cancel them; a second SIGTERM cancels")
+	flags.DurationVar(&f.drainTime, "drain-time", time.Hour, "cancel commands that SIGTERM has waited for for `D`")
 	flags.DurationVar(&f.grace, "grace", 10*time.Second, "SIGKILL a cancelled command `D` after its SIGTERM")
 	flags.IntVar(&l.Sessions, "max-sessions", l.Sessions, "run at most `N` commands at once")
 	flags.IntVar(&l.Connections, "max-connections", l.Connections, "serve at most `N` connections at once")
@@ -81,7 +84,8 @@ func newRoot(f *flags) *cobra.Command {
 	flags.IntSliceVar(&f.allowUIDs, "allow-uid", nil, "serve the user `UID` too, by a process of that user's; for root only; repeatable")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log to standard error from `LEVEL` on: debug, info, warn or error")
 	flags.StringVar(&f.pprof, "pprof", "", "serve profiles of the daemon itself at `ADDR`: unix:PATH, or a loopback address and port")
-	flags.BoolVar(&f.worker, "worker", false, "")
+	flags.DurationVar(&f.workerIdle, "worker-idle", 10*time.Minute, "with --allow-uid: end a user's process that for `D` has run nothing, served nobody and kept no record")
+	flags.StringVar(&f.worker, "worker", "", "")
 	if err := flags.MarkHidden("worker"); err != nil {
 		panic(err) // a flag that does not exist
 	}
@@ -108,7 +112,10 @@ func (f *flags) check() (slog.Level, error) {
 		}
 	}
 	if f.limits.RetainSessions < 0 || f.retainTime < 0 || f.idleExit < 0 || f.grace < 0 {
-		return level, errors.New("--retain-sessions, --retain-time, --idle-exit, --grace: none of them is negative")
+		return level, errors.New("--retain-sessions, --retain-time, --idle-exit, --grace must not be negative")
+	}
+	if f.drainTime <= 0 || f.workerIdle <= 0 {
+		return level, errors.New("--drain-time, --worker-idle must be positive")
 	}
 	f.limits.RetainSeconds = int64(f.retainTime / time.Second)
 	var err error

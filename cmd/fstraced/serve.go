@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -21,6 +22,15 @@ func serve(f *flags) error {
 	if err != nil {
 		return err
 	}
+	if f.worker != "" {
+		who, err := parseIdentity(f.worker)
+		if err != nil {
+			return err
+		}
+		if err := who.become(); err != nil {
+			return fmt.Errorf("become uid %d: %w", who.uid, err)
+		}
+	}
 	keepDescriptors()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	l, name, err := f.listen()
@@ -29,7 +39,7 @@ func serve(f *flags) error {
 	}
 	defer l.Close()
 	config := ipc.Config{
-		Version: version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace,
+		Version: version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace, DrainTime: f.drainTime,
 		Cache: manifest.UserCache(), Log: log,
 	}
 	if config.Spool, err = realSpool(f.spoolDir); err != nil {
@@ -46,12 +56,16 @@ func serve(f *flags) error {
 	}
 	defer profiles.Close()
 	server := ipc.NewServer(config)
+	daemon, _ := l.(*handedOver) // nil in the daemon itself
 	log.Info("serving", "socket", name, "pid", os.Getpid(), "version", config.Version)
 
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
-	if err := f.awaitEnd(server, served, log); err != nil {
+	if err := f.awaitEnd(server, served, daemon, log); err != nil {
 		return err
+	}
+	if daemon != nil {
+		daemon.sayEnding()
 	}
 	f.shutDown(server, others, log)
 	log.Info("ended")
@@ -72,9 +86,12 @@ func keepDescriptors() {
 }
 
 // awaitEnd returns when the daemon is to end: by a signal, or for want of work.
-func (f *flags) awaitEnd(server *ipc.Server, served <-chan error, log *slog.Logger) error {
+func (f *flags) awaitEnd(server *ipc.Server, served <-chan error, daemon *handedOver, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	defer stop()
+	if daemon != nil {
+		go daemon.sayIdle(ctx, server, f.workerIdle)
+	}
 	idle := make(chan struct{})
 	if f.idleExit > 0 {
 		go func() {
@@ -89,6 +106,10 @@ func (f *flags) awaitEnd(server *ipc.Server, served <-chan error, log *slog.Logg
 	case <-idle:
 		log.Info("ending: idle", "for", f.idleExit)
 	case err := <-served:
+		if errors.Is(err, errDismissed) {
+			log.Info("ending: idle", "for", f.workerIdle)
+			return nil
+		}
 		if errors.Is(err, io.EOF) {
 			return errors.New("the daemon that this worker is of has ended")
 		}

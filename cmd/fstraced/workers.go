@@ -4,26 +4,25 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
-	"os/user"
 	"slices"
-	"strconv"
 	"sync"
-	"syscall"
+	"time"
 
 	"github.com/fstrace/fstrace/ipc"
-	"golang.org/x/sys/unix"
 )
 
 // Other users are served by processes of theirs: a worker has the peer's uid, gid and
 // groups, and no privileges. It runs their commands, looks at their files, hashes and
-// compares with their permissions, so that nobody learns by root's daemon what he could
-// not learn by himself. All that root's daemon does for them is to pass on their
-// connections, which nothing has been read from.
+// compares with their permissions, so that the daemon reveals nothing that users could
+// not read themselves. All that root's daemon does for them is to pass on their
+// connections, from which it has read nothing.
+//
+// A worker is its user's process: the user can stop it, kill it, or keep it busy. So
+// nothing here waits for a worker without a deadline, and nothing that may wait holds
+// what other users need. A worker is not dumpable (become), which keeps its user from
+// the descriptors and the memory that it has.
 //
 // Workers die with their daemon, and commands with their workers.
 type workers struct {
@@ -32,19 +31,30 @@ type workers struct {
 	allowed []int
 
 	mu    sync.Mutex
-	byWho map[string]*worker
+	users map[int]*userWorkers
 	ended bool
-	wait  sync.WaitGroup
 }
 
-// A worker is the process for one user, as a member of certain groups.
-type worker struct {
-	process *os.Process
-	conn    *net.UnixConn // connections go through here
+// userWorkers are the workers of one user: one for each set of groups with which the
+// user has connected.
+type userWorkers struct {
+	mu       sync.Mutex
+	byGroups map[string]*worker
+	later    time.Time // no worker is started before
 }
+
+const (
+	// workersOfUser is how many workers a user may have at once.
+	workersOfUser = 8
+	// passTime is how long a worker may take to take a connection.
+	passTime = 5 * time.Second
+	// shortLife is too short a life for a worker: one that ends before keeps its user
+	// waiting for as long, so that starting workers is not all that the daemon does.
+	shortLife = time.Second
+)
 
 func newWorkers(f *flags, log *slog.Logger) *workers {
-	return &workers{flags: f, log: log, allowed: f.allowUIDs, byWho: make(map[string]*worker)}
+	return &workers{flags: f, log: log, allowed: f.allowUIDs, users: make(map[int]*userWorkers)}
 }
 
 // take passes a connection on to the worker for its peer.
@@ -53,102 +63,90 @@ func (w *workers) take(conn *net.UnixConn, p ipc.Peer) error {
 		return fmt.Errorf("this fstraced does not serve uid %d (--allow-uid)", p.UID)
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	if w.ended {
+		w.mu.Unlock()
 		return errors.New("fstraced is ending")
 	}
-	who := fmt.Sprint(p.UID, p.GID, p.Groups)
+	u := w.users[p.UID]
+	if u == nil {
+		u = &userWorkers{byGroups: make(map[string]*worker)}
+		w.users[p.UID] = u
+	}
+	w.mu.Unlock()
 	for range 2 {
-		of := w.byWho[who]
-		if of == nil {
-			var err error
-			if of, err = w.start(who, p); err != nil {
-				return fmt.Errorf("start a worker: %w", err)
-			}
-			w.byWho[who] = of
+		passed, err := w.enqueue(u, conn, p)
+		if err != nil {
+			return err
 		}
-		err := of.pass(conn)
-		if err == nil {
+		if err = <-passed; err == nil {
 			return conn.Close()
 		}
-		w.log.Warn("worker gone", "uid", p.UID, "error", err)
-		of.conn.Close()
-		delete(w.byWho, who)
+		if !errors.Is(err, errWorkerGone) {
+			return fmt.Errorf("the worker for uid %d does not take the connection (is it stopped?): %w", p.UID, err)
+		}
 	}
-	return errors.New("the worker for this user does not stay")
+	return fmt.Errorf("the worker for uid %d does not stay", p.UID)
 }
 
-// pass sends a connection to the worker.
-func (w *worker) pass(conn *net.UnixConn) error {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return err
+// enqueue has a connection passed to the worker for its peer, which is started if there
+// is none. The channel says what became of it, within passTime.
+func (w *workers) enqueue(u *userWorkers, conn *net.UnixConn, p ipc.Peer) (<-chan error, error) {
+	who := fmt.Sprint(p.GID, p.Groups)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	of := u.byGroups[who]
+	if of == nil {
+		switch {
+		case w.isEnded():
+			return nil, errors.New("fstraced is ending")
+		case len(u.byGroups) >= workersOfUser:
+			return nil, fmt.Errorf("uid %d is served with %d sets of groups already, which is the limit", p.UID, workersOfUser)
+		case time.Now().Before(u.later):
+			return nil, fmt.Errorf("the worker for uid %d ended at once: try again", p.UID)
+		}
+		var err error
+		if of, err = w.start(p); err != nil {
+			return nil, fmt.Errorf("start a worker: %w", err)
+		}
+		u.byGroups[who] = of
+		go w.follow(u, who, of)
 	}
-	controlErr := raw.Control(func(fd uintptr) {
-		_, _, err = w.conn.WriteMsgUnix([]byte{0}, unix.UnixRights(int(fd)), nil)
+	item := handover{conn: conn, until: time.Now().Add(passTime), result: make(chan error, 1)}
+	select {
+	case of.queue <- item:
+		of.passed++
+	default:
+		return nil, fmt.Errorf("%d connections wait for the worker for uid %d already: is it stopped?", cap(of.queue), p.UID)
+	}
+	return item.result, nil
+}
+
+func (w *workers) isEnded() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended
+}
+
+// follow follows a worker to its end: it dismisses one that says that it is idle.
+func (w *workers) follow(u *userWorkers, who string, of *worker) {
+	go of.listen(func(received uint64) {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		if received == of.passed { // nothing is on the way
+			delete(u.byGroups, who)
+			of.dismiss()
+		}
 	})
-	return errors.Join(err, controlErr)
-}
-
-// start starts the worker for a peer. The caller holds mu.
-func (w *workers) start(who string, p ipc.Peer) (*worker, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
+	<-of.gone
+	w.log.Info("worker ended", "uid", of.uid, "pid", of.process.Pid, "state", of.state)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.byGroups[who] == of {
+		delete(u.byGroups, who)
+		if time.Since(of.began) < shortLife {
+			u.later = time.Now().Add(shortLife)
+		}
 	}
-	theirs := os.NewFile(uintptr(pair[1]), "worker")
-	defer theirs.Close()
-	ours := os.NewFile(uintptr(pair[0]), "worker")
-	conn, err := net.FileConn(ours)
-	ours.Close()
-	if err != nil {
-		return nil, err
-	}
-	groups := make([]uint32, len(p.Groups))
-	for i, g := range p.Groups {
-		groups[i] = uint32(g)
-	}
-	cmd := &exec.Cmd{
-		Path: "/proc/self/exe", Args: append([]string{"fstraced"}, w.flags.forWorker()...),
-		Env: workerEnv(p.UID), Dir: "/", Stderr: os.Stderr, ExtraFiles: []*os.File{theirs},
-		SysProcAttr: &syscall.SysProcAttr{
-			Credential: &syscall.Credential{Uid: uint32(p.UID), Gid: uint32(p.GID), Groups: groups},
-			Setsid:     true, // the terminal's signals are for the daemon, which passes them on
-		},
-	}
-	if err := cmd.Start(); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	w.log.Info("worker", "uid", p.UID, "pid", cmd.Process.Pid)
-	w.wait.Go(func() {
-		err := cmd.Wait()
-		w.log.Info("worker ended", "uid", p.UID, "pid", cmd.Process.Pid, "error", err)
-	})
-	return &worker{cmd.Process, conn.(*net.UnixConn)}, nil
-}
-
-// workerSocket is the number of the worker's channel.
-const workerSocket = 3
-
-// forWorker are the flags that a worker gets.
-func (f *flags) forWorker() []string {
-	return []string{
-		"--worker", "--drain=" + f.drain, "--grace=" + f.grace.String(),
-		"--max-sessions=" + strconv.Itoa(f.limits.Sessions), "--max-connections=" + strconv.Itoa(f.limits.Connections),
-		"--max-descriptors=" + strconv.Itoa(f.limits.Descriptors), "--max-message=" + strconv.Itoa(f.limits.MessageBytes),
-		"--retain-sessions=" + strconv.Itoa(f.limits.RetainSessions), "--retain-time=" + f.retainTime.String(),
-		"--spool-bytes=" + strconv.FormatInt(f.limits.SpoolBytes, 10), "--spool-dir=" + f.spoolDir, "--log-level=" + f.logLevel,
-	}
-}
-
-// workerEnv is a worker's own environment: nothing of root's.
-func workerEnv(uid int) []string {
-	env := []string{"PATH=/usr/local/bin:/usr/bin:/bin"}
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		env = append(env, "HOME="+u.HomeDir, "USER="+u.Username)
-	}
-	return env
 }
 
 // end ends the workers, and waits for them. Once ctx is done they are told again, to
@@ -156,71 +154,15 @@ func workerEnv(uid int) []string {
 func (w *workers) end(ctx context.Context) {
 	w.mu.Lock()
 	w.ended = true
+	users := w.users
 	w.mu.Unlock()
-	w.signal()
-	stop := context.AfterFunc(ctx, w.signal)
-	defer stop()
-	w.wait.Wait()
+	var wait sync.WaitGroup
+	for _, u := range users {
+		u.mu.Lock()
+		for _, of := range u.byGroups {
+			wait.Go(func() { of.end(ctx, w.flags, w.log) })
+		}
+		u.mu.Unlock()
+	}
+	wait.Wait()
 }
-
-func (w *workers) signal() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, of := range w.byWho {
-		_ = of.process.Signal(unix.SIGTERM) // it may have ended
-	}
-}
-
-// handedOver are the connections that a worker is passed.
-type handedOver struct{ conn *net.UnixConn }
-
-func newHandedOver(fd int) (*handedOver, error) {
-	unix.CloseOnExec(fd)
-	file := os.NewFile(uintptr(fd), "worker")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, fmt.Errorf("worker: %w", err)
-	}
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
-		return nil, errors.New("worker: not a Unix socket")
-	}
-	return &handedOver{unixConn}, nil
-}
-
-// AcceptUnix returns the next connection, io.EOF when the daemon has ended.
-func (h *handedOver) AcceptUnix() (*net.UnixConn, error) {
-	var b [1]byte
-	oob := make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := h.conn.ReadMsgUnix(b[:], oob)
-	if err != nil {
-		return nil, err
-	}
-	if n == 0 {
-		return nil, io.EOF
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 {
-		return nil, errors.New("worker: no connection came")
-	}
-	files, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(files) != 1 {
-		return nil, errors.New("worker: no connection came")
-	}
-	file := os.NewFile(uintptr(files[0]), "connection")
-	defer file.Close()
-	conn, err := net.FileConn(file)
-	if err != nil {
-		return nil, err
-	}
-	unixConn, ok := conn.(*net.UnixConn)
-	if !ok {
-		conn.Close()
-		return nil, errors.New("worker: what came is no connection")
-	}
-	return unixConn, nil
-}
-
-// Close ends the accepting.
-func (h *handedOver) Close() error { return h.conn.Close() }

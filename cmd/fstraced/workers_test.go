@@ -29,12 +29,16 @@ func openDirectory(t testing.TB) string {
 // asNobody runs a client as another user, with groups of its own.
 func asNobody(t testing.TB, socket string, args ...string) string {
 	t.Helper()
+	out, _ := nobodyCommand(socket, args...).CombinedOutput() // what it says tells
+	return string(out)
+}
+
+func nobodyCommand(socket string, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = []string{clientVariable + "=" + socket, "GORACE=atexit_sleep_ms=0"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody, Groups: []uint32{4242, 4243}}}
-	out, _ := cmd.CombinedOutput() // what it says tells
-	return string(out)
+	return cmd
 }
 
 // TestOtherUser: root's daemon runs another user's command as that user, and neither

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/fstrace/fstrace/ipc"
+	"golang.org/x/sys/unix"
+)
+
+// What the daemon and a worker say to each other: a message is one packet.
+const (
+	// passConnection comes from the daemon, with a connection.
+	passConnection = 'c'
+	// sayIdle comes from a worker that has had nothing to do for some time, with the
+	// number of connections that it has received, 8 bytes, big endian. If there are no
+	// more on the way, the daemon dismisses it.
+	sayIdle = 'i'
+	// sayEnding comes from a worker that has been told to end.
+	sayEnding = 'e'
+)
+
+// workerSocket is the number of the worker's channel.
+const workerSocket = 3
+
+// handedOver are the connections that a worker is passed.
+type handedOver struct {
+	conn *net.UnixConn
+
+	mu       sync.Mutex
+	received uint64
+	told     bool // that it is idle; nothing has come since
+}
+
+func newHandedOver(fd int) (*handedOver, error) {
+	unix.CloseOnExec(fd)
+	file := os.NewFile(uintptr(fd), "worker")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		conn.Close()
+		return nil, errors.New("worker: not a Unix socket")
+	}
+	return &handedOver{conn: unixConn}, nil
+}
+
+// errDismissed says that the daemon does not need an idle worker any more.
+var errDismissed = fmt.Errorf("dismissed: %w", io.EOF)
+
+// AcceptUnix returns the next connection. At the end it returns errDismissed if the
+// worker had said that it was idle, and io.EOF otherwise: the daemon has ended.
+func (h *handedOver) AcceptUnix() (*net.UnixConn, error) {
+	var b [1]byte
+	oob := make([]byte, unix.CmsgSpace(4))
+	n, oobn, _, _, err := h.conn.ReadMsgUnix(b[:], oob)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	h.mu.Lock()
+	told := h.told
+	h.told = false
+	if n > 0 {
+		h.received++
+	}
+	h.mu.Unlock()
+	if n == 0 && told {
+		return nil, errDismissed
+	}
+	if n == 0 {
+		return nil, io.EOF
+	}
+	return receivedConnection(oob[:oobn])
+}
+
+// receivedConnection makes a connection of what came with a packet.
+func receivedConnection(oob []byte) (*net.UnixConn, error) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil || len(messages) != 1 {
+		return nil, errors.New("worker: no connection came")
+	}
+	files, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(files) != 1 {
+		return nil, errors.New("worker: no connection came")
+	}
+	file := os.NewFile(uintptr(files[0]), "connection")
+	defer file.Close()
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return nil, err
+	}
+	unixConn, ok := conn.(*net.UnixConn)
+	if !ok {
+		conn.Close()
+		return nil, errors.New("worker: what came is no connection")
+	}
+	return unixConn, nil
+}
+
+// Close ends the accepting.
+func (h *handedOver) Close() error { return h.conn.Close() }
+
+// sayIdle tells the daemon, each time that for so long the worker has had nothing to do
+// and nothing to keep, until ctx is done.
+func (h *handedOver) sayIdle(ctx context.Context, server *ipc.Server, after time.Duration) {
+	for server.AwaitUnused(ctx, after) == nil {
+		h.mu.Lock()
+		b := binary.BigEndian.AppendUint64([]byte{sayIdle}, h.received)
+		h.told = true
+		h.mu.Unlock()
+		_, _ = h.conn.Write(b) // if the daemon has ended, AcceptUnix tells
+	}
+}
+
+// sayEnding tells the daemon that its signal has come.
+func (h *handedOver) sayEnding() { _, _ = h.conn.Write([]byte{sayEnding}) }
