@@ -18,7 +18,7 @@ type connection struct {
 	peer   Peer
 
 	calls chan frame    // whole messages that wait
-	gone  chan struct{} // the client sends nothing more
+	gone  chan struct{} // the client has gone, or sends what cannot be understood
 	fatal error         // why not, if it is to be told; set before calls is closed
 	busy  atomic.Bool   // a call is being answered
 	last  *session      // that it ran, kept for it: it may ask for the manifest
@@ -73,13 +73,24 @@ func (c *connection) hold(n *session) {
 	}
 }
 
-// read reads messages, until there are no more or they are not to be borne.
+// read reads messages, until there are no more or one is invalid. A client that only
+// sends nothing more (shutdown(2), SHUT_WR) gets its replies all the same, and goes when
+// it closes its end.
 func (c *connection) read() {
-	defer close(c.calls)
 	defer close(c.gone)
+	c.readMessages()
+	close(c.calls)
+	if c.fatal == io.EOF {
+		c.awaitHangup()
+	}
+}
+
+// readMessages passes messages on to serve. At the end it sets fatal.
+func (c *connection) readMessages() {
 	limits := &c.server.config.Limits
 	r := newFrameReader(c.conn, limits.MessageBytes, limits.Descriptors)
-	r.inbox, r.in = c.server.inbox, r.in[:requestRead]
+	r.inbox, r.held, r.in = c.server.inbox, c.server.held, r.in[:requestRead]
+	r.patience = c.server.config.MessageTime
 	defer r.close()
 	for {
 		f, err := r.next()
@@ -97,6 +108,20 @@ func (c *connection) read() {
 	}
 }
 
+// awaitHangup waits until the client has closed its end, or the connection is closed
+// here. poll(2) reports POLLHUP once both directions are shut down.
+func (c *connection) awaitHangup() {
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Read(func(fd uintptr) bool { // an error: closed here
+		p := []unix.PollFd{{Fd: int32(fd)}}
+		n, err := unix.Poll(p, 0)
+		return err != nil && err != unix.EINTR || n > 0
+	})
+}
+
 // complain tells a client why it is not listened to any more.
 func (c *connection) complain() {
 	limits := &c.server.config.Limits
@@ -107,6 +132,10 @@ func (c *connection) complain() {
 	case errors.As(err, &e):
 	case err == errTooLarge:
 		e = newError(ErrMessageTooLarge, "limit", limits.MessageBytes)
+	case err == errTooManyHeld:
+		e = newError(ErrTooManyDescriptors, "limit", c.server.held.limit)
+	case err == errUnfinished:
+		e = newError(ErrBadMessage, "message", "the message was not finished within "+c.server.config.MessageTime.String())
 	case err == errTooManyFiles:
 		e = newError(ErrTooManyDescriptors, "limit", limits.Descriptors)
 	case err == errTooMuch:
@@ -130,8 +159,8 @@ type request struct {
 // understood says that the message is not needed any more, though its answer may take
 // as long as a command runs.
 func (r *request) understood() {
-	r.Parameters = nil
-	r.frame.releaseData()
+	r.Parameters, r.files = nil, nil
+	r.frame.release()
 }
 
 // answer answers one message. An error ends the connection.
@@ -182,16 +211,6 @@ func (r *request) reply(parameters any) error {
 		return err
 	}
 	return r.send(reply{Parameters: json.RawMessage(data)})
-}
-
-// isGone tells whether the client has gone away.
-func (c *connection) isGone() bool {
-	select {
-	case <-c.gone:
-		return true
-	default:
-		return false
-	}
 }
 
 // signalNumber is the largest there is.

@@ -101,9 +101,7 @@ func (r *request) streamEvents(n *session, from uint64) error {
 		select {
 		case <-changed:
 		case <-r.gone:
-			if !n.detached || r.isGone() {
-				return errBrokenOff
-			}
+			return errBrokenOff
 		}
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,6 +19,8 @@ type frame struct {
 	data  []byte
 	files []int   // the receiver's to close
 	inbox *budget // what data is accounted for in, if in anything
+	held  *budget // what files are accounted for in
+	count int     // of the files that are
 }
 
 // release drops a message that has been dealt with.
@@ -35,12 +39,17 @@ func (f *frame) releaseData() {
 
 func (f *frame) closeFiles() {
 	closeAll(f.files)
-	f.files = nil
+	if f.held != nil {
+		f.held.give(int64(f.count))
+	}
+	f.files, f.held, f.count = nil, nil, 0
 }
 
 func closeAll(files []int) {
 	for _, fd := range files {
-		unix.Close(fd)
+		if fd >= 0 { // not taken
+			unix.Close(fd)
+		}
 	}
 }
 
@@ -49,8 +58,10 @@ var (
 	errTooLarge     = errors.New("message too large")
 	errTooManyFiles = errors.New("too many descriptors beside a message")
 	errTooMuch      = errors.New("too much is waiting to be dealt with")
+	errTooManyHeld  = errors.New("too many descriptors are waiting to be dealt with")
 	errFilesLost    = errors.New("descriptors were lost")
 	errBrokenOff    = errors.New("the connection ended within a message")
+	errUnfinished   = errors.New("a message took too long to come")
 )
 
 const (
@@ -69,9 +80,13 @@ type frameReader struct {
 	limit    int     // bytes of a message
 	maxFiles int     // descriptors of a message
 	inbox    *budget // of all messages of all connections together; nil for no limit
+	held     *budget // of all their descriptors
+	// patience is how long a message may take to come, 0 for ever.
+	patience time.Duration
 
 	part  []byte  // the message that has begun
 	files []int   // its descriptors
+	timed bool    // a deadline is set for it
 	ready []frame // whole messages
 	in    []byte
 	oob   []byte
@@ -111,8 +126,25 @@ func (r *frameReader) close() {
 	}
 }
 
+// limitTime sets a deadline for a message that has begun to come, and removes it when
+// there is none.
+func (r *frameReader) limitTime() {
+	begun := len(r.part)+len(r.files) > 0
+	if r.patience == 0 || begun == r.timed {
+		return
+	}
+	var deadline time.Time
+	if begun {
+		deadline = time.Now().Add(r.patience)
+	}
+	if err := r.conn.SetReadDeadline(deadline); err == nil { // else the read says so
+		r.timed = begun
+	}
+}
+
 // read takes in what one read returns.
 func (r *frameReader) read() {
+	r.limitTime()
 	n, oobn, flags, _, err := r.conn.ReadMsgUnix(r.in, r.oob) // close-on-exec
 	var files []int
 	if oobn > 0 {
@@ -129,6 +161,8 @@ func (r *frameReader) read() {
 		err = io.EOF
 	case errors.Is(err, syscall.ECONNRESET): // closed with something unread: as good
 		err = io.EOF
+	case errors.Is(err, os.ErrDeadlineExceeded) && r.timed:
+		err = errUnfinished
 	}
 	if err != nil {
 		closeAll(files)
@@ -162,8 +196,12 @@ func (r *frameReader) split(b []byte) {
 		if end < 0 {
 			return
 		}
-		r.ready = append(r.ready, frame{data: r.part, files: r.files, inbox: r.inbox})
+		r.ready = append(r.ready, frame{data: r.part, files: r.files, inbox: r.inbox, held: r.held, count: len(r.files)})
 		r.part, r.files = nil, nil
+		if r.timed { // the next has its own time
+			r.timed = false
+			_ = r.conn.SetReadDeadline(time.Time{})
+		}
 		b = b[end+1:]
 	}
 }
@@ -173,13 +211,18 @@ func (r *frameReader) attach(files []int) {
 	if len(files) == 0 {
 		return
 	}
+	if r.err == nil && r.held != nil && !r.held.take(int64(len(files))) {
+		r.fail(errTooManyHeld)
+	}
 	if r.err != nil {
 		closeAll(files)
 		return
 	}
 	owner := &r.files
 	if len(r.part) == 0 && len(r.ready) > 0 {
-		owner = &r.ready[len(r.ready)-1].files
+		last := &r.ready[len(r.ready)-1]
+		owner = &last.files
+		last.count += len(files)
 	}
 	*owner = append(*owner, files...)
 	if len(*owner) > r.maxFiles {
@@ -201,7 +244,7 @@ func (r *frameReader) fail(err error) {
 
 // dropPart drops the message that has begun.
 func (r *frameReader) dropPart() {
-	f := frame{data: r.part, files: r.files, inbox: r.inbox}
+	f := frame{data: r.part, files: r.files, inbox: r.inbox, held: r.held, count: len(r.files)}
 	f.release()
 	r.part, r.files = nil, nil
 }

@@ -3,7 +3,31 @@ package ipc
 import (
 	"cmp"
 	"slices"
+	"sync"
+	"time"
 )
+
+// refusals are logged once a second at most: another user can connect as often as he
+// likes, and must not fill the log.
+type refusals struct {
+	mu     sync.Mutex
+	next   time.Time
+	unsaid int
+}
+
+// logRefused logs that a peer is not served, if it is time.
+func (s *Server) logRefused(p Peer, err error) {
+	r := &s.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	if now.Before(r.next) {
+		r.unsaid++
+		return
+	}
+	s.config.Log.Warn("refused another user", "uid", p.UID, "pid", p.PID, "error", err, "unsaid", r.unsaid)
+	r.next, r.unsaid = now.Add(time.Second), 0
+}
 
 // logStart and logEnd tell of sessions. What a command is called by, and no more of
 // its arguments: they may hold secrets.

@@ -29,6 +29,8 @@ type Config struct {
 	DrainTime time.Duration
 	// Drain is how long clients have at the end to take what is there for them.
 	Drain time.Duration
+	// MessageTime is how long a message may take to come, from its first byte to its last.
+	MessageTime time.Duration
 	// Cache spares hashing for manifests; nil for none.
 	Cache *manifest.Cache
 	Log   *slog.Logger
@@ -51,6 +53,10 @@ func DefaultLimits() Limits {
 // if messages may not be large.
 const inboxBytes = 64 << 20
 
+// heldFiles is how many descriptors all clients together may have sent with messages that
+// have not been answered, if a message may not have many.
+const heldFiles = 1024
+
 func (c *Config) setDefaults() {
 	d := DefaultLimits()
 	l := &c.Limits
@@ -62,6 +68,7 @@ func (c *Config) setDefaults() {
 	c.Spool = cmp.Or(c.Spool, "/var/tmp")
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
 	c.DrainTime = cmp.Or(c.DrainTime, time.Hour)
+	c.MessageTime = cmp.Or(c.MessageTime, 30*time.Second)
 	c.Drain = cmp.Or(c.Drain, 10*time.Second)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -76,6 +83,7 @@ type Server struct {
 	config Config
 	budget *budget // of spools
 	inbox  *budget // of messages that have been received and not been answered
+	held   *budget // of descriptors that came with them
 	began  time.Time
 
 	mu           sync.Mutex
@@ -92,7 +100,8 @@ type Server struct {
 	closed       bool
 	changed      chan struct{} // closed and replaced when something may have become idle
 
-	events atomic.Uint64 // of all sessions
+	events   atomic.Uint64 // of all sessions
+	refusals refusals
 }
 
 // NewServer returns a server, which serves nobody yet. What limits say of keeping is
@@ -105,6 +114,7 @@ func NewServer(c Config) *Server {
 		forgottenIDs: make(map[string]bool), changed: make(chan struct{}),
 	}
 	s.inbox = &budget{limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
+	s.held = &budget{limit: max(heldFiles, 4*int64(c.Limits.Descriptors))}
 	s.budget = &budget{limit: c.Limits.SpoolBytes, evict: s.evict}
 	return s
 }
@@ -150,12 +160,13 @@ func (s *Server) serve(conn *net.UnixConn) {
 		s.refuse(conn, newError(ErrNotPermitted, "message", err.Error()))
 		return
 	case peer.UID != os.Geteuid() && s.config.Other == nil:
-		s.config.Log.Warn("refused another user", "uid", peer.UID, "pid", peer.PID)
-		s.refuse(conn, newError(ErrNotPermitted, "message", "this fstraced is another user's"))
+		err := newError(ErrNotPermitted, "message", "this fstraced is another user's")
+		s.logRefused(peer, err)
+		s.refuse(conn, err)
 		return
 	case peer.UID != os.Geteuid():
 		if err := s.config.Other(conn, peer); err != nil {
-			s.config.Log.Warn("refused another user", "uid", peer.UID, "pid", peer.PID, "error", err)
+			s.logRefused(peer, err)
 			s.refuse(conn, newError(ErrNotPermitted, "message", err.Error()))
 		}
 		return
