@@ -27,17 +27,32 @@ func (s *Server) methodCheck(r *request) error {
 			return err
 		}
 	}
-	return r.reply(s.check(doc, &p))
+	// A client that goes away cancels its check. The goroutine may stay for a while, in
+	// a file system that hangs, and so does what its message counts for.
+	cancel := make(chan struct{})
+	defer close(cancel)
+	message := r.detach()
+	result := make(chan *CheckResult, 1)
+	go func() {
+		defer message.release()
+		result <- s.check(doc, &p, cancel)
+	}()
+	select {
+	case out := <-result:
+		return r.reply(out)
+	case <-r.gone:
+		return errBrokenOff
+	}
 }
 
-func (s *Server) check(doc []byte, p *wireCheck) *CheckResult {
+func (s *Server) check(doc []byte, p *wireCheck, cancel <-chan struct{}) *CheckResult {
 	m, err := manifest.DecodeCompared(bytes.NewReader(doc))
 	if err != nil {
 		return NewCheckResult(nil, err)
 	}
 	return NewCheckResult(manifest.Check(m, manifest.CheckOptions{
 		Cache: s.config.Cache, AsFound: p.InputsOnly, AllowIncomplete: p.AllowIncomplete,
-		Root: p.Root, File: m.Record,
+		Root: p.Root, File: m.Record, Cancel: cancel,
 	}))
 }
 

@@ -163,6 +163,13 @@ func (r *request) understood() {
 	r.frame.release()
 }
 
+// detach takes the message's data, which is the caller's to release then.
+func (r *request) detach() *frame {
+	f := &frame{data: r.frame.data, inbox: r.frame.inbox}
+	r.frame.data, r.frame.inbox = nil, nil
+	return f
+}
+
 // answer answers one message. An error ends the connection.
 func (c *connection) answer(f *frame) error {
 	q, err := decodeCall(f.data)

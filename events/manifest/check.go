@@ -37,6 +37,8 @@ type CheckOptions struct {
 	AllowIncomplete bool
 	// File is where the manifest was read from: no listing counts it.
 	File string
+	// Cancel, if not nil, has the check return ErrCancelled soon after it is closed.
+	Cancel <-chan struct{}
 }
 
 // ErrIncomplete says that a manifest may miss something: whatever holds of what it
@@ -76,6 +78,9 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Cancel != nil {
+		fs = cancellable{fs, o.Cancel}
+	}
 	c := newComparison(m, o, fs, p)
 	results := make([][]Difference, len(c.wanted)+len(c.above))
 	errs := make([]error, len(results))
@@ -86,6 +91,9 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 			results[i] = c.directory(c.above[i-len(c.wanted)])
 		}
 	})
+	if isCancelled(o.Cancel) { // what differs may do so for this reason
+		return nil, ErrCancelled
+	}
 	all := slices.Concat(results...)
 	slices.SortFunc(all, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
