@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"bytes"
+	"path/filepath"
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events/manifest"
@@ -16,6 +17,8 @@ func (s *Server) methodCheck(r *request) error {
 	}
 	doc := []byte(p.Manifest)
 	switch {
+	case p.Root != "" && (!filepath.IsAbs(p.Root) || filepath.Clean(p.Root) != p.Root || hasNUL([]string{p.Root})):
+		return invalidParameter("root")
 	case given(p.Manifest) == (p.Session != ""):
 		return invalidParameter("manifest") // one of the two
 	case p.Session != "":

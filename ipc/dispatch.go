@@ -48,6 +48,9 @@ func (s *Server) dispatchService(r *request) error {
 	}
 	switch name {
 	case "GetInfo":
+		if err := decodeParameters(r.Parameters, &struct{}{}); err != nil {
+			return err
+		}
 		return r.reply(map[string]any{
 			"vendor": "fstrace", "product": "fstraced", "version": s.config.Version,
 			"url": "https://github.com/fstrace/fstrace", "interfaces": []string{ServiceInterface, Interface},
@@ -154,6 +157,9 @@ func (s *Server) methodSignal(r *request) error {
 }
 
 func (s *Server) methodInfo(r *request) error {
+	if err := decodeParameters(r.Parameters, &struct{}{}); err != nil {
+		return err
+	}
 	return r.reply(ServerInfo{
 		Version: s.config.Version, PID: os.Getpid(), UID: os.Geteuid(), Started: stamp(s.began),
 		Socket: s.config.Socket, LaunchVersion: tracer.LaunchVersion, Limits: s.config.Limits,
@@ -161,6 +167,9 @@ func (s *Server) methodInfo(r *request) error {
 }
 
 func (s *Server) methodStatistics(r *request) error {
+	if err := decodeParameters(r.Parameters, &struct{}{}); err != nil {
+		return err
+	}
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	s.mu.Lock()

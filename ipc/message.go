@@ -2,10 +2,13 @@ package ipc
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
+	"maps"
+	"reflect"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -31,8 +34,31 @@ func decodeCall(data []byte) (*call, error) {
 	if !utf8.Valid(data) { // encoding/json would put U+FFFD there and say nothing
 		return nil, errors.New("not UTF-8")
 	}
+	if !json.Valid(data) {
+		return nil, json.Unmarshal(data, new(json.RawMessage)) // what is wrong
+	}
+	i := inspector{data: data}
+	if i.space(); data[i.at] != '{' {
+		return nil, errors.New("not an object")
+	}
 	var c call
-	if err := json.Unmarshal(data, &c); err != nil {
+	err := i.members("", true, func(key string) error {
+		begin := i.at
+		if key == "parameters" { // they are inspected when their type is known
+			i.skip()
+			c.Parameters = bytes.TrimSpace(data[begin:i.at])
+			return nil
+		}
+		if err := i.value(nil, key, false); err != nil {
+			return err
+		}
+		into, ok := map[string]any{"method": &c.Method, "more": &c.More, "oneway": &c.Oneway, "upgrade": &c.Upgrade}[key]
+		if !ok {
+			return nil
+		}
+		return json.Unmarshal(data[begin:i.at], into)
+	})
+	if err != nil {
 		return nil, err
 	}
 	switch {
@@ -46,27 +72,45 @@ func decodeCall(data []byte) (*call, error) {
 	return &c, nil
 }
 
-// decodeParameters reads parameters into a struct, and returns an *Error that the
-// client should get. A field that is not known is an error: an option that has no
-// effect would be worse.
+// decodeParameters reads parameters, as decodeCall has returned them, into a struct. It
+// returns an *Error for the client, with the name of the parameter that is wrong. A field
+// that is not known is an error: an option that has no effect would be worse.
 func decodeParameters(data json.RawMessage, into any) error {
-	if len(data) == 0 || string(data) == "null" {
+	data = bytes.TrimSpace(data)
+	switch {
+	case len(data) == 0 || string(data) == "null":
 		return nil
+	case data[0] != '{':
+		return invalidParameter("parameters")
 	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	err := d.Decode(into)
-	if err == nil {
-		return nil
+	var wrong *fault
+	if err := inspect(data, reflect.TypeOf(into)); errors.As(err, &wrong) {
+		return invalidParameter(cmp.Or(wrong.name, "parameters"))
 	}
-	name := ""
+	if err := json.Unmarshal(data, into); err != nil {
+		return invalidParameter(nameOf(err, data, into))
+	}
+	return nil
+}
+
+// nameOf returns the parameter that an error is about. Not every error tells.
+func nameOf(err error, data []byte, into any) string {
 	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		name = wrong.Field
-	} else if _, quoted, ok := strings.Cut(err.Error(), `unknown field "`); ok {
-		name = strings.TrimSuffix(quoted, `"`)
+	if errors.As(err, &wrong) && wrong.Field != "" {
+		return wrong.Field
 	}
-	return invalidParameter(name)
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return "parameters"
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		alone := reflect.New(reflect.TypeOf(into).Elem()).Interface()
+		data := fmt.Appendf(nil, `{%q:%s}`, name, members[name])
+		if json.Unmarshal(data, alone) != nil {
+			return name
+		}
+	}
+	return "parameters"
 }
 
 // encode is json.Marshal without escaping what only matters within HTML.

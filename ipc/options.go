@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,12 @@ import (
 func (p *wireRun) command() (*tracer.Cmd, error) {
 	argv, env, cwd := fromTexts(p.Argv, p.ArgvBase64), fromTexts(p.Env, p.EnvBase64), fromText(p.Cwd, p.CwdBase64)
 	switch {
+	case p.Argv != nil && p.ArgvBase64 != nil:
+		return nil, invalidParameter("argvBase64") // one of the two
+	case p.Env != nil && p.EnvBase64 != nil:
+		return nil, invalidParameter("envBase64")
+	case p.Cwd != nil && p.CwdBase64 != nil:
+		return nil, invalidParameter("cwdBase64")
 	case len(argv) == 0 || hasNUL(argv):
 		return nil, invalidParameter("argv")
 	case p.Env == nil && p.EnvBase64 == nil || hasNUL(env):
@@ -40,6 +47,9 @@ func hasNUL(list []string) bool {
 	}
 	return false
 }
+
+// maxPatterns is how many patterns a list may have: each event is compared with them.
+const maxPatterns = 1000
 
 // apply sets what the options say.
 func (o *Options) apply(c *tracer.Cmd) error {
@@ -74,8 +84,14 @@ func (o *Options) apply(c *tracer.Cmd) error {
 		}
 		c.KillAfter = time.Duration(*o.KillAfterMs) * time.Millisecond
 	}
-	if o.Root != "" && (!filepath.IsAbs(o.Root) || filepath.Clean(o.Root) != o.Root) {
+	if o.Root != "" && (!filepath.IsAbs(o.Root) || filepath.Clean(o.Root) != o.Root || hasNUL([]string{o.Root})) {
 		return invalidParameter("options.root")
+	}
+	if len(o.Only) > maxPatterns || hasNUL(o.Only) || slices.Contains(o.Only, "") {
+		return invalidParameter("options.only")
+	}
+	if len(o.Ignore) > maxPatterns || hasNUL(o.Ignore) || slices.Contains(o.Ignore, "") {
+		return invalidParameter("options.ignore")
 	}
 	return nil
 }

@@ -110,6 +110,9 @@ func (s *Server) dropLocked(n *session) {
 
 // find returns the session with an id.
 func (s *Server) find(id string) (*session, error) {
+	if id == "" {
+		return nil, invalidParameter("session")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n := s.sessions[id]; n != nil {

@@ -34,9 +34,9 @@ type wireLaunched struct {
 // Options are what a run is told beside its command: the flags of fstrace by their
 // names. What is empty has its default.
 type Options struct {
-	Wait      string `json:"wait,omitempty"`      // "root", "all"
-	Lifecycle string `json:"lifecycle,omitempty"` // "ptrace", "notify"
-	IOUring   string `json:"ioUring,omitempty"`   // "deny", "allow"
+	Wait      string `json:"wait,omitempty" check:"nonempty"`      // "root", "all"
+	Lifecycle string `json:"lifecycle,omitempty" check:"nonempty"` // "ptrace", "notify"
+	IOUring   string `json:"ioUring,omitempty" check:"nonempty"`   // "deny", "allow"
 
 	TimeoutMs   int64  `json:"timeoutMs,omitempty"`
 	KillAfterMs *int64 `json:"killAfterMs,omitempty"`
@@ -46,8 +46,8 @@ type Options struct {
 
 	// Manifest asks for one to be folded; Root and Record are its options.
 	Manifest bool   `json:"manifest,omitempty"`
-	Root     string `json:"root,omitempty"`
-	Record   string `json:"record,omitempty"`
+	Root     string `json:"root,omitempty" check:"nonempty"`
+	Record   string `json:"record,omitempty" check:"nonempty"`
 
 	// Events, if false, keeps the events from being streamed to the caller.
 	Events *bool `json:"events,omitempty"`
@@ -77,8 +77,8 @@ type wireSignal struct {
 
 type wireCheck struct {
 	Manifest        json.RawMessage `json:"manifest,omitempty"`
-	Session         string          `json:"session,omitempty"`
-	Root            string          `json:"root,omitempty"`
+	Session         string          `json:"session,omitempty" check:"nonempty"`
+	Root            string          `json:"root,omitempty" check:"nonempty"`
 	InputsOnly      bool            `json:"inputsOnly,omitempty"`
 	AllowIncomplete bool            `json:"allowIncomplete,omitempty"`
 }
