@@ -2,6 +2,9 @@ package ipc
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
 	"path/filepath"
 	"unicode/utf8"
 
@@ -15,48 +18,135 @@ func (s *Server) methodCheck(r *request) error {
 	if err := decodeParameters(r.Parameters, &p); err != nil {
 		return err
 	}
-	doc := []byte(p.Manifest)
-	switch {
-	case p.Root != "" && (!filepath.IsAbs(p.Root) || filepath.Clean(p.Root) != p.Root || hasNUL([]string{p.Root})):
-		return invalidParameter("root")
-	case given(p.Manifest) == (p.Session != ""):
-		return invalidParameter("manifest") // one of the two
-	case p.Session != "":
-		n, err := s.find(p.Session)
-		if err != nil {
-			return err
-		}
-		if doc, err = n.readManifest(); err != nil {
-			return err
-		}
+	c := &check{server: s, p: &p, gone: r.gone, message: r.detach()}
+	if err := c.find(r); err != nil {
+		c.message.release()
+		return err
 	}
 	// A client that goes away cancels its check. The goroutine may stay for a while, in
 	// a file system that hangs, and so does what its message counts for.
 	cancel := make(chan struct{})
 	defer close(cancel)
-	message := r.detach()
 	result := make(chan *CheckResult, 1)
+	failed := make(chan error, 1)
 	go func() {
-		defer message.release()
-		result <- s.check(doc, &p, cancel)
+		defer c.message.release()
+		doc, err := c.document()
+		if err != nil {
+			failed <- err
+			return
+		}
+		result <- c.compare(doc, cancel)
 	}()
 	select {
 	case out := <-result:
 		return r.reply(out)
+	case err := <-failed:
+		return err
 	case <-r.gone:
 		return errBrokenOff
 	}
 }
 
-func (s *Server) check(doc []byte, p *wireCheck, cancel <-chan struct{}) *CheckResult {
+// A check is one call of Check.
+type check struct {
+	server  *Server
+	p       *wireCheck
+	gone    <-chan struct{}
+	message *frame   // has what the check counts for
+	session *session // if the manifest is a session's
+	file    *os.File // if it is in a file
+}
+
+// find finds out which manifest is meant.
+func (c *check) find(r *request) (err error) {
+	p, ways := c.p, 0
+	for _, way := range []bool{given(p.Manifest), p.Session != "", p.Descriptor != nil} {
+		if way {
+			ways++
+		}
+	}
+	switch {
+	case p.Root != "" && (!filepath.IsAbs(p.Root) || filepath.Clean(p.Root) != p.Root || hasNUL([]string{p.Root})):
+		return invalidParameter("root")
+	case ways != 1:
+		return invalidParameter("manifest") // one of the three
+	case p.Session != "":
+		c.session, err = c.server.find(p.Session)
+	case p.Descriptor != nil:
+		fd, ok := r.takeFile(*p.Descriptor)
+		if !ok {
+			return invalidParameter("descriptor")
+		}
+		c.file = os.NewFile(uintptr(fd), "manifest")
+	}
+	return err
+}
+
+// document returns the manifest, once there is memory for all that becomes of it.
+func (c *check) document() ([]byte, error) {
+	switch {
+	case c.session != nil:
+		size, weight, err := c.session.documentSize()
+		if err != nil {
+			return nil, err
+		}
+		if err := c.message.enter(c.server.gate, size+weight, c.gone); err != nil {
+			return nil, err
+		}
+		return c.session.readManifest()
+	case c.file != nil:
+		defer c.file.Close()
+		return c.readFile()
+	}
+	return c.p.Manifest, nil // the message has been let in
+}
+
+// readFile reads the manifest from a file that the client has passed: once to find out
+// what it weighs, and again when there is room for that.
+func (c *check) readFile() ([]byte, error) {
+	info, err := c.file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return nil, invalidParameter("descriptor") // a pipe might never end
+	}
+	size, weight := info.Size(), int64(0)
+	for range 2 {
+		if err := c.message.enter(c.server.gate, size+weight, c.gone); err != nil {
+			return nil, err
+		}
+		doc := make([]byte, size)
+		if _, err := c.file.ReadAt(doc, 0); err != nil {
+			return nil, newError(ErrNoManifest, "session", "", "message", "read the manifest: "+cause(err).Error())
+		}
+		if !json.Valid(doc) {
+			return doc, nil // to be told what is wrong
+		}
+		before := weight
+		if weight = weigh(doc); weight <= before {
+			return doc, nil
+		}
+	}
+	return nil, newError(ErrNoManifest, "session", "", "message", "read the manifest: the file changes meanwhile")
+}
+
+func (c *check) compare(doc []byte, cancel <-chan struct{}) *CheckResult {
 	m, err := manifest.DecodeCompared(bytes.NewReader(doc))
 	if err != nil {
 		return NewCheckResult(nil, err)
 	}
 	return NewCheckResult(manifest.Check(m, manifest.CheckOptions{
-		Cache: s.config.Cache, AsFound: p.InputsOnly, AllowIncomplete: p.AllowIncomplete,
-		Root: p.Root, File: m.Record, Cancel: cancel,
+		Cache: c.server.config.Cache, AsFound: c.p.InputsOnly, AllowIncomplete: c.p.AllowIncomplete,
+		Root: c.p.Root, File: m.Record, Cancel: cancel,
 	}))
+}
+
+// cause takes off what os says of the operation and the path.
+func cause(err error) error {
+	var path *os.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 // NewCheckResult makes an answer of what manifest.Check returns, which "fstrace check

@@ -9,8 +9,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A Client talks to a daemon. Each call has a connection of its own, so that none
@@ -61,9 +64,23 @@ func (c *Client) List(ctx context.Context) ([]SessionInfo, error) {
 // Manifest returns the manifest of a session that has ended: the document, as
 // fstrace -f manifest writes it.
 func (c *Client) Manifest(ctx context.Context, session string) ([]byte, error) {
-	var out wireManifest
-	err := c.call(ctx, "GetManifest", wireSessionName{session}, &out)
-	return out.Manifest, err
+	if !c.has(FeatureDescriptors) {
+		var out wireManifest
+		err := c.call(ctx, "GetManifest", wireGetManifest{Session: session}, &out)
+		return out.Manifest, err
+	}
+	f, err := c.callFile(ctx, "GetManifest", wireGetManifest{session, true})
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
+// Record returns the whole record of a session, as a file that is open for reading: the
+// lines of fstrace -f jsonl. It waits for the session's end.
+func (c *Client) Record(ctx context.Context, session string) (*os.File, error) {
+	return c.callFile(ctx, "GetRecord", wireSessionName{session})
 }
 
 // Cancel ends a session: by SIGTERM to all its processes and, after the grace, by
@@ -89,10 +106,41 @@ type CheckRequest struct {
 
 // Check compares a manifest with the file system, as the daemon sees it.
 func (c *Client) Check(ctx context.Context, q CheckRequest) (*CheckResult, error) {
+	in := wireCheck{Manifest: q.Manifest, Session: q.Session, Root: q.Root, InputsOnly: q.InputsOnly, AllowIncomplete: q.AllowIncomplete}
+	var files []int
+	if len(q.Manifest) > inlineManifest && c.has(FeatureDescriptors) {
+		f, err := memoryFile(q.Manifest)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		in.Manifest, in.Descriptor, files = nil, new(int), []int{int(f.Fd())}
+	}
 	var out CheckResult
-	err := c.call(ctx, "Check", wireCheck{q.Manifest, q.Session, q.Root, q.InputsOnly, q.AllowIncomplete}, &out)
+	err := c.callWith(ctx, "Check", in, files, &out)
 	return &out, err
 }
+
+// inlineManifest is how large a manifest may be in a message. Larger ones are passed as a
+// file.
+const inlineManifest = 1 << 20
+
+// memoryFile returns a file in memory that has data.
+func memoryFile(data []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("manifest", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "manifest")
+	if _, err := f.Write(data); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// has reports whether the daemon has a feature.
+func (c *Client) has(feature string) bool { return slices.Contains(c.info.Features, feature) }
 
 // Statistics returns the daemon's counts.
 func (c *Client) Statistics(ctx context.Context) (*Statistics, error) {
@@ -103,7 +151,11 @@ func (c *Client) Statistics(ctx context.Context) (*Statistics, error) {
 
 // call calls a method that has one reply.
 func (c *Client) call(ctx context.Context, method string, in, out any) error {
-	s, err := c.open(ctx, method, in, nil, false)
+	return c.callWith(ctx, method, in, nil, out)
+}
+
+func (c *Client) callWith(ctx context.Context, method string, in any, files []int, out any) error {
+	s, err := c.open(ctx, method, in, files, false)
 	if err != nil {
 		return err
 	}
@@ -123,6 +175,29 @@ func (c *Client) call(ctx context.Context, method string, in, out any) error {
 		return fmt.Errorf("fstraced: %s: reply: %w", method, err)
 	}
 	return nil
+}
+
+// callFile calls a method whose reply comes with a descriptor.
+func (c *Client) callFile(ctx context.Context, method string, in any) (*os.File, error) {
+	s, err := c.open(ctx, method, in, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	s.frames.maxFiles = 1
+	f, err := s.frame()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.decode(f.data); err != nil {
+		f.closeFiles()
+		return nil, err
+	}
+	if len(f.files) != 1 {
+		f.closeFiles()
+		return nil, fmt.Errorf("fstraced: %s: no descriptor came with the reply", method)
+	}
+	return os.NewFile(uintptr(f.files[0]), method), nil
 }
 
 // open connects, sends a call, and returns the stream of its replies.

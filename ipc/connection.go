@@ -165,9 +165,10 @@ func (r *request) understood() {
 
 // detach takes the message's data, which is the caller's to release then.
 func (r *request) detach() *frame {
-	f := &frame{data: r.frame.data, inbox: r.frame.inbox}
-	r.frame.data, r.frame.inbox = nil, nil
-	return f
+	f := *r.frame
+	f.files, f.held, f.count = nil, nil, 0
+	r.frame.data, r.frame.inbox, r.frame.gate = nil, nil, nil
+	return &f
 }
 
 // answer answers one message. An error ends the connection.
@@ -180,7 +181,9 @@ func (c *connection) answer(f *frame) error {
 	}
 	r := &request{connection: c, call: q, frame: f, files: f.files}
 	c.server.config.Log.Debug("call", "method", q.Method, "pid", c.peer.PID)
-	err = c.server.dispatch(r)
+	if err = f.enter(c.server.gate, weigh(q.Parameters), c.gone); err == nil {
+		err = c.server.dispatch(r)
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return r.send(reply{Error: e.Name, Parameters: e.Parameters})

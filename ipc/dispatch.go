@@ -25,6 +25,8 @@ func (s *Server) dispatch(r *request) error {
 		return s.methodList(r)
 	case "GetManifest":
 		return s.methodManifest(r)
+	case "GetRecord":
+		return s.methodRecord(r)
 	case "Cancel":
 		return s.methodCancel(r)
 	case "Signal":
@@ -89,28 +91,6 @@ func (s *Server) methodList(r *request) error {
 	return r.reply(out)
 }
 
-func (s *Server) methodManifest(r *request) error {
-	var p wireSessionName
-	if err := decodeParameters(r.Parameters, &p); err != nil {
-		return err
-	}
-	n, err := s.find(p.Session)
-	if err != nil {
-		return err
-	}
-	doc, err := n.readManifest()
-	if err != nil {
-		return err
-	}
-	// Not by encode, which would take the document apart and put it together again.
-	data := append([]byte(`{"parameters":{"manifest":`), doc...)
-	data = append(data, `}}`...)
-	if r.Oneway {
-		return nil
-	}
-	return writeFrame(r.conn, data, nil)
-}
-
 func (s *Server) methodCancel(r *request) error {
 	var p wireCancel
 	if err := decodeParameters(r.Parameters, &p); err != nil {
@@ -163,6 +143,7 @@ func (s *Server) methodInfo(r *request) error {
 	return r.reply(ServerInfo{
 		Version: s.config.Version, PID: os.Getpid(), UID: os.Geteuid(), Started: stamp(s.began),
 		Socket: s.config.Socket, LaunchVersion: tracer.LaunchVersion, Limits: s.config.Limits,
+		Features: features,
 	})
 }
 

@@ -28,6 +28,7 @@ var (
 	ErrTooManyRequests    = &Error{Name: Interface + ".TooManyRequests"}
 	ErrMessageTooLarge    = &Error{Name: Interface + ".MessageTooLarge"}
 	ErrTooManyDescriptors = &Error{Name: Interface + ".TooManyDescriptors"}
+	ErrTooMuchMemory      = &Error{Name: Interface + ".TooMuchMemory"}
 	ErrDescriptorsLost    = &Error{Name: Interface + ".DescriptorsLost"}
 	ErrBadMessage         = &Error{Name: Interface + ".BadMessage"}
 	ErrNotPermitted       = &Error{Name: Interface + ".NotPermitted"}
@@ -75,6 +76,7 @@ func (e *Error) Error() string {
 		ErrTooManyRequests.Name:    "too many requests wait on this connection: the limit is %v",
 		ErrMessageTooLarge.Name:    "the message is larger than fstraced takes: the limit is %v bytes",
 		ErrTooManyDescriptors.Name: "more descriptors than fstraced takes with a message: the limit is %v",
+		ErrTooMuchMemory.Name:      "dealing with the message would take more memory than fstraced has for all its clients, %v bytes: see fstraced --max-memory",
 		ErrDescriptorsLost.Name:    "fstraced has no descriptors left to receive those of the message",
 		ErrShuttingDown.Name:       "fstraced is ending and runs nothing more",
 		ErrInvalidParameter.Name:   "invalid parameter: %v",

@@ -21,6 +21,9 @@ type frame struct {
 	inbox *budget // what data is accounted for in, if in anything
 	held  *budget // what files are accounted for in
 	count int     // of the files that are
+
+	gate   *gate // what has let the message in, if it needed to be
+	weight int64
 }
 
 // release drops a message that has been dealt with.
@@ -34,7 +37,29 @@ func (f *frame) releaseData() {
 	if f.inbox != nil {
 		f.inbox.give(int64(len(f.data)))
 	}
+	f.leave()
 	f.data, f.inbox = nil, nil
+}
+
+// enter lets the message in: dealing with it takes that much memory. It leaves first
+// where it had been let in before.
+func (f *frame) enter(g *gate, weight int64, gone <-chan struct{}) error {
+	f.leave()
+	if weight <= freeWeight {
+		return nil
+	}
+	if err := g.enter(weight, gone); err != nil {
+		return err
+	}
+	f.gate, f.weight = g, weight
+	return nil
+}
+
+func (f *frame) leave() {
+	if f.gate != nil {
+		f.gate.leave(f.weight)
+		f.gate = nil
+	}
 }
 
 func (f *frame) closeFiles() {

@@ -109,6 +109,12 @@ func startServer(t testing.TB, change func(*Config)) (*Client, *Server) {
 		if used := s.budget.inUse(); used != 0 {
 			t.Errorf("%d bytes of spools are accounted for that nobody has", used)
 		}
+		if used := s.memory.inUse(); used != 0 {
+			t.Errorf("%d bytes of sessions' memory are accounted for that nobody has", used)
+		}
+		if used := s.gate.inUse(); used != 0 {
+			t.Errorf("%d bytes of requests' memory are accounted for that nobody has", used)
+		}
 		if used := s.inbox.inUse(); used != 0 {
 			t.Errorf("%d bytes of messages are accounted for that nobody has", used)
 		}

@@ -73,16 +73,7 @@ func (i *inspector) array(t reflect.Type, name string) error {
 		element = t.Elem()
 	}
 	i.at++
-	for n := 0; ; n++ {
-		i.space()
-		switch i.data[i.at] {
-		case ']':
-			i.at++
-			return nil
-		case ',':
-			i.at++
-			i.space()
-		}
+	for n := 0; i.more(']'); n++ {
 		at := name
 		if element != nil && element.Kind() == reflect.Struct {
 			at = name + "[" + strconv.Itoa(n) + "]"
@@ -91,6 +82,7 @@ func (i *inspector) array(t reflect.Type, name string) error {
 			return err
 		}
 	}
+	return nil
 }
 
 func (i *inspector) object(t reflect.Type, name string) error {
@@ -116,16 +108,7 @@ func (i *inspector) object(t reflect.Type, name string) error {
 func (i *inspector) members(of string, named bool, f func(key string) error) error {
 	var seen names
 	i.at++
-	for {
-		i.space()
-		switch i.data[i.at] {
-		case '}':
-			i.at++
-			return nil
-		case ',':
-			i.at++
-			i.space()
-		}
+	for i.more('}') {
 		key, err := i.key(of)
 		if err != nil {
 			return err
@@ -141,6 +124,7 @@ func (i *inspector) members(of string, named bool, f func(key string) error) err
 			return err
 		}
 	}
+	return nil
 }
 
 // skip reads a value, whatever it is.

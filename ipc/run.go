@@ -85,9 +85,13 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	}
 	fail := func(err error) (*session, error) {
 		s.forget(n)
+		n.keepMemory(0)
 		closeAll(n.files)
 		n.closeLaunch()
 		return nil, err
+	}
+	if err := n.takeMemory(memoryOf(cmd.Args, cmd.Env)); err != nil {
+		return fail(err)
 	}
 	if err := n.takeFiles(r, p, cmd); err != nil {
 		return fail(err)

@@ -69,7 +69,7 @@ func TestSchemaErrors(t *testing.T) {
 	var ours []string
 	for _, e := range []*Error{
 		ErrNoSuchSession, ErrSessionEnded, ErrReplayGone, ErrNoManifest, ErrCannotRun, ErrLaunchVersion,
-		ErrTooManySessions, ErrTooManyConnections, ErrTooManyRequests, ErrMessageTooLarge, ErrTooManyDescriptors,
+		ErrTooManySessions, ErrTooManyConnections, ErrTooManyRequests, ErrMessageTooLarge, ErrTooManyDescriptors, ErrTooMuchMemory,
 		ErrDescriptorsLost, ErrBadMessage, ErrNotPermitted, ErrShuttingDown,
 	} {
 		ours = append(ours, e.Name)
@@ -97,7 +97,7 @@ func TestSchemaTypes(t *testing.T) {
 	}
 	for name, pair := range map[string][2]any{
 		"Run": {wireRun{}, wireUpdate{}}, "Subscribe": {wireSubscribe{}, wireUpdate{}}, "List": {nil, wireSessions{}},
-		"GetManifest": {wireSessionName{}, wireManifest{}}, "Cancel": {wireCancel{}, nil}, "Signal": {wireSignal{}, nil},
+		"GetManifest": {wireGetManifest{}, wireManifest{}}, "GetRecord": {wireSessionName{}, wireFile{}}, "Cancel": {wireCancel{}, nil}, "Signal": {wireSignal{}, nil},
 		"Check": {wireCheck{}, CheckResult{}}, "Info": {nil, ServerInfo{}}, "Statistics": {nil, Statistics{}},
 	} {
 		at := slices.IndexFunc(i.Methods, func(m *idl.Method) bool { return m.Name == name })

@@ -44,7 +44,7 @@ type Config struct {
 // DefaultLimits are those of a server that is not told otherwise.
 func DefaultLimits() Limits {
 	return Limits{
-		Sessions: 256, Connections: 1024, MessageBytes: 8 << 20, Descriptors: kernelFiles,
+		Sessions: 256, Connections: 1024, MessageBytes: 8 << 20, Descriptors: kernelFiles, MemoryBytes: 512 << 20,
 		RetainSessions: 100, RetainSeconds: 3600, SpoolBytes: 4 << 30,
 	}
 }
@@ -64,6 +64,7 @@ func (c *Config) setDefaults() {
 	l.Connections = cmp.Or(l.Connections, d.Connections)
 	l.MessageBytes = cmp.Or(l.MessageBytes, d.MessageBytes)
 	l.Descriptors = min(cmp.Or(l.Descriptors, d.Descriptors), kernelFiles)
+	l.MemoryBytes = cmp.Or(l.MemoryBytes, d.MemoryBytes)
 	l.SpoolBytes = cmp.Or(l.SpoolBytes, d.SpoolBytes)
 	c.Spool = cmp.Or(c.Spool, "/var/tmp")
 	c.Grace = cmp.Or(c.Grace, 10*time.Second)
@@ -84,6 +85,8 @@ type Server struct {
 	budget *budget // of spools
 	inbox  *budget // of messages that have been received and not been answered
 	held   *budget // of descriptors that came with them
+	gate   *gate   // of the memory that requests take
+	memory *budget // of what sessions have in memory
 	began  time.Time
 
 	mu           sync.Mutex
@@ -114,6 +117,8 @@ func NewServer(c Config) *Server {
 		forgottenIDs: make(map[string]bool), changed: make(chan struct{}),
 	}
 	s.inbox = &budget{limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
+	s.gate = newGate(c.Limits.MemoryBytes)
+	s.memory = &budget{limit: c.Limits.MemoryBytes, evict: s.evict}
 	s.held = &budget{limit: max(heldFiles, 4*int64(c.Limits.Descriptors))}
 	s.budget = &budget{limit: c.Limits.SpoolBytes, evict: s.evict}
 	return s

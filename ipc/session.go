@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"sync"
@@ -27,7 +28,6 @@ type command interface {
 type session struct {
 	server *Server
 	spool  *spool
-	cmd    command
 	launch *tracer.Launch // nil if the command is a child of this process
 	files  []int          // for the command, until it is started
 
@@ -38,6 +38,8 @@ type session struct {
 	done    chan struct{} // the record is whole, and the result known
 
 	mu          sync.Mutex
+	cmd         command // replaced at the end, for its memory's sake
+	memory      int64   // what is accounted for
 	header      events.Header
 	headerLine  []byte
 	trailer     *events.Trailer
@@ -51,6 +53,7 @@ type session struct {
 	result      Result
 	documentAt  int64 // where the manifest is in the spool
 	document    int64 // its size
+	weight      int64 // of the manifest
 	noManifest  string
 	subscribers int
 	holders     int
@@ -74,7 +77,8 @@ func (s *session) finish(t *events.Trailer, line []byte) {
 
 // run runs the command, to the end of its record.
 func (s *session) run() {
-	err := s.cmd.Start()
+	cmd := s.command()
+	err := cmd.Start()
 	closeAll(s.files)
 	var notRun *tracer.ExecError
 	executed := err == nil
@@ -92,15 +96,16 @@ func (s *session) run() {
 	if err != nil {
 		s.closeLaunch()
 		s.server.forget(s)
+		s.keepMemory(0)
 		_, _ = s.spool.seal()
 		s.spool.close(0)
 		close(s.done)
 		return
 	}
 	if cancelled {
-		s.cmd.Cancel(grace) // there was nothing to cancel before
+		cmd.Cancel(grace) // there was nothing to cancel before
 	}
-	result, err := s.cmd.Await()
+	result, err := cmd.Await()
 	s.closeLaunch()
 	s.conclude(result, err)
 }
@@ -113,10 +118,13 @@ func (s *session) closeLaunch() {
 
 // conclude notes what became of the run.
 func (s *session) conclude(result *tracer.Result, err error) {
-	var at, size int64
+	var at, size, weight int64
 	missing := ""
 	if s.manifest != nil {
 		size = int64(s.manifest.Len())
+		if json.Valid(s.manifest.Bytes()) { // whole
+			weight = weigh(s.manifest.Bytes())
+		}
 		var putErr error
 		if at, putErr = s.spool.putManifest(s.manifest.Bytes()); putErr != nil {
 			size, missing = 0, "store manifest: "+putErr.Error()
@@ -132,8 +140,11 @@ func (s *session) conclude(result *tracer.Result, err error) {
 	if s.trailer == nil {
 		s.ended = time.Now()
 	}
-	s.documentAt, s.document, s.noManifest, s.manifest = at, size, missing, nil
+	s.documentAt, s.document, s.weight, s.noManifest, s.manifest = at, size, weight, missing, nil
+	s.cmd = endedCommand{s.cmd.Pid()}
+	argv := s.header.Argv
 	s.mu.Unlock()
+	s.keepMemory(memoryOf(argv))
 	close(s.done)
 	s.server.sessionEnded(s)
 }
@@ -160,16 +171,16 @@ func (s *session) cancel(grace time.Duration) {
 			s.launch.Abort() // it may wait for somebody who is gone
 		}
 	}
-	s.cmd.Cancel(grace)
+	s.command().Cancel(grace)
 }
 
 // signal signals the command, or its process group.
 func (s *session) signal(sig unix.Signal, group bool) error {
 	var err error
 	if group && s.launch == nil {
-		err = s.cmd.SignalGroup(sig)
+		err = s.command().SignalGroup(sig)
 	} else {
-		err = s.cmd.Signal(sig)
+		err = s.command().Signal(sig)
 	}
 	if errors.Is(err, os.ErrProcessDone) {
 		return newError(ErrSessionEnded, "session", s.id())
@@ -183,24 +194,34 @@ func (s *session) id() string {
 	return s.header.Session
 }
 
-// readManifest returns the session's manifest.
-func (s *session) readManifest() ([]byte, error) {
+// documentSize returns the size of the session's manifest, and what it weighs.
+func (s *session) documentSize() (size, weight int64, err error) {
 	id := s.id()
 	if !s.isDone() {
-		return nil, newError(ErrNoManifest, "session", id, "message", "the session "+id+" has not ended: its manifest is not there yet")
+		return 0, 0, newError(ErrNoManifest, "session", id, "message", "the session "+id+" has not ended: its manifest is not there yet")
 	}
 	s.mu.Lock()
-	at, size, missing := s.documentAt, s.document, s.noManifest
+	size, weight, missing := s.document, s.weight, s.noManifest
 	s.mu.Unlock()
 	if missing != "" {
-		return nil, newError(ErrNoManifest, "session", id, "message", missing)
+		return 0, 0, newError(ErrNoManifest, "session", id, "message", missing)
 	}
 	if size == 0 {
-		return nil, newError(ErrNoManifest, "session", id, "message", "the session "+id+" was run without the option manifest")
+		return 0, 0, newError(ErrNoManifest, "session", id, "message", "the session "+id+" was run without the option manifest")
+	}
+	return size, weight, nil
+}
+
+// readManifest returns the session's manifest. It takes as much memory as documentSize
+// says.
+func (s *session) readManifest() ([]byte, error) {
+	size, _, err := s.documentSize()
+	if err != nil {
+		return nil, err
 	}
 	doc := make([]byte, size)
-	if _, err := s.spool.file.ReadAt(doc, at); err != nil {
-		return nil, s.server.gone(id)
+	if _, err := s.spool.file.ReadAt(doc, s.documentAt); err != nil {
+		return nil, s.server.gone(s.id())
 	}
 	return doc, nil
 }
@@ -208,7 +229,7 @@ func (s *session) readManifest() ([]byte, error) {
 // info describes the session for a list.
 func (s *session) info() SessionInfo {
 	last, written := s.spool.count()
-	pid := s.cmd.Pid()
+	pid := s.command().Pid()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := SessionInfo{
@@ -216,7 +237,9 @@ func (s *session) info() SessionInfo {
 		Events: int64(last), Bytes: written + s.document, Subscribers: s.subscribers,
 		Detached: s.detached, Manifest: s.document > 0,
 	}
-	i.Argv, i.ArgvBase64 = toTexts(s.header.Argv)
+	argv, cut := cutList(s.header.Argv)
+	i.Argv, i.ArgvBase64 = toTexts(argv)
+	i.ArgvCut = cut
 	i.Cwd, i.CwdBase64 = toText(s.header.Cwd)
 	if s.isDone() {
 		i.State, i.Ended = "ended", stamp(s.ended)
@@ -267,4 +290,5 @@ func (s *session) drop() {
 	size := s.document
 	s.mu.Unlock()
 	s.spool.close(size)
+	s.keepMemory(0)
 }

@@ -194,14 +194,20 @@ func (s *Stream) Next() (*Update, error) {
 
 // message reads one reply.
 func (s *Stream) message() ([]byte, error) {
+	f, err := s.frame()
+	return f.data, err
+}
+
+// frame is message with the descriptors that came with it.
+func (s *Stream) frame() (frame, error) {
 	f, err := s.frames.next()
-	if err != nil {
-		if s.ctx.Err() != nil {
-			return nil, s.ctx.Err()
-		}
-		return nil, fmt.Errorf("%s: %w", s.method, gone(err))
+	if err == nil {
+		return f, nil
 	}
-	return f.data, nil
+	if s.ctx.Err() != nil {
+		return frame{}, s.ctx.Err()
+	}
+	return frame{}, fmt.Errorf("%s: %w", s.method, gone(err))
 }
 
 // decode takes a reply apart. One that says what is wrong is an error.

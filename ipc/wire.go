@@ -78,13 +78,26 @@ type wireSignal struct {
 type wireCheck struct {
 	Manifest        json.RawMessage `json:"manifest,omitempty"`
 	Session         string          `json:"session,omitempty" check:"nonempty"`
+	Descriptor      *int            `json:"descriptor,omitempty"`
 	Root            string          `json:"root,omitempty" check:"nonempty"`
 	InputsOnly      bool            `json:"inputsOnly,omitempty"`
 	AllowIncomplete bool            `json:"allowIncomplete,omitempty"`
 }
 
+type wireGetManifest struct {
+	Session    string `json:"session"`
+	Descriptor bool   `json:"descriptor,omitempty"`
+}
+
 type wireManifest struct {
-	Manifest json.RawMessage `json:"manifest"`
+	Manifest   json.RawMessage `json:"manifest,omitempty"`
+	Descriptor *int            `json:"descriptor,omitempty"`
+	Size       *int64          `json:"size,omitempty"`
+}
+
+type wireFile struct {
+	Descriptor int   `json:"descriptor"`
+	Size       int64 `json:"size"`
 }
 
 type wireSessions struct {
@@ -118,6 +131,7 @@ type SessionInfo struct {
 	State       string    `json:"state"` // "running", "ended"
 	Argv        []string  `json:"argv,omitempty"`
 	ArgvBase64  [][]byte  `json:"argvBase64,omitempty"`
+	ArgvCut     bool      `json:"argvCut,omitempty"` // there are more
 	Cwd         *string   `json:"cwd,omitempty"`
 	CwdBase64   []byte    `json:"cwdBase64,omitempty"`
 	PID         int       `json:"pid"`
@@ -171,7 +185,18 @@ type ServerInfo struct {
 	Socket        string `json:"socket"`
 	LaunchVersion int    `json:"launchVersion"`
 	Limits        Limits `json:"limits"`
+	// Features are what the daemon has that an earlier one may not have.
+	Features []string `json:"features,omitempty"`
 }
+
+// Features of a daemon.
+const (
+	// FeatureDescriptors: manifests and records as descriptors.
+	FeatureDescriptors = "descriptors"
+)
+
+// features are those of this version, in the order in which they came.
+var features = []string{FeatureDescriptors}
 
 // Limits are what a server takes and keeps at most.
 type Limits struct {
@@ -179,6 +204,8 @@ type Limits struct {
 	Connections  int `json:"connections"`  // at once
 	MessageBytes int `json:"messageBytes"` // of one message to the server
 	Descriptors  int `json:"descriptors"`  // beside one message
+	// MemoryBytes is how much memory the messages that are dealt with may take together.
+	MemoryBytes int64 `json:"memoryBytes"`
 
 	// What is kept of sessions that have ended.
 

@@ -22,6 +22,7 @@ type flags struct {
 	retainTime time.Duration
 	spoolBytes string
 	message    string
+	memory     string
 	spoolDir   string
 	allowUIDs  []int
 	drain      string
@@ -77,6 +78,7 @@ func newRoot(f *flags) *cobra.Command {
 	flags.IntVar(&l.Connections, "max-connections", l.Connections, "serve at most `N` connections at once")
 	flags.IntVar(&l.Descriptors, "max-descriptors", l.Descriptors, "take at most `N` descriptors with a message; the kernel allows 253")
 	flags.StringVar(&f.message, "max-message", "8M", "take messages of at most `SIZE` bytes (K, M, G)")
+	flags.StringVar(&f.memory, "max-memory", "512M", "use at most about `SIZE` bytes of memory for the messages that are dealt with at once (K, M, G)")
 	flags.IntVar(&l.RetainSessions, "retain-sessions", l.RetainSessions, "keep the records of `N` sessions that have ended")
 	flags.DurationVar(&f.retainTime, "retain-time", time.Hour, "keep them for `D`")
 	flags.StringVar(&f.spoolBytes, "spool-bytes", "4G", "keep at most `SIZE` bytes of records, running sessions included (K, M, G)")
@@ -127,6 +129,9 @@ func (f *flags) check() (slog.Level, error) {
 		return level, fmt.Errorf("--max-message %q: not a size up to 1G", f.message)
 	}
 	f.limits.MessageBytes = int(message)
+	if f.limits.MemoryBytes, err = parseSize(f.memory); err != nil {
+		return level, fmt.Errorf("--max-memory: %w", err)
+	}
 	switch {
 	case len(f.allowUIDs) > 0 && os.Geteuid() != 0:
 		return level, errors.New("--allow-uid: only root's fstraced can run commands as other users")

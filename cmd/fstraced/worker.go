@@ -206,6 +206,7 @@ func (f *flags) forWorker(p ipc.Peer) []string {
 		"--worker=" + identityOf(p).String(), "--drain=" + f.drain, "--drain-time=" + f.drainTime.String(), "--grace=" + f.grace.String(),
 		"--max-sessions=" + strconv.Itoa(f.limits.Sessions), "--max-connections=" + strconv.Itoa(f.limits.Connections),
 		"--max-descriptors=" + strconv.Itoa(f.limits.Descriptors), "--max-message=" + strconv.Itoa(f.limits.MessageBytes),
+		"--max-memory=" + strconv.FormatInt(f.limits.MemoryBytes, 10),
 		"--retain-sessions=" + strconv.Itoa(f.limits.RetainSessions), "--retain-time=" + f.retainTime.String(),
 		"--spool-bytes=" + strconv.FormatInt(f.limits.SpoolBytes, 10), "--spool-dir=" + f.spoolDir, "--log-level=" + f.logLevel,
 		"--worker-idle=" + f.workerIdle.String(),
