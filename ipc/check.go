@@ -2,10 +2,12 @@ package ipc
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events/manifest"
@@ -25,8 +27,8 @@ func (s *Server) methodCheck(r *request) error {
 	}
 	// A client that goes away cancels its check. The goroutine may stay for a while, in
 	// a file system that hangs, and so does what its message counts for.
-	cancel := make(chan struct{})
-	defer close(cancel)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	result := make(chan *CheckResult, 1)
 	failed := make(chan error, 1)
 	go func() {
@@ -36,7 +38,7 @@ func (s *Server) methodCheck(r *request) error {
 			failed <- err
 			return
 		}
-		result <- c.compare(doc, cancel)
+		result <- c.compare(ctx, doc)
 	}()
 	select {
 	case out := <-result:
@@ -56,11 +58,20 @@ type check struct {
 	message *frame   // has what the check counts for
 	session *session // if the manifest is a session's
 	file    *os.File // if it is in a file
+	times   manifest.Times
 }
 
 // find finds out which manifest is meant.
 func (c *check) find(r *request) (err error) {
 	p, ways := c.p, 0
+	if p.Times != "" && c.times.UnmarshalText([]byte(p.Times)) != nil {
+		return invalidParameter("times")
+	}
+	for _, kind := range p.Refuse {
+		if !slices.Contains(manifest.ExternalKinds(), manifest.ExternalKind(kind)) {
+			return invalidParameter("refuse")
+		}
+	}
 	for _, way := range []bool{given(p.Manifest), p.Session != "", p.Descriptor != nil} {
 		if way {
 			ways++
@@ -129,15 +140,19 @@ func (c *check) readFile() ([]byte, error) {
 	return nil, newError(ErrNoManifest, "session", "", "message", "read the manifest: the file changes meanwhile")
 }
 
-func (c *check) compare(doc []byte, cancel <-chan struct{}) *CheckResult {
+func (c *check) compare(ctx context.Context, doc []byte) *CheckResult {
 	m, err := manifest.DecodeCompared(bytes.NewReader(doc))
 	if err != nil {
 		return NewCheckResult(nil, err)
 	}
-	return NewCheckResult(manifest.Check(m, manifest.CheckOptions{
-		Cache: c.server.config.Cache, AsFound: c.p.InputsOnly, AllowIncomplete: c.p.AllowIncomplete,
-		Root: c.p.Root, File: m.Record, Cancel: cancel,
-	}))
+	o := manifest.CheckOptions{
+		Cache: c.server.config.Cache, AllowIncomplete: c.p.AllowIncomplete, Root: c.p.Root, File: m.Record,
+		AsFound: c.p.AsFound, IgnoreFormerOutputs: c.p.IgnoreFormerOutputs, Times: c.times,
+	}
+	for _, kind := range c.p.Refuse {
+		o.Refuse = append(o.Refuse, manifest.ExternalKind(kind))
+	}
+	return NewCheckResult(manifest.CheckContext(ctx, m, o))
 }
 
 // cause takes off what os says of the operation and the path.

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -11,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/events/manifest"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,8 +30,29 @@ func hugeManifest(t testing.TB) []byte {
 	if err := os.Truncate(name, size); err != nil {
 		t.Skipf("no sparse files of 1 TB here: %v", err)
 	}
-	return fmt.Appendf(nil, `{"fstrace":1,"session":"x","command":{"argv":["x"],"cwd":"/","exit":{"code":0}},"complete":true,"incomplete":[],"inputs":[{"path":%q,"state":"file","sha256":"%x","size":%d,"mode":"0600","ops":["read"]}],"outputs":[]}`,
-		name, sha256.Sum256(nil), int64(size))
+	e := entryOf(name, events.StateFile)
+	e.SHA256, e.Size, e.Mode = fmt.Sprintf("%x", sha256.Sum256(nil)), size, 0o600
+	return manifestOf(t, e)
+}
+
+// entryOf is an entry of which nothing matters but the state.
+func entryOf(path string, s events.State) manifest.Entry {
+	const unset = -1
+	return manifest.Entry{
+		Path: path, State: s, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset,
+		Told: manifest.Told{Mtime: unset, Links: unset},
+	}
+}
+
+// manifestOf is the document of a manifest with these inputs.
+func manifestOf(t testing.TB, inputs ...manifest.Entry) []byte {
+	t.Helper()
+	var doc bytes.Buffer
+	m := &manifest.Manifest{Session: "x", Argv: []string{"x"}, Cwd: "/", Inputs: inputs}
+	if err := m.Encode(&doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc.Bytes()
 }
 
 // cpuTime is the time that this process has had a processor for.

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/fstrace/fstrace/events/manifest"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -97,16 +99,24 @@ func (c *Client) Signal(ctx context.Context, session string, sig syscall.Signal,
 
 // A CheckRequest is what Check compares: a document, or the manifest of a session.
 type CheckRequest struct {
-	Manifest        []byte
-	Session         string
-	Root            string
-	InputsOnly      bool
-	AllowIncomplete bool
+	Manifest                     []byte
+	Session                      string
+	Root                         string
+	AsFound, IgnoreFormerOutputs bool
+	Times                        manifest.Times
+	Refuse                       []manifest.ExternalKind
+	AllowIncomplete              bool
 }
 
 // Check compares a manifest with the file system, as the daemon sees it.
 func (c *Client) Check(ctx context.Context, q CheckRequest) (*CheckResult, error) {
-	in := wireCheck{Manifest: q.Manifest, Session: q.Session, Root: q.Root, InputsOnly: q.InputsOnly, AllowIncomplete: q.AllowIncomplete}
+	in := wireCheck{
+		Manifest: q.Manifest, Session: q.Session, Root: q.Root, AllowIncomplete: q.AllowIncomplete,
+		AsFound: q.AsFound, IgnoreFormerOutputs: q.IgnoreFormerOutputs, Times: q.Times.String(),
+	}
+	for _, kind := range q.Refuse {
+		in.Refuse = append(in.Refuse, string(kind))
+	}
 	var files []int
 	if len(q.Manifest) > inlineManifest && c.has(FeatureDescriptors) {
 		f, err := memoryFile(q.Manifest)

@@ -138,6 +138,7 @@ func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, err
 	n.manifest = new(bytes.Buffer)
 	m, err := manifest.NewRecorder(n.manifest, manifest.Options{
 		Cache: s.config.Cache, Root: o.Root, Only: o.Only, Ignore: o.Ignore, Record: o.Record,
+		Compact: o.Compact, EnvironmentValues: o.EnvValues,
 	})
 	if err != nil {
 		return nil, newError(ErrCannotRun, "message", err.Error())

@@ -40,12 +40,7 @@ func (i *inspector) weigh(key string) (n int64) {
 			i.space()
 			i.at++
 			i.space()
-			// Nobody who compares decodes these: manifest.DecodeCompared.
-			if key == "accesses" || key == "processes" {
-				i.skip()
-			} else {
-				n += i.weigh(key)
-			}
+			n += i.weigh(key)
 		}
 	default:
 		i.skip()

@@ -41,8 +41,10 @@ type Options struct {
 	TimeoutMs   int64  `json:"timeoutMs,omitempty"`
 	KillAfterMs *int64 `json:"killAfterMs,omitempty"`
 
-	Only   []string `json:"only,omitempty"`
-	Ignore []string `json:"ignore,omitempty"`
+	Only      []string `json:"only,omitempty"`
+	Ignore    []string `json:"ignore,omitempty"`
+	Compact   bool     `json:"compact,omitempty"`
+	EnvValues bool     `json:"envValues,omitempty"`
 
 	// Manifest asks for one to be folded; Root and Record are its options.
 	Manifest bool   `json:"manifest,omitempty"`
@@ -76,12 +78,15 @@ type wireSignal struct {
 }
 
 type wireCheck struct {
-	Manifest        json.RawMessage `json:"manifest,omitempty"`
-	Session         string          `json:"session,omitempty" check:"nonempty"`
-	Descriptor      *int            `json:"descriptor,omitempty"`
-	Root            string          `json:"root,omitempty" check:"nonempty"`
-	InputsOnly      bool            `json:"inputsOnly,omitempty"`
-	AllowIncomplete bool            `json:"allowIncomplete,omitempty"`
+	Manifest            json.RawMessage `json:"manifest,omitempty"`
+	Session             string          `json:"session,omitempty" check:"nonempty"`
+	Descriptor          *int            `json:"descriptor,omitempty"`
+	Root                string          `json:"root,omitempty" check:"nonempty"`
+	AsFound             bool            `json:"asFound,omitempty"`
+	IgnoreFormerOutputs bool            `json:"ignoreFormerOutputs,omitempty"`
+	Times               string          `json:"times,omitempty" check:"nonempty"`
+	Refuse              []string        `json:"refuse,omitempty"`
+	AllowIncomplete     bool            `json:"allowIncomplete,omitempty"`
 }
 
 type wireGetManifest struct {

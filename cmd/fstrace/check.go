@@ -2,9 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/ipc"
@@ -31,36 +34,81 @@ the manifest is incomplete, damaged or of a newer version, or a file cannot be r
 
 // checkFlags as given.
 type checkFlags struct {
-	allowIncomplete, asFound, ignoreFormer, inputsOnly, asJSON bool
-	times                                                      manifest.Times
-	root                                                       string
+	asFound, ignoreFormer, inputsOnly bool
+	times                             manifest.Times
+	hermetic                          string
+	refuse                            []manifest.ExternalKind
+	root                              string
+	allowIncomplete, asJSON           bool
 }
 
 func newCheck(status *int) *cobra.Command {
 	f := &checkFlags{}
 	cmd := &cobra.Command{
-		Use:     "check MANIFEST",
+		Use:     "check MANIFEST ...",
 		Short:   "Report whether a command's inputs and outputs are as they were",
 		Long:    checkHelp,
-		Example: "  fstrace -f manifest -o build.json -- make\n  fstrace check build.json || make",
-		Args:    wantArguments(status, "MANIFEST"),
+		Example: checkExamples,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				*status = exitUnsure
+				return errors.New("check: no MANIFEST given; see fstrace check --help")
+			}
+			return nil
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			*status = f.run(args[0])
+			err := f.parse()
+			if err != nil {
+				*status = exitUnsure
+				return err
+			}
+			*status = f.run(args)
 			return nil
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "compare a manifest that may miss something; valid then means less")
 	flags.BoolVar(&f.asFound, "as-found", false, "ask whether a run would do the same, not whether the outputs are there")
 	flags.BoolVar(&f.ignoreFormer, "ignore-former-outputs", false, "with --as-found: what stood in the place of outputs does not count, unless the command read it")
-	flags.TextVar(&f.times, "times", manifest.TimesAuto, "which times `POLICY` counts: auto, those of files that were asked for and not read; strict, all that the command was told; ignore, none")
+	flags.TextVar(&f.times, "times", manifest.TimesAuto, "`POLICY` for times: auto, those of files that the command asked for and did not read; strict, all that it was told; ignore, none")
+	flags.StringVar(&f.hermetic, "hermetic", "", "exit with 2 if the command may have heard from outside the file system: from one of `KINDS`, or from anything")
+	flags.Lookup("hermetic").NoOptDefVal = "all"
+	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "compare a manifest that may miss something; valid then means less")
 	flags.BoolVar(&f.inputsOnly, "inputs-only", false, "")
 	_ = flags.MarkDeprecated("inputs-only", "it is --as-found now, which compares every path as the command found it")
 	flags.StringVar(&f.root, "root", "", "look in `DIR` for what was below the manifest's root, or the command's working directory")
-	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object for each manifest")
+	completeWords(cmd, "times", "auto", "strict", "ignore")
 	failsWith(cmd, status, exitUnsure)
 	return cmd
+}
+
+const checkExamples = `  fstrace -f manifest -o build.json -- make
+  fstrace check build.json || make
+  fstrace check --as-found --ignore-former-outputs cached/*.json`
+
+// parse checks the flags.
+func (f *checkFlags) parse() error {
+	if f.inputsOnly {
+		f.asFound = true
+	}
+	if f.ignoreFormer && !f.asFound {
+		return errors.New("check: --ignore-former-outputs: only --as-found compares what stood there before")
+	}
+	kinds := manifest.ExternalKinds()
+	switch f.hermetic {
+	case "":
+	case "all":
+		f.refuse = kinds
+	default:
+		for _, word := range strings.Split(f.hermetic, ",") {
+			if !slices.Contains(kinds, manifest.ExternalKind(word)) {
+				return fmt.Errorf("check: --hermetic=%s: %q must be one of %v, or all", f.hermetic, word, kinds)
+			}
+			f.refuse = append(f.refuse, manifest.ExternalKind(word))
+		}
+	}
+	return nil
 }
 
 // wantArguments insists on the arguments of these names. A command line that is
@@ -83,60 +131,83 @@ func failsWith(cmd *cobra.Command, status *int, code int) {
 	})
 }
 
-// run compares and returns the exit status.
-func (f *checkFlags) run(name string) int {
-	list, err := f.compare(name)
-	status := exitSame
-	switch {
-	case err != nil:
-		status = exitUnsure
-	case len(list) > 0:
-		status = exitDifferent
-	}
-	if f.asJSON {
-		return f.print(status, list, err)
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "fstrace: check: %v\n", err)
-	}
-	for i := range list {
-		if _, err := fmt.Println(list[i].String()); err != nil {
-			return exitUnsure
-		}
-	}
-	return status
-}
-
-func (f *checkFlags) compare(name string) ([]manifest.Difference, error) {
+// run compares the manifests and returns the exit status: the worst of theirs.
+func (f *checkFlags) run(names []string) int {
 	// What is decoded is needed until the end: there is little garbage to collect.
 	debug.SetGCPercent(400)
+	check := manifest.Check
+	if len(names) > 1 {
+		check = manifest.NewChecker().Check
+	}
+	cache := manifest.UserCache()
+	worst := exitSame
+	for _, name := range names {
+		list, err := f.compare(name, cache, check)
+		status := exitSame
+		switch {
+		case err != nil:
+			status = exitUnsure
+		case len(list) > 0:
+			status = exitDifferent
+		}
+		if err := f.report(name, len(names) > 1, list, err); err != nil {
+			fmt.Fprintf(os.Stderr, "fstrace: check: %v\n", err)
+			status = exitUnsure
+		}
+		worst = max(worst, status)
+	}
+	return worst
+}
+
+// compare compares one manifest.
+func (f *checkFlags) compare(name string, cache *manifest.Cache, check checkFunc) ([]manifest.Difference, error) {
 	m, err := readManifest(name, manifest.DecodeCompared)
 	if err != nil {
 		return nil, err
 	}
 	o := manifest.CheckOptions{
-		Cache: manifest.UserCache(), AsFound: f.asFound || f.inputsOnly, IgnoreFormerOutputs: f.ignoreFormer,
-		Times: f.times, AllowIncomplete: f.allowIncomplete, File: recordPath(name),
+		Cache: cache, AsFound: f.asFound, IgnoreFormerOutputs: f.ignoreFormer, Times: f.times, Refuse: f.refuse,
+		AllowIncomplete: f.allowIncomplete, File: recordPath(name),
 	}
 	if f.root != "" {
 		if o.Root, err = realDirectory(f.root); err != nil {
 			return nil, fmt.Errorf("--root %s: %w", f.root, err)
 		}
 	}
-	list, err := manifest.Check(m, o)
+	list, err := check(m, o)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return list, nil
 }
 
-// print prints the answer, and returns the exit status.
-func (f *checkFlags) print(status int, list []manifest.Difference, err error) int {
-	enc := json.NewEncoder(os.Stdout)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(ipc.NewCheckResult(list, err)); err != nil {
-		fmt.Fprintf(os.Stderr, "fstrace: check: %v\n", err)
-		return exitUnsure
+type checkFunc func(*manifest.Manifest, manifest.CheckOptions) ([]manifest.Difference, error)
+
+// report prints the answer for one manifest, of several if named is set.
+func (f *checkFlags) report(name string, named bool, list []manifest.Difference, failed error) error {
+	if f.asJSON {
+		result := ipc.NewCheckResult(list, failed)
+		enc := json.NewEncoder(os.Stdout)
+		enc.SetEscapeHTML(false)
+		if !named {
+			return enc.Encode(result)
+		}
+		return enc.Encode(struct {
+			Manifest string `json:"manifest"`
+			*ipc.CheckResult
+		}{name, result})
 	}
-	return status
+	if failed != nil {
+		fmt.Fprintf(os.Stderr, "fstrace: check: %v\n", failed)
+	}
+	prefix := ""
+	if named {
+		prefix = name + ": "
+	}
+	for i := range list {
+		if _, err := fmt.Println(prefix + list[i].String()); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -86,6 +86,7 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 	if f.format == "manifest" {
 		events := false
 		q.Options.Manifest, q.Options.Events, q.Options.Record = true, &events, recordPath(f.output)
+		q.Options.Compact, q.Options.EnvValues = f.compact, f.envValues
 		if f.root != "" {
 			var err error
 			if q.Options.Root, err = realDirectory(f.root); err != nil {

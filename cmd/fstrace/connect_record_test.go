@@ -159,6 +159,7 @@ var ids = []*regexp.Regexp{
 	regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`),
 	regexp.MustCompile(`"(time|end)": ?"[^"]*"`),
 	regexp.MustCompile(`"(seq|pid|tid|ppid)": ?\d+`),
+	regexp.MustCompile(`"crc32c": ?"[0-9a-f]{8}"`),
 	regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[0-9:.]+Z`),
 }
 

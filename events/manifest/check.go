@@ -37,8 +37,6 @@ type CheckOptions struct {
 	AllowIncomplete bool
 	// File is where the manifest was read from: no listing counts it.
 	File string
-	// Cancel, if not nil, has the check return ErrCancelled soon after it is closed.
-	Cancel <-chan struct{}
 }
 
 // ErrIncomplete says that a manifest may miss something: whatever holds of what it
@@ -53,6 +51,18 @@ var ErrExternal = errors.New("the command may have heard from outside the file s
 // it cannot be told.
 func Check(m *Manifest, o CheckOptions) ([]Difference, error) {
 	return check(m, o, newOSFS())
+}
+
+// A Checker checks several manifests in one pass: it looks at each path once. What
+// changes meanwhile may or may not be seen. Its methods may be called concurrently.
+type Checker struct{ fs *rememberingFS }
+
+// NewChecker returns a checker that has looked at nothing yet.
+func NewChecker() *Checker { return &Checker{newRememberingFS(newOSFS())} }
+
+// Check is [Check].
+func (c *Checker) Check(m *Manifest, o CheckOptions) ([]Difference, error) {
+	return check(m, o, c.fs)
 }
 
 // CheckContext is [Check] that stops early, with the context's error, when ctx is done.
@@ -78,9 +88,6 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Cancel != nil {
-		fs = cancellable{fs, o.Cancel}
-	}
 	c := newComparison(m, o, fs, p)
 	results := make([][]Difference, len(c.wanted)+len(c.above))
 	errs := make([]error, len(results))
@@ -91,9 +98,6 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 			results[i] = c.directory(c.above[i-len(c.wanted)])
 		}
 	})
-	if isCancelled(o.Cancel) { // what differs may do so for this reason
-		return nil, ErrCancelled
-	}
 	all := slices.Concat(results...)
 	slices.SortFunc(all, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))

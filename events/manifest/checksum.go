@@ -4,11 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"hash/crc32"
+	"io"
 	"strconv"
 )
 
-// The last line of a document is a CRC-32C of all that comes before it. It tells damage:
-// a flipped bit, a key that is there twice, an editor's new line. It is no signature.
+// The last line of a document is a CRC-32C of all that comes before it, as Encode writes
+// it. It tells damage: a flipped bit, a key that is there twice. It is no signature.
 const (
 	checksumKey = ",\n\"crc32c\":\""
 	checksumEnd = "\"\n}\n"
@@ -25,14 +26,24 @@ func appendChecksum(b []byte, sum uint32) []byte {
 	return append(append(b, hex...), checksumEnd...)
 }
 
-// verifyChecksum returns an error if a document is not as it was written.
-func verifyChecksum(data []byte) error {
+// verifyChecksum reports whether a document is as it was written, byte for byte.
+func verifyChecksum(data []byte) bool {
 	at := bytes.LastIndex(data, []byte(checksumKey))
-	if at < 0 {
+	return at >= 0 && bytes.Equal(data[at:], appendChecksum(nil, crc32.Checksum(data[:at], castagnoli())))
+}
+
+// verifyAnew returns an error unless m, written anew, has that checksum: another program
+// may have parsed the document and written it in its own way.
+func (m *Manifest) verifyAnew(checksum string) error {
+	if checksum == "" {
 		return errors.New("it has no checksum: it is not whole, or was written by an older fstrace")
 	}
-	if want := appendChecksum(nil, crc32.Checksum(data[:at], castagnoli())); !bytes.Equal(data[at:], want) {
-		return errors.New("its checksum is wrong: it was changed, or written anew by another program")
+	sum := &summingWriter{w: io.Discard}
+	if err := m.encodeBody(sum); err != nil {
+		return err
+	}
+	if want := appendChecksum(nil, sum.sum); !bytes.Equal(want, []byte(checksumKey+checksum+checksumEnd)) {
+		return errors.New("its checksum is wrong: it says something else than when it was written")
 	}
 	return nil
 }

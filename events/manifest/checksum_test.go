@@ -2,7 +2,9 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -20,16 +22,30 @@ func sampleDocument(t testing.TB) []byte {
 }
 
 // TestDamage flips each bit of a document, leaves out each line and writes each line
-// twice: it is refused.
+// twice: it is refused, or says the same.
 func TestDamage(t *testing.T) {
 	doc := sampleDocument(t)
+	want, err := Decode(bytes.NewReader(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	same := 0
 	refused := func(what string, at int, damaged []byte) {
 		t.Helper()
-		_, err := DecodeCompared(bytes.NewReader(damaged))
-		if !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrVersion) {
+		got, err := DecodeCompared(bytes.NewReader(damaged))
+		switch {
+		case errors.Is(err, ErrDamaged), errors.Is(err, ErrVersion):
+		case err == nil && cmp.Equal(got, want): // a key with another case, say
+			same++
+		default:
 			t.Errorf("%s %d: %v", what, at, err)
 		}
 	}
+	defer func() {
+		if same > len(doc) {
+			t.Errorf("%d changes of %d bytes made no difference", same, len(doc))
+		}
+	}()
 	for bit := range 8 * len(doc) {
 		damaged := bytes.Clone(doc)
 		damaged[bit/8] ^= 1 << (bit % 8)
@@ -40,6 +56,46 @@ func TestDamage(t *testing.T) {
 		before, after := strings.Join(lines[:i], ""), strings.Join(lines[i+1:], "")
 		refused("without line", i, []byte(before+after))
 		refused("twice line", i, []byte(before+lines[i]+lines[i]+after))
+	}
+}
+
+// TestWrittenAnew: a document that another program has parsed and written is the same.
+func TestWrittenAnew(t *testing.T) {
+	doc := sampleDocument(t)
+	want, err := Decode(bytes.NewReader(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, doc, "", "\t"); err != nil {
+		t.Fatal(err)
+	}
+	var value map[string]any
+	if err := json.Unmarshal(doc, &value); err != nil {
+		t.Fatal(err)
+	}
+	again, err := json.Marshal(value) // keys in another order, < and > escaped
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, doc := range [][]byte{indented.Bytes(), again} {
+		for _, decode := range []func(io.Reader) (*Manifest, error){Decode, DecodeCompared} {
+			got, err := decode(bytes.NewReader(doc))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+	value["complete"] = true
+	value["incomplete"] = []any{}
+	if again, err = json.Marshal(value); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Decode(bytes.NewReader(again)); !errors.Is(err, ErrDamaged) {
+		t.Errorf("written anew with a change: %v", err)
 	}
 }
 

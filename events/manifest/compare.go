@@ -116,11 +116,19 @@ func (c *comparison) sum(path string, id *identity, size int64) ([32]byte, error
 	if size < id.Size {
 		return hashPrefix(c.fs, path, size, *buf)
 	}
+	if memory, ok := c.fs.(*rememberingFS); ok {
+		return memory.hashed(path, func(path string) ([32]byte, error) { return c.hash(path, id, *buf) })
+	}
+	return c.hash(path, id, *buf)
+}
+
+// hash returns the hash of the file at path, from the cache if that has it.
+func (c *comparison) hash(path string, id *identity, buf []byte) ([32]byte, error) {
 	if sum, ok := c.o.Cache.get(id); ok {
 		return sum, nil
 	}
 	start := time.Now()
-	sum, read, err := hashFile(c.fs, path, *buf)
+	sum, read, err := hashFile(c.fs, path, buf)
 	if err == nil && !isRacy(&read, start) && isSame(&read, &id.FileInfo) {
 		c.o.Cache.put(&identity{read, id.mount}, sum)
 	}

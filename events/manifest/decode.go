@@ -41,6 +41,7 @@ type document struct {
 	External     *[]wireExternal   `json:"external"`
 	Digest       string            `json:"digest"`
 	Volatile     wireList          `json:"volatile"`
+	Checksum     string            `json:"crc32c"`
 
 	comparedOnly bool // leaves out what follows
 	explanation  explanation
@@ -76,12 +77,19 @@ func decode(r io.Reader, doc *document) (*Manifest, error) {
 	case doc.Fstrace != nil && *doc.Fstrace != Version:
 		return nil, fmt.Errorf("read manifest: version %d: %w (this fstrace reads version %d)", *doc.Fstrace, ErrVersion, Version)
 	case err != nil:
-	case verifyChecksum(data) != nil:
-		err = verifyChecksum(data)
 	case !utf8.Valid(data): // encoding/json would put U+FFFD there and say nothing
 		err = errors.New("not UTF-8")
 	default:
-		m, err = doc.manifest()
+		isWhole := verifyChecksum(data)
+		if !isWhole && doc.comparedOnly { // verifyAnew needs the rest
+			err = json.Unmarshal(data, &doc.explanation)
+		}
+		if err == nil {
+			m, err = doc.manifest()
+		}
+		if err == nil && !isWhole {
+			err = m.verifyAnew(doc.Checksum)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w: %w", ErrDamaged, err)

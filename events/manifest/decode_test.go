@@ -24,7 +24,8 @@ func sample() *Manifest {
 			},
 		},
 		External: []External{
-			{Kind: ExternalNetwork, Address: "inet 127.0.0.1:80", Descriptor: -1}, {Kind: ExternalPipe, Descriptor: 0},
+			{Kind: ExternalNetwork, Address: "inet 127.0.0.1:80", Descriptor: -1},
+			{Kind: ExternalPipe, Descriptor: 0},
 			{Kind: ExternalSocket, Path: "/run/s\xff", Descriptor: -1},
 		},
 		Root: "/w", Ignore: []string{"*.log"}, Record: "/m.json",

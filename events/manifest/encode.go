@@ -15,15 +15,34 @@ import (
 // Encode writes the document: one JSON object, an entry a line, so that people and
 // diff(1) can read it.
 func (m *Manifest) Encode(w io.Writer) error {
-	inputs := rows{len(m.Inputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Inputs[i]) }}
-	accesses := rows{len(m.Accesses), func(b []byte, i int) []byte { return m.appendAccess(b, &m.Accesses[i]) }}
+	inputs, accesses := m.rowsOf()
 	return m.encode(w, inputs, accesses)
+}
+
+func (m *Manifest) rowsOf() (inputs, accesses rows) {
+	inputs = rows{len(m.Inputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Inputs[i]) }}
+	accesses = rows{len(m.Accesses), func(b []byte, i int) []byte { return m.appendAccess(b, &m.Accesses[i]) }}
+	return inputs, accesses
 }
 
 // encode writes the document with the inputs and accesses that are given, which are most
 // of it: they need not all be there at once.
 func (m *Manifest) encode(w io.Writer, inputs, accesses rows) error {
 	sum := &summingWriter{w: w}
+	if err := m.encodeBodyOf(sum, inputs, accesses); err != nil {
+		return err
+	}
+	_, err := w.Write(appendChecksum(nil, sum.sum))
+	return err
+}
+
+// encodeBody writes all of the document but its checksum.
+func (m *Manifest) encodeBody(sum *summingWriter) error {
+	inputs, accesses := m.rowsOf()
+	return m.encodeBodyOf(sum, inputs, accesses)
+}
+
+func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error {
 	e := encoder{w: bufio.NewWriterSize(sum, 64<<10), digest: sha256.New()}
 	e.raw("{")
 	e.field("fstrace", Version)
@@ -67,8 +86,6 @@ func (m *Manifest) encode(w io.Writer, inputs, accesses rows) error {
 	}}, nil)
 	e.list("processes", len(m.Processes), func(i int) any { return processToWire(&m.Processes[i]) })
 	e.rows("accesses", accesses, nil)
-	e.flush()
-	e.write(appendChecksum(nil, sum.sum))
 	e.flush()
 	return e.err
 }

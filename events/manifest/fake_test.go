@@ -385,5 +385,10 @@ func (p *play) end() *Manifest {
 	p.ok(p.r.End(&events.Trailer{}))
 	m, err := Decode(bytes.NewReader(p.out.Bytes()))
 	p.ok(err)
+	var again bytes.Buffer
+	p.ok(m.Encode(&again))
+	if !bytes.Equal(again.Bytes(), p.out.Bytes()) {
+		p.t.Errorf("encoded:\n%s\ndecoded, and encoded again:\n%s", &p.out, &again)
+	}
 	return m
 }

@@ -26,6 +26,13 @@ func (f contextFS) identify(path string) (id identity, err error) {
 	return f.fileSystem.identify(path)
 }
 
+func (f contextFS) readlink(path string) (string, error) {
+	if err := f.ctx.Err(); err != nil {
+		return "", err
+	}
+	return f.fileSystem.readlink(path)
+}
+
 func (f contextFS) readDir(path string) ([]string, error) {
 	if err := f.ctx.Err(); err != nil {
 		return nil, err
@@ -38,7 +45,10 @@ func (f contextFS) open(path string) (file, error) {
 		return nil, err
 	}
 	x, err := f.fileSystem.open(path)
-	return contextFile{x, f.ctx}, err
+	if err != nil {
+		return nil, err
+	}
+	return contextFile{x, f.ctx}, nil
 }
 
 // A contextFile stops being read once its context is done.
