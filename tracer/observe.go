@@ -67,6 +67,9 @@ func (o *observer) observe(c *call, a *access) bool {
 	}
 	switch {
 	case err == nil:
+		if a.first.blocked || a.second.blocked {
+			a.op = events.OpStat
+		}
 		o.foresee(c, a)
 		return true
 	case errors.Is(err, errBadAddress), errors.Is(err, errTooLong), errors.Is(err, errNoFile), errors.Is(err, errCallerGone):

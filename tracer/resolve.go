@@ -24,6 +24,9 @@ type resolved struct {
 	state events.State
 	links []events.Link
 	info  events.FileInfo // of what state is about, where it was looked at
+	// blocked: the kernel did not get past path, because it is no directory. The call
+	// fails, whatever it was to do, and has learned no more than that.
+	blocked bool
 }
 
 // maxLinks is how many symbolic links the kernel follows on one path:
@@ -355,7 +358,10 @@ func (w *walk) finishMissing(state events.State) {
 			break
 		}
 		if string(name) == ".." {
-			w.cur = w.cur[:n]
+			w.cur, w.out.blocked = w.cur[:n], true
+			if state != events.StateAbsent {
+				w.out.info = infoOf(&w.stat)
+			}
 			w.finish(state)
 			return
 		}

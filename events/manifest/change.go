@@ -30,7 +30,7 @@ func (f *fold) write(e *events.Event) {
 		w.shared = w.shared && rule == &ruleInherited
 	} else if e.Info.Known() {
 		f.written[inodeOf(&e.Info)] = &writing{
-			info: e.Info, names: 1, inherited: e.Syscall == "",
+			info: e.Info, names: int(max(e.Info.Nlink, 1)), inherited: e.Syscall == "",
 			shared: rule == &ruleInherited, appending: hasFlag(e, "O_APPEND"),
 		}
 	}
@@ -143,7 +143,10 @@ func (f *fold) delete(e *events.Event) {
 
 // rename notes that a file or a directory, with all that is in it, gets another name.
 func (f *fold) rename(e *events.Event) {
-	if isVolatile(e.Path) || isVolatile(e.To) || e.Path == e.To {
+	if isVolatile(e.Path) || isVolatile(e.To) || e.Path == e.To || isSame(&e.Info, &e.ToInfo) {
+		// EXDEV; or both are names of one file, and nothing happens.
+		f.inspect(e, &ruleRenameSame, e.Path, e.State, &e.Info)
+		f.inspect(e, &ruleRenameSame, e.To, e.ToState, &e.ToInfo)
 		return
 	}
 	at, from := f.tree.find(e.Path)

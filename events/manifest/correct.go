@@ -27,7 +27,7 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 	case gone:
 		switch past := n.past(); {
 		case past.left != nil:
-			if isSame(past.left.info, info) {
+			if isBack(past.left, info) {
 				f.tree.comeBack(n, found, past.left)
 			}
 		case past.was != nil && *info == *past.was:
@@ -35,7 +35,7 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 			n.seen = true
 		}
 	case made, moved:
-		if o := f.tree.home(n); o != nil && o != n.from && exists(o.state) && isSame(o.info, info) {
+		if o := f.tree.home(n); o != nil && o != n.from && exists(o.state) && isBack(o, info) {
 			f.tree.replace(n, found, o)
 		}
 	case found:
@@ -68,5 +68,12 @@ func (f *fold) revive(n *node) {
 	}
 }
 
-// isSame tells whether two infos are of one file.
+// isBack reports whether a file that should be gone is there all the same: info is of the
+// file that o was. Another file may have got its inode number; the change time tells
+// that, unless the session changed it.
+func isBack(o *origin, info *events.FileInfo) bool {
+	return isSame(o.info, info) && (o.retold || o.written || o.info.Ctime == info.Ctime)
+}
+
+// isSame reports whether two infos are of one file.
 func isSame(a, b *events.FileInfo) bool { return a.Known() && b.Known() && inodeOf(a) == inodeOf(b) }

@@ -137,13 +137,18 @@ var (
 	}
 	ruleRenameFrom = rule{
 		operation: "rename from", calls: "rename, renameat, renameat2: the old name; both names with `RENAME_EXCHANGE`",
-		file: permission | factContent, dir: permission, symlink: factState | factOwner | factTarget, absent: factState, parent: true,
-		after: "nothing; what is in a directory goes with it, and each file in it is learned as the directory is",
+		file: permission | factContent, dir: permission | factNames, symlink: factState | factOwner | factTarget, absent: factState, parent: true,
+		after: "nothing; what is in a directory goes with it, and each path in it is learned likewise",
 	}
 	ruleRenameTo = rule{
 		operation: "rename to", calls: "rename, renameat, renameat2: the new name",
 		file: factState | factOwner, dir: permission | factEmpty, symlink: factState | factOwner, absent: factState, parent: true,
 		after: "what had the old name",
+	}
+	ruleRenameSame = rule{
+		operation: "rename to itself", calls: "rename and its kin, where both names are the same, or names of one file",
+		file: permission | factLinks, dir: permission, symlink: permission | factTarget, absent: factState,
+		after: "unchanged",
 	}
 	ruleLinkFrom = rule{
 		operation: "link from", calls: "link, linkat: the old name",
@@ -161,7 +166,7 @@ var (
 var table = []*rule{
 	&ruleWay, &ruleLink, &ruleStat, &ruleAccess, &ruleRead, &ruleExec, &ruleList,
 	&ruleMake, &ruleReplace, &ruleEdit, &ruleInherited, &ruleAttributes, &ruleLinkFrom,
-	&ruleRenameFrom, &ruleRenameTo, &ruleUnlink, &ruleRmdir,
+	&ruleRenameFrom, &ruleRenameTo, &ruleRenameSame, &ruleUnlink, &ruleRmdir,
 }
 
 // learns returns what a rule learns of a path at which s stands.

@@ -142,7 +142,7 @@ var folds = []struct {
 		p.rename("/w/d", "/w/new")
 		p.read("/w/new/b")
 		p.stat("/w/d/b")
-	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
+	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir [f:c]|in d/sub/c file "c"|in new absent|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir [f:c]|out new/sub/c file "c"|removed d|renamed d new`},
 	{"list", func(p *play) { p.list("/w/d") }, `in d dir [f:b d:sub]`},
 	{"list, and make unreadable at once", func(p *play) {
 		p.late = true
@@ -217,19 +217,17 @@ var folds = []struct {
 	{"change places", func(p *play) {
 		p.event(&events.Event{Op: events.OpRename, Syscall: "renameat2", Path: "/w/a", To: "/w/d", Flags: []string{"RENAME_EXCHANGE"}})
 		p.fs.exchange("/w/a", "/w/d")
-	}, `in a file "a"|in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|out a dir over file|out a/b file "b"|out a/sub dir|` +
-		`out a/sub/c file "c"|out d file "a" over dir|removed d/b|removed d/sub|renamed a d|renamed d a`},
+	}, `in a file "a"|in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir [f:c]|in d/sub/c file "c"|out a dir [f:b d:sub] over file|out a/b file "b"|out a/sub dir [f:c]|out a/sub/c file "c"|out d file "a" over dir|removed d/b|removed d/sub|renamed a d|renamed d a`},
 	{"chmod in a directory, rename that", func(p *play) {
 		p.event(&events.Event{Op: events.OpChattr, Syscall: "chmod", Path: "/w/d/b"})
 		p.fs.chmod("/w/d/b", 0o600)
 		p.rename("/w/d", "/w/new")
-	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out new dir|out new/b file "b"|out new/sub dir|out new/sub/c file "c"|removed d|renamed d new`},
+	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir [f:c]|in d/sub/c file "c"|in new absent|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir [f:c]|out new/sub/c file "c"|removed d|renamed d new`},
 	{"replace a directory", func(p *play) {
 		p.rename("/w/d", "/w/new")
 		p.mkdir("/w/d")
 		p.access("/w/d/b")
-	}, `in d dir|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out d dir over dir|out new dir|out new/b file "b"|out new/sub dir|` +
-		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
+	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir [f:c]|in d/sub/c file "c"|in new absent|out d dir over dir|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir [f:c]|out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
 	{"list, rename, and be told late", func(p *play) {
 		p.late = true
 		p.stat("/w/d")
@@ -237,8 +235,7 @@ var folds = []struct {
 		p.rename("/w/d", "/w/new")
 		p.mkdir("/w/d")
 		p.write("/w/d/x", "x")
-	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir|in d/sub/c file "c"|in new absent|out d dir over dir|out d/x file "x"|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir|` +
-		`out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
+	}, `in d dir [f:b d:sub]|in d/b file "b"|in d/sub dir [f:c]|in d/sub/c file "c"|in new absent|out d dir over dir|out d/x file "x"|out new dir [f:b d:sub]|out new/b file "b"|out new/sub dir [f:c]|out new/sub/c file "c"|removed d/b|removed d/sub|renamed d new`},
 	{"read what somebody else put into a new directory", func(p *play) {
 		p.mkdir("/w/new")
 		p.fs.write("/w/new/x", "x")

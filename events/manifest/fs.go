@@ -118,9 +118,10 @@ func cause(err error) error {
 	return err
 }
 
-// isAbsent tells whether an error says that nothing has that name.
+// isAbsent reports whether an error says that nothing has that name. A path that runs in
+// circles is one: each of its links is an input.
 func isAbsent(err error) bool {
-	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG)
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.ELOOP)
 }
 
 // stateOf tells what an lstat found.

@@ -146,6 +146,9 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 		x.changed(path, "list: "+err.Error())
 		return
 	}
+	if o := dir.from; o != nil && o.more.listing == nil {
+		o.edit().listing = &listed{names: names}
+	}
 	for _, typed := range names {
 		name := nameOf(typed)
 		child := x.tree.child(dir, name)
