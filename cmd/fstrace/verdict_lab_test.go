@@ -1,0 +1,161 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// A program is one that reads and changes a tree: operations of testdata/verdict/ops.c,
+// or lines of a shell script.
+type program struct {
+	Shell bool
+	Lines []string
+	UID   int
+	Told  bool // it may tell times, owners and link counts: check counts all of them
+}
+
+// A verdictLab runs programs in one directory, with fstrace and without.
+type verdictLab struct {
+	fstrace, ops, base, dir, manifest string
+	checks                            verdictFlags
+}
+
+// verdictFlags are the predicates that the program under test has.
+type verdictFlags struct{ asFound, times bool }
+
+var builtOps = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "fstrace-build-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	exe := filepath.Join(dir, "ops")
+	source := filepath.Join("..", "..", "testdata", "verdict", "ops.c")
+	// Static, if there is a static C library: there are fewer inputs then.
+	for _, flags := range [][]string{{"-static"}, nil} {
+		var out []byte
+		if out, err = exec.Command("gcc", append(flags, "-o", exe, source)...).CombinedOutput(); err == nil {
+			return os.ReadFile(exe)
+		}
+		err = fmt.Errorf("gcc: %w\n%s", err, out)
+	}
+	return nil, err
+})
+
+func newVerdictLab(t testing.TB) *verdictLab {
+	t.Helper()
+	needRoot(t, "to give files to other users")
+	needTool(t, "gcc")
+	ops, err := builtOps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := openDir(t)
+	l := &verdictLab{
+		fstrace: fstraceBinary(t), ops: filepath.Join(base, "ops"), base: base,
+		dir: filepath.Join(base, "t"), manifest: filepath.Join(base, "out", "m.json"),
+	}
+	writeExecutable(t, l.ops, ops)
+	mkdir(t, l.dir, filepath.Join(base, "out"), l.cache(rootUID), l.cache(nobodyUID))
+	for _, dir := range []string{filepath.Join(base, "out"), l.cache(nobodyUID)} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	help, err := exec.Command(l.fstrace, "check", "--help").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.checks = verdictFlags{asFound: bytes.Contains(help, []byte("--as-found")), times: bytes.Contains(help, []byte("--times"))}
+	return l
+}
+
+// cache is where the hashes of a user's sessions are kept.
+func (l *verdictLab) cache(uid int) string { return filepath.Join(l.base, fmt.Sprint("cache", uid)) }
+
+// An ending is what a caller sees of a program.
+type ending struct {
+	out    string
+	status syscall.WaitStatus
+}
+
+func (e ending) String() string { return fmt.Sprintf("%q, %s", e.out, statusName(e.status)) }
+
+func (l *verdictLab) exec(uid int, dir string, argv ...string) (ending, error) {
+	var out bytes.Buffer
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
+	cmd.Env = []string{"PATH=" + standardPath, "LC_ALL=C", "TZ=UTC0", "HOME=/nonexistent", "XDG_CACHE_HOME=" + l.cache(uid)}
+	if uid != rootUID {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.Is(err, fs.ErrPermission) { // the user may not enter the directory
+		return ending{}, errInapplicable
+	}
+	if err != nil && !errors.As(err, &exit) {
+		return ending{}, fmt.Errorf("%q: %w", argv, err)
+	}
+	return ending{out.String(), cmd.ProcessState.Sys().(syscall.WaitStatus)}, nil
+}
+
+func (l *verdictLab) argv(p *program) []string {
+	if p.Shell {
+		return []string{"/bin/sh", "-c", strings.Join(p.Lines, "\n")}
+	}
+	return append([]string{l.ops}, p.Lines...)
+}
+
+// bare runs a program on a tree, and returns what it printed and left.
+func (l *verdictLab) bare(p *program, on tree) (ending, tree, error) {
+	return l.runOn(p, on, l.argv(p))
+}
+
+// traced does so under fstrace, which writes the manifest.
+func (l *verdictLab) traced(p *program, on tree) (ending, tree, error) {
+	return l.runOn(p, on, append([]string{l.fstrace, "-q", "-f", "manifest", "-o", l.manifest, "--"}, l.argv(p)...))
+}
+
+func (l *verdictLab) runOn(p *program, on tree, argv []string) (ending, tree, error) {
+	if err := on.restore(l.dir); err != nil {
+		return ending{}, nil, err
+	}
+	end, err := l.exec(p.UID, l.dir, argv...)
+	if err != nil {
+		return ending{}, nil, err
+	}
+	left, err := snapshot(l.dir)
+	return end, left, err
+}
+
+// check asks for a verdict on what is there now.
+func (l *verdictLab) check(p *program, asFound bool) (status int, out string, err error) {
+	args := []string{l.fstrace, "check"}
+	if asFound {
+		args = append(args, "--as-found")
+	}
+	if p.Told {
+		args = append(args, "--times", "strict")
+	}
+	end, err := l.exec(p.UID, l.base, append(args, l.manifest)...)
+	if err == nil && (!end.status.Exited() || end.status.ExitStatus() > exitCannotTell) {
+		err = fmt.Errorf("check ended with %s: %s", statusName(end.status), end.out)
+	}
+	return end.status.ExitStatus(), end.out, err
+}
+
+const (
+	exitValid = iota
+	exitStale
+	exitCannotTell
+)
