@@ -12,15 +12,14 @@ import (
 
 // A verdictCase is all that is needed to bring one verdict about again.
 type verdictCase struct {
-	Judge    string // one of judges
+	// Judge is "left" or "found"; with "again", of a second run on what the first left, if
+	// that changes nothing; with "at once", of no change at all; or "run": that fstrace
+	// does not change what the program does.
+	Judge    string
 	Program  program
 	Tree     tree
 	Mutation mutation
 }
-
-// judges are the promises that are judged. "again" is of a second run, on what the
-// first left, if that changes nothing; "at once" is of no change at all.
-var judges = []string{"left", "found", "again left", "again found", "at once left", "at once found", "run"}
 
 // judge plays a case from the beginning. It returns what is wrong.
 func (l *verdictLab) judge(c *verdictCase) (difference, error) {
