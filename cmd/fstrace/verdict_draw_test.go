@@ -48,7 +48,7 @@ func (d draw) tree(uid int) tree {
 				n.Mode = pick[uint32](d, 0o700, 0o555, 0o711, 0o777, 0o1777, 0o000)
 			}
 		case k < 6:
-			n.Type, n.Mode, n.Content = 'l', 0o777, d.target()
+			n.Type, n.Mode, n.Content = 'l', 0o777, d.target(name)
 		case k < 7:
 			var files []string
 			for _, p := range t.paths() {
@@ -91,8 +91,14 @@ func (t tree) link(name, more string) {
 	}
 }
 
-func (d draw) target() string {
-	return pick(d, "a", "b", "c", "d", "../a", "../b", "a/a", "b/b", "../c", "nowhere", ".", "..", "b/a")
+// target draws what a link at a path leads to. It seldom leads out of the tree: what
+// is there is not restored, but removed.
+func (d draw) target(name string) string {
+	list := []string{"a", "b", "c", "d", "a/a", "b/b", "nowhere", ".", "b/a"}
+	if strings.Contains(name, "/") || d.chance(5) {
+		list = append(list, "../a", "../b", "../c", "..")
+	}
+	return pick(d, list...)
 }
 
 // path draws a path that a program uses: more often than not one of the tree's.
@@ -167,7 +173,7 @@ func (d draw) op(t tree, told bool) string {
 	case 27:
 		return pick(d, "link", "link", "linkfollow") + "," + p + "," + q
 	case 28:
-		return "symlink," + d.target() + "," + p
+		return "symlink," + d.target(p) + "," + p
 	case 29:
 		return "chmod," + p + "," + pick(d, "755", "644", "600", "0", "700")
 	case 30:
@@ -210,7 +216,7 @@ func (d draw) mutation(t tree, named []string) mutation {
 	case "chown":
 		m.Arg = pick(d, "0", "65533", "65534")
 	case "symlink", "tolink":
-		m.Arg = d.target()
+		m.Arg = d.target(m.Path)
 	case "link", "rename", "aside":
 		m.Arg = pick(d, drawnPaths...)
 		if names := t.paths(); d.chance(40) && len(names) > 1 {

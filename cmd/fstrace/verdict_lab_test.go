@@ -62,7 +62,7 @@ func newVerdictLab(t testing.TB) *verdictLab {
 	base := openDir(t)
 	l := &verdictLab{
 		fstrace: fstraceBinary(t), ops: filepath.Join(base, "ops"), base: base,
-		dir: filepath.Join(base, "t"), manifest: filepath.Join(base, "out", "m.json"),
+		dir: filepath.Join(base, "up", "t"), manifest: filepath.Join(base, "out", "m.json"),
 	}
 	writeExecutable(t, l.ops, ops)
 	mkdir(t, l.dir, filepath.Join(base, "out"), l.cache(rootUID), l.cache(nobodyUID))
@@ -121,13 +121,25 @@ func (l *verdictLab) bare(p *program, on tree) (ending, tree, error) {
 	return l.runOn(p, on, l.argv(p))
 }
 
+// restore makes the directory hold a tree, and removes what programs have put beside it.
+func (l *verdictLab) restore(to tree) error {
+	for _, dir := range []string{filepath.Dir(l.dir), l.base} {
+		for _, name := range drawnPaths[:4] {
+			if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return to.restore(l.dir)
+}
+
 // traced does so under fstrace, which writes the manifest.
 func (l *verdictLab) traced(p *program, on tree) (ending, tree, error) {
 	return l.runOn(p, on, append([]string{l.fstrace, "-q", "-f", "manifest", "-o", l.manifest, "--"}, l.argv(p)...))
 }
 
 func (l *verdictLab) runOn(p *program, on tree, argv []string) (ending, tree, error) {
-	if err := on.restore(l.dir); err != nil {
+	if err := l.restore(on); err != nil {
 		return ending{}, nil, err
 	}
 	end, err := l.exec(p.UID, l.dir, argv...)

@@ -66,7 +66,7 @@ func (x *played) atOnce(asFound bool) (difference, error) {
 	if asFound {
 		state = x.before
 	}
-	if err := state.restore(x.lab.dir); err != nil {
+	if err := x.lab.restore(state); err != nil {
 		return difference{}, err
 	}
 	status, out, err := x.lab.check(x.program, asFound)

@@ -138,7 +138,7 @@ func (j *jury) judgeAtOnce(t *testing.T, id string, x *played) {
 	if !j.lab.checks.asFound {
 		return
 	}
-	if err := x.before.restore(x.lab.dir); err != nil {
+	if err := x.lab.restore(x.before); err != nil {
 		t.Fatal(err)
 	}
 	if status, out, err = x.lab.check(x.program, true); err != nil {

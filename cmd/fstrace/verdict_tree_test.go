@@ -18,7 +18,7 @@ import (
 // A node is a file of a tree, of any type: all of it that a program can ask for and
 // that can be restored.
 type node struct {
-	Type    byte // 'f' file, 'd' directory, 'l' symbolic link
+	Type    byte // 'f' file, 'd' directory, 'l' symbolic link, 'p' FIFO
 	Mode    uint32
 	UID     int
 	Mtime   int64  // in nanoseconds
@@ -59,6 +59,8 @@ func snapshot(dir string) (tree, error) {
 		case unix.S_IFLNK:
 			n.Type = 'l'
 			n.Content, err = os.Readlink(name)
+		case unix.S_IFIFO:
+			n.Type = 'p'
 		case unix.S_IFREG:
 			n.Type = 'f'
 			var b []byte
@@ -130,6 +132,8 @@ func (t tree) make(dir, name string) error {
 		return os.Mkdir(file, 0o700)
 	case n.Type == 'l':
 		return os.Symlink(n.Content, file)
+	case n.Type == 'p':
+		return unix.Mkfifo(file, 0o600)
 	}
 	return os.WriteFile(file, []byte(n.Content), 0o600)
 }
