@@ -62,7 +62,7 @@ func (x *outcome) aliases() {
 			continue
 		}
 		content := contentOf(&info) != contentOf(o.info)
-		if content || o.facts.has(factLinks) && info.Nlink != o.info.Nlink || permissions(info.Mode) != permissions(o.info.Mode) {
+		if content || o.facts.has(factLinks) && info.Nlink != o.info.Nlink || isReowned(o.info, &info) {
 			x.put(nil, path, events.StateFile, &info, content)
 		}
 	}

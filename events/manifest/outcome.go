@@ -98,11 +98,11 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	same := was && o.state == s && isSame(o.info, info)
 	switch {
 	case same && s != events.StateFile:
-		if permissions(o.info.Mode) != permissions(info.Mode) {
+		if isReowned(o.info, info) {
 			x.put(n, path, s, info, false)
 		}
 	case same && !o.written:
-		if permissions(o.info.Mode) != permissions(info.Mode) {
+		if isReowned(o.info, info) {
 			x.put(n, path, s, info, contentOf(o.info) != contentOf(info))
 		}
 	case same && *info == *o.info:
@@ -119,7 +119,12 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	}
 }
 
-// stayed tells whether a file that the session put at n, and was to rename or to remove,
+// isReowned reports whether a file has other permission bits, or another owner.
+func isReowned(was, is *events.FileInfo) bool {
+	return permissions(was.Mode) != permissions(is.Mode) || was.UID != is.UID || was.GID != is.GID
+}
+
+// stayed reports whether a file that the session put at n, and was to rename or to remove,
 // is still there. Of a directory nothing would be known of what is in it.
 func stayed(n *node, info *events.FileInfo) bool {
 	was := n.past().was
