@@ -57,8 +57,9 @@ bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and stra
 microbench: ## the Go benchmarks of parts
 	$(GO) test -run '^$$' -bench . ./...
 
-docs: ## write docs/syscalls.md anew from the table
+docs: ## write docs/syscalls.md and docs/semantics.md anew from their tables
 	$(GO) test ./tracer -run TestSyscallsDoc -update
+	$(GO) test ./events/manifest -run TestSemanticsDoc -update
 
 clean: ## remove what build made
 	rm -rf $(OUT)

@@ -33,12 +33,12 @@ const (
 
 func (f facts) has(g facts) bool { return f&g != 0 }
 
-var factNames_ = [...]string{"state", "owner", "stat", "content", "target", "names", "empty", "links"}
+var factWords = [...]string{"state", "owner", "stat", "content", "target", "names", "empty", "links"}
 
 // String lists the facts as docs/semantics.md does.
 func (f facts) String() string {
 	var words []string
-	for i, word := range factNames_ {
+	for i, word := range factWords {
 		if f.has(1 << i) {
 			words = append(words, word)
 		}
@@ -106,7 +106,7 @@ var (
 		after: "a file with other content; mode, owner and names stay if it was there",
 	}
 	ruleMake = rule{
-		operation: "make", calls: "open with `O_CREAT|O_EXCL`, mkdir, mknod, symlink, bind; the new name of link",
+		operation: "make", calls: "open with `O_CREAT` and `O_EXCL`, mkdir, mknod, symlink, bind; the new name of link",
 		file: factState, dir: factState, symlink: factState, absent: factState, parent: true,
 		after: "something new, if nothing was there",
 	}
