@@ -22,6 +22,9 @@
 // hashed, whatever the number of accesses. Inputs and accesses are never all put
 // together: they are encoded one after the other.
 //
+// Which operation learns what of the state before is one table (facts.go,
+// docs/semantics.md); the manifest is the fold of that table over the record.
+//
 // [Manifest.Encode] and [Decode] are the document (docs/manifest.md), [Check]
 // compares one with the file system, [Manifest.Why] explains an entry of it.
 //
