@@ -24,6 +24,7 @@ type access struct {
 	first, second resolved
 	target        string     // what a new symbolic link holds
 	interpreters  []resolved // of the program that an exec names
+	running       imageFile  // what the kernel is to run for an exec
 	address       string     // instead of first: what is no file
 	more          []named    // what else the call names, an event each
 }

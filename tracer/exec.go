@@ -21,6 +21,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 		if program.state != events.StateFile || program.info.Mode&0o111 == 0 {
 			return nil // the kernel says ENOENT, EACCES
 		}
+		a.running = imageFile{endOf(&program), program.info.Dev, program.info.Ino, a.first.as}
 		path, script, err := o.programs.interpreter(name, &program.info, o.resolver.now)
 		if err != nil && !errors.Is(err, errNotProgram) {
 			o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid,

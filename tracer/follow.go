@@ -59,6 +59,8 @@ type follower struct {
 	stopped func(sig unix.Signal)
 	started func(p *process)
 	ended   func(p *process, status unix.WaitStatus)
+	// executed is told that a process runs another program, while it is stopped.
+	executed func(p *process, exe string, argv []string)
 
 	// unnamed are the tids that have ended, or were let go, before the event that
 	// names them: it must not bring them back. A tid that comes to mean a new thread
@@ -85,7 +87,7 @@ func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
 		wishes: new(wishes), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
-		escaped: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
+		executed: func(*process, string, []string) {}, escaped: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
 	}
 }
 
@@ -268,6 +270,7 @@ func (f *follower) exec(t *task, former int) {
 		exe = f.registry.tried(p)
 	}
 	f.registry.setProgram(p, exe, argv)
+	f.executed(p, exe, argv)
 	f.emit(execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
 }
 

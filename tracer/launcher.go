@@ -231,6 +231,9 @@ func (l *launcher) follow() traceEnd {
 		}
 		return ok && e.isEcho(sig, sender == s.root.ppid, time.Now())
 	}
+	f.executed = func(p *process, exe string, argv []string) {
+		tellInterpreter(s.registry, s.gaps, p, exe, argv, s.queue.process)
+	}
 	f.escaped = func(p *process) {
 		fd, err := unix.PidfdOpen(p.pid, 0) // in case that there was none to spare
 		if err != nil {

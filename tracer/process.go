@@ -15,6 +15,8 @@ type process struct {
 	exe  string
 	// trying is the program of the last exec call, which may have failed.
 	trying string
+	// running is what the kernel is to run for it, as far as that is known.
+	running imageFile
 	// unsure: a process that ptrace does not follow has called exec, and nothing
 	// has been seen of it since.
 	unsure bool
@@ -92,6 +94,22 @@ func (g *registry) setTrying(p *process, path string, followed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.trying, p.unsure = path, !followed
+}
+
+// setRunning notes which file the kernel is to run for the exec call in hand.
+func (g *registry) setRunning(p *process, f imageFile) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	p.running = f
+}
+
+// takeRunning returns that file, the zero imageFile if it is not known.
+func (g *registry) takeRunning(p *process) imageFile {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	f := p.running
+	p.running = imageFile{}
+	return f
 }
 
 // wasUnsure tells whether a process has to be looked at for what it runs now, and

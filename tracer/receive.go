@@ -136,6 +136,7 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 	}
 	if row.how == byExec {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)
+		r.registry.setRunning(proc, e.access.running)
 	}
 	r.blank = r.queue.reserve(e)
 	err := r.reply(n, proc)

@@ -104,6 +104,7 @@ func (r *receiver) executed(p *process) {
 		return // the exec failed, or changed nothing that shows
 	}
 	r.registry.setProgram(p, exe, argv)
+	tellInterpreter(r.registry, r.gaps, p, exe, argv, r.queue.process)
 	r.queue.process(execEvent(p, exe, argv, readLink(p.pid, "cwd")))
 }
 

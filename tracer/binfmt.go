@@ -1,0 +1,99 @@
+package tracer
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// binfmt_misc has the kernel run an interpreter for files that it knows by their first
+// bytes or by their name's extension: Documentation/admin-guide/binfmt-misc.rst. No call
+// names the interpreter, and the list of formats cannot be read everywhere: a container
+// has the formats of its host. But a process shows what it runs, /proc/PID/exe. If that
+// is not what its exec named, nor the interpreter of a "#!" line, it is such an
+// interpreter, and its arguments tell how the kernel came to it:
+//
+//	INTERPRETER PROGRAM ARGUMENT...
+//	SHELL INTERPRETER PROGRAM ARGUMENT...    the interpreter is a script itself
+
+// An imageFile is the file that a process is to run.
+type imageFile struct {
+	path     string
+	dev, ino uint64
+	as       string // what the exec call named it, or the script that it is the interpreter of
+}
+
+// tellInterpreter emits accesses to the interpreter that the kernel has chosen for a
+// process which has just executed something, if it has chosen one. The process must
+// not run on meanwhile, or its first call must be waiting.
+func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []string, emit func(*events.Event)) {
+	named := g.takeRunning(p)
+	if named.path == "" || exe == named.path {
+		return
+	}
+	var name [procNameSize]byte
+	var st unix.Stat_t
+	if errno := fstatat(unix.AT_FDCWD, appendProcName(name[:0], p.pid, "exe"), &st, 0); errno != 0 {
+		return // it is gone, or may not be looked at, of which the exec's own look tells
+	}
+	if st.Dev == named.dev && st.Ino == named.ino {
+		return // by another name
+	}
+	var r resolver
+	v := view{root: "/", pid: p.pid, tid: p.pid}
+	found := false
+	tell := func(path string) (f resolved, ok bool) {
+		if path == "" || path[0] != '/' {
+			return f, false
+		}
+		f = r.resolve(&v, place{}, []byte(path), true, false)
+		return f, f.state == events.StateFile
+	}
+	accessed := func(f *resolved) {
+		found = found || f.info.Dev == st.Dev && f.info.Ino == st.Ino
+		emit(&events.Event{
+			Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExec, Syscall: "execve",
+			Path: f.path, As: given(*f), State: f.state, Real: f.real, Links: f.links, Info: f.info,
+		})
+	}
+	for _, path := range scriptsBefore(argv, named.as) {
+		if f, ok := tell(path); ok {
+			accessed(&f)
+		}
+	}
+	if len(argv) > 0 {
+		if f, ok := tell(argv[0]); ok && f.info.Dev == st.Dev && f.info.Ino == st.Ino {
+			accessed(&f)
+		}
+	}
+	if f, ok := tell(exe); !found && ok && f.info.Dev == st.Dev && f.info.Ino == st.Ino {
+		accessed(&f)
+	}
+	if !found {
+		gaps.add(events.ReasonUnresolvedPath, p.pid,
+			fmt.Sprintf("the kernel runs %s by an interpreter that has no name here: %s", named.path, exe))
+		return
+	}
+	loader, _, err := readInterpreter(fmt.Sprintf("/proc/%d/exe", p.pid))
+	if err != nil {
+		gaps.add(events.ReasonOpaqueProcess, p.pid, fmt.Sprintf("its interpreter %s may not be read: %v", exe, err))
+		return
+	}
+	if f, ok := tell(string(loader)); ok {
+		accessed(&f)
+	}
+}
+
+// scriptsBefore returns the arguments between the first one and the program, the
+// interpreter among them if it is a script.
+func scriptsBefore(argv []string, program string) []string {
+	const most = 2 // a shell's own argument, and the script
+	i := slices.Index(argv[:min(len(argv), 2+most)], program)
+	if i < 2 {
+		return nil
+	}
+	return argv[1:i]
+}
