@@ -15,9 +15,15 @@ import (
 var conditions = map[string]*seccomp.Argument{
 	"socketcall": {Index: 0, Values: socketcalls},
 	"prctl":      {Index: 0, Values: []uint32{unix.PR_SET_SECCOMP}},
+	"bpf":        {Index: 0, Values: []uint32{bpfObjPin, bpfObjGet, bpfLinkCreate}},
+	"ioctl":      {Index: 1, Values: attributeRequests},
 	"sendto":     {Index: 4}, // send(2) gives no address
 	"sendmsg":    {Index: 2, Values: []uint32{shim.HandOverFlags}, Except: true},
 }
+
+// attributeRequests are the ioctls that change attributes of any file, as chattr(1) does:
+// FS_IOC_SETFLAGS, which has another number for 32-bit programs, and FS_IOC_FSSETXATTR.
+var attributeRequests = []uint32{unix.FS_IOC_SETFLAGS, 0x40046602, 0x401c5820}
 
 // filterRules returns what the filter is to notify: the whole table.
 func filterRules() []seccomp.Rule {

@@ -119,10 +119,15 @@ func (o *observer) read(c *call, v *view, a *access) error {
 	case byMount:
 		return o.mount(c, v, a)
 	case byFsconfig:
-		const setPath, setPathEmpty = 3, 4 // enum fsconfig_command
-		if cmd := c.args[1]; cmd != setPath && cmd != setPathEmpty {
-			return errNoFile
-		}
+		return o.fsconfig(c, v, a)
+	case byBPF:
+		return o.bpf(c, v, a)
+	case byPerfEvent:
+		return o.perfEvent(c, v, a)
+	case byQuota:
+		return o.quota(c, v, a)
+	case byQueue:
+		return o.messageQueue(c, a)
 	case byNamespace:
 		o.rootsVary = true
 		return errNoFile
@@ -300,22 +305,6 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 // openFollows tells whether open follows a symbolic link at the end: open(2).
 func openFollows(flags uint64) bool {
 	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
-}
-
-// mount reads mount(2), whose source is a path for some types of mount only.
-func (o *observer) mount(c *call, v *view, a *access) error {
-	target, err := o.lookup(c, v, c.row.second, 0, true)
-	if err != nil {
-		return err
-	}
-	a.first = target
-	if source, err := o.memory.cstring(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
-		if a.first, err = o.resolve(c, v, c.row.first, source, true, false); err != nil {
-			return err
-		}
-		a.second = target
-	}
-	return nil
 }
 
 // foresee prepares for what a call is about to change in what paths mean.

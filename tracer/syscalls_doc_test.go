@@ -20,7 +20,8 @@ const syscallsHead = `# System calls
 Made from the table in tracer/table.go by ` + "`make docs`" + `; a test keeps it so.
 
 Every call below is notified, on each ABI that has it; no other is. Of prctl it is
-PR_SET_SECCOMP only, of sendto what has an address, of socketcall bind, connect, sendto,
+PR_SET_SECCOMP only, of ioctl FS_IOC_SETFLAGS and FS_IOC_FSSETXATTR, of bpf BPF_OBJ_PIN,
+BPF_OBJ_GET and BPF_LINK_CREATE, of sendto what has an address, of socketcall bind, connect, sendto,
 sendmsg and sendmmsg. The numbers are the kernel's own. *op* is what the call means in a record; for calls that open, the
 flags and what is there decide: for reading ` + "`read`" + `, for writing, truncating or
 creating ` + "`write`" + `, with O_PATH or on a directory ` + "`stat`" + `. *names* says what the
@@ -84,6 +85,12 @@ func opText(r *row) string {
 		return "read, write, stat"
 	case bySocketcall:
 		return "create, stat, connect"
+	case byBPF:
+		return "create, stat, read"
+	case byQueue:
+		if r.op != events.OpDelete {
+			return "read, write"
+		}
 	case bySockaddr, byMessages:
 		if r.op == events.OpStat {
 			return "stat, connect"
@@ -105,6 +112,16 @@ func namesText(r *row) string {
 		return "AF_UNIX path"
 	case byHandle:
 		return "file handle"
+	case byMount:
+		return "path, path, and paths among the options"
+	case byFsconfig:
+		return "directory and path, or a path as an option"
+	case byBPF, byPerfEvent:
+		return "path in a struct"
+	case byQuota:
+		return "path, path"
+	case byQueue:
+		return "name of a message queue"
 	case byDenial, byNamespace, byPtrace, bySeccomp:
 		return ""
 	}

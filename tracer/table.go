@@ -51,7 +51,11 @@ const (
 	bySocketcall        // i386: argument 0 is the call, 1 points to its arguments
 	byHandle            // open_by_handle_at
 	byMount             // mount: the source is a path for some flags only
-	byFsconfig          // fsconfig: a path for some commands only
+	byFsconfig          // fsconfig: a path for some commands and options only
+	byBPF               // bpf: a path for some commands, in a struct
+	byPerfEvent         // perf_event_open: a program to put a uprobe into, in a struct
+	byQuota             // quotactl: a device and, for one command, a file
+	byQueue             // mq_open, mq_unlink: a name that is no path
 	byDenial            // io_uring: answered, or let through and noted
 	byPtrace            // ptrace: no access, but who wants to trace must be let
 	bySeccomp           // seccomp, prctl: no access, but a filter may be hidden from what it wants
@@ -194,7 +198,14 @@ var table = []row{
 	{name: "removexattr", op: events.OpChattr, first: path(0), flags: none},
 	{name: "lremovexattr", op: events.OpChattr, first: path(0), flags: none, follow: followNever},
 	{name: "fremovexattr", op: events.OpChattr, first: fd(0), flags: none},
+	{name: "ioctl", op: events.OpChattr, first: fd(0), flags: none}, // FS_IOC_SETFLAGS and the like only
 	{name: "removexattrat", op: events.OpChattr, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
+
+	// Kernel objects with names.
+	{name: "mq_open", op: events.OpRead, how: byQueue, flags: 1, flagType: flagsOpen},
+	{name: "mq_unlink", op: events.OpDelete, how: byQueue, flags: none},
+	{name: "bpf", op: events.OpStat, how: byBPF, flags: none},
+	{name: "perf_event_open", op: events.OpRead, how: byPerfEvent, flags: none},
 
 	// Programs.
 	{name: "execve", op: events.OpExec, how: byExec, first: path(0), flags: none},
@@ -214,6 +225,8 @@ var table = []row{
 	{name: "mount_setattr", op: events.OpChattr, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
 	{name: "fspick", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsFspick, follow: followUnlessFlag, empty: emptyWithFlag},
 	{name: "fsconfig", op: events.OpStat, how: byFsconfig, first: at(4, 3), flags: none},
+	{name: "quotactl", op: events.OpStat, how: byQuota, flags: none},
+	{name: "quotactl_fd", op: events.OpStat, first: fd(0), flags: none},
 	{name: "unshare", how: byNamespace, flags: none},
 	{name: "setns", how: byNamespace, flags: none},
 

@@ -1,0 +1,281 @@
+package tracer
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// Calls that name files within strings of options, in structs, or by other names than
+// paths.
+
+// from resolves a path that is relative to a descriptor, or AT_FDCWD.
+func (o *observer) from(c *call, v *view, dir int, name []byte, follow, parent bool) (resolved, error) {
+	if len(name) == 0 {
+		return resolved{}, errNoFile
+	}
+	if dir == unix.AT_FDCWD || name[0] == '/' {
+		return o.resolve(c, v, ref{dir: none}, name, follow, parent)
+	}
+	base, err := o.procfs.fd(c.tid, dir)
+	if err != nil {
+		return resolved{}, err
+	}
+	return o.resolver.resolve(v, base, name, follow, parent), nil
+}
+
+// pathAt reads a path from a tracee's memory and resolves it.
+func (o *observer) pathAt(c *call, v *view, dir int, addr uint64, follow, parent bool) (resolved, error) {
+	if addr == 0 {
+		return resolved{}, errNoFile
+	}
+	name, err := o.memory.cstring(c.tid, addr)
+	if err != nil {
+		return resolved{}, err
+	}
+	return o.from(c, v, dir, name, follow, parent)
+}
+
+// Commands of bpf(2) that name files: linux/bpf.h.
+const (
+	bpfObjPin     = 6
+	bpfObjGet     = 7
+	bpfLinkCreate = 28
+)
+
+// bpf reads bpf(2), whose arguments are in a union bpf_attr: objects pinned in a file
+// system, and programs that a uprobe is put into.
+func (o *observer) bpf(c *call, v *view, a *access) error {
+	const pathname, fileFlags, pathFD, objectSize = 0, 12, 16, 20
+	const attachType, uprobePath, linkSize = 8, 16, 24
+	const flagPathFD, uprobeMulti, uprobeSession = 1 << 14, 48, 57
+	size := objectSize
+	if uint32(c.args[0]) == bpfLinkCreate {
+		size = linkSize
+	}
+	var attr [linkSize]byte // what the caller leaves out is 0
+	b, err := o.memory.bytes(c.tid, c.args[1], min(size, int(c.args[2]&0xffff)))
+	if err != nil {
+		return err
+	}
+	copy(attr[:], b)
+	if uint32(c.args[0]) == bpfLinkCreate {
+		if kind := nativeUint32(attr[attachType:]); kind != uprobeMulti && kind != uprobeSession {
+			return errNoFile
+		}
+		a.op = events.OpRead
+		a.first, err = o.pathAt(c, v, unix.AT_FDCWD, nativeUint64(attr[uprobePath:]), true, false)
+		return err
+	}
+	dir := unix.AT_FDCWD
+	if nativeUint32(attr[fileFlags:])&flagPathFD != 0 {
+		dir = int(int32(nativeUint32(attr[pathFD:])))
+	}
+	pin := uint32(c.args[0]) == bpfObjPin
+	if pin {
+		a.op = events.OpCreate
+	}
+	a.first, err = o.pathAt(c, v, dir, nativeUint64(attr[pathname:]), !pin, pin)
+	return err
+}
+
+// perfEvent reads perf_event_open(2): of a uprobe, the program that it is put into.
+func (o *observer) perfEvent(c *call, v *view, a *access) error {
+	const kind, path, size = 0, 56, 64
+	b, err := o.memory.bytes(c.tid, c.args[0], size)
+	if err != nil {
+		return err
+	}
+	addr := binary.NativeEndian.Uint64(b[path:])
+	if nativeUint32(b[kind:]) != uprobeType() {
+		return errNoFile
+	}
+	a.first, err = o.pathAt(c, v, unix.AT_FDCWD, addr, true, false)
+	return err
+}
+
+// uprobeType returns the number that this kernel has for uprobes, which are numbered as
+// they are registered; 0, which is another's, where there are none.
+func uprobeType() uint32 {
+	text, err := os.ReadFile("/sys/bus/event_source/devices/uprobe/type")
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
+	return uint32(n)
+}
+
+// quota reads quotactl(2): a device and, to turn quotas on, the file that has them.
+func (o *observer) quota(c *call, v *view, a *access) (err error) {
+	const turnOn = 0x800002 // Q_QUOTAON
+	if a.first, err = o.pathAt(c, v, unix.AT_FDCWD, c.args[1], true, false); err != nil {
+		return err
+	}
+	if uint32(c.args[0])>>8 == turnOn {
+		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.args[3], true, false); err == nil {
+			a.more = append(a.more, named{op: events.OpStat, file: file})
+		}
+	}
+	return nil
+}
+
+// messageQueue reads mq_open and mq_unlink. A queue has a name, and no path but where
+// its file system is mounted, usually at /dev/mqueue: mq_overview(7).
+func (o *observer) messageQueue(c *call, a *access) error {
+	name, err := o.memory.cstring(c.tid, c.args[0])
+	if err != nil {
+		return err
+	}
+	if len(name) == 0 || bytes.IndexByte(name, '/') >= 0 {
+		return errNoFile // ENOENT, EACCES: the C library has taken the first slash away
+	}
+	a.first = resolved{set: true, as: string(name), path: "/dev/mqueue/" + string(name), state: events.StateUnknown}
+	if a.op != events.OpDelete {
+		a.flags &= 0xffffffff
+		if a.op = openOp(a.flags, events.StateUnknown); a.flags&unix.O_CREAT != 0 {
+			a.op = events.OpWrite
+		}
+	}
+	return nil
+}
+
+// mount reads mount(2), whose source is a path for some types of mount only, and whose
+// options may have paths.
+func (o *observer) mount(c *call, v *view, a *access) error {
+	target, err := o.lookup(c, v, c.row.second, 0, true)
+	if err != nil {
+		return err
+	}
+	a.first = target
+	if source, err := o.memory.cstring(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
+		if a.first, err = o.resolve(c, v, c.row.first, source, true, false); err != nil {
+			return err
+		}
+		a.second = target
+	}
+	const noOptions = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
+	if c.args[3]&noOptions != 0 || c.args[4] == 0 {
+		return nil
+	}
+	options, err := o.memory.cstring(c.tid, c.args[4])
+	if err != nil {
+		return nil // the kernel refuses them, or they are no string
+	}
+	for _, path := range optionPaths(string(options)) {
+		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), true, false)
+		if err != nil {
+			return err
+		}
+		a.more = append(a.more, named{op: events.OpStat, file: file})
+	}
+	return nil
+}
+
+// fsconfig reads fsconfig(2), which gives one option of a mount to be.
+func (o *observer) fsconfig(c *call, v *view, a *access) error {
+	const setString, setPath, setPathEmpty = 1, 3, 4 // enum fsconfig_command
+	switch uint32(c.args[1]) {
+	case setPath, setPathEmpty:
+		return o.readRefs(c, v, a)
+	case setString:
+	default:
+		return errNoFile
+	}
+	key, err := o.memory.cstring(c.tid, c.args[2])
+	if err != nil {
+		return err
+	}
+	option := string(key) + "="
+	value, err := o.memory.cstring(c.tid, c.args[3])
+	if err != nil {
+		return err
+	}
+	var paths []string
+	if option == "source=" {
+		if len(value) > 0 && value[0] == '/' { // else what the file system makes of it
+			paths = []string{string(value)}
+		}
+	} else {
+		paths = optionPaths(option + strings.ReplaceAll(string(value), ",", `\,`))
+	}
+	for i, path := range paths {
+		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), true, false)
+		switch {
+		case err != nil:
+			return err
+		case i == 0:
+			a.first = file
+		default:
+			a.more = append(a.more, named{op: events.OpStat, file: file})
+		}
+	}
+	if len(paths) == 0 {
+		return errNoFile
+	}
+	return nil
+}
+
+// pathOptions are the options of file systems that are paths: overlayfs's layers, and
+// devices and journals beside the source.
+var pathOptions = map[string]bool{
+	"lowerdir": true, "lowerdir+": true, "datadir+": true, "upperdir": true, "workdir": true,
+	"device": true, "journal_path": true, "logdev": true, "rtdev": true,
+}
+
+// optionPaths returns the paths in a string of options. A backslash takes the meaning
+// from the character behind it.
+func optionPaths(options string) []string {
+	var paths []string
+	for _, option := range splitUnescaped(options, ',') {
+		key, value, _ := strings.Cut(option, "=")
+		if !pathOptions[key] {
+			continue
+		}
+		layers := []string{value}
+		if key == "lowerdir" {
+			layers = splitUnescaped(value, ':')
+		}
+		for _, path := range layers {
+			if path = unescaped(path); path != "" {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// splitUnescaped splits s at each sep that has no backslash before it.
+func splitUnescaped(s string, sep byte) []string {
+	var parts []string
+	start := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case sep:
+			parts = append(parts, s[start:i])
+			start = i + 1
+		}
+	}
+	return append(parts, s[start:])
+}
+
+// unescaped takes the backslashes away.
+func unescaped(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+1 < len(s) {
+			i++
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
