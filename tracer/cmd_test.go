@@ -159,6 +159,7 @@ func shell(t testing.TB, script string) *Cmd {
 
 func TestCmdExit(t *testing.T) {
 	needTracing(t)
+	dir := tempTree(t)
 	tests := []struct {
 		script string
 		want   events.Exit
@@ -169,7 +170,7 @@ func TestCmdExit(t *testing.T) {
 		{"exit 255", events.Exit{Code: 255}, exited(255)},
 		{"kill -TERM $$", events.Exit{Signal: "SIGTERM"}, killedBy(unix.SIGTERM)},
 		{"kill -KILL $$", events.Exit{Signal: "SIGKILL"}, killedBy(unix.SIGKILL)},
-		{"exec /nonexistent/command", events.Exit{Code: 127}, exited(127)},
+		{"exec " + dir + "/absent/command", events.Exit{Code: 127}, exited(127)},
 	}
 	for _, test := range tests {
 		t.Run(test.script, func(t *testing.T) {
@@ -265,7 +266,7 @@ func TestCmdNotExecuted(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			r := new(recorder)
 			c := Command(test.path)
-			c.Env = []string{"PATH=" + dir + "/bin:/nonexistent"}
+			c.Env = []string{"PATH=" + dir + "/bin:" + dir + "/absent"}
 			c.Sink = r
 			err := c.Start()
 			var e *ExecError
@@ -296,7 +297,8 @@ func TestCmdRefused(t *testing.T) {
 		t.Error("a command that was not started has ended")
 	}
 	needTracing(t)
-	for _, dir := range []string{"/nonexistent", "/nonexistent/" + strings.Repeat("d/", 600)} {
+	absent := tempTree(t) + "/absent"
+	for _, dir := range []string{absent, absent + "/" + strings.Repeat("d/", 600)} {
 		r := new(recorder)
 		c := Command("true")
 		c.Sink, c.Dir = r, dir

@@ -88,7 +88,7 @@ func (b *bench) tool(name string) string {
 			return filepath.Join(dir, name)
 		}
 	}
-	return "/nonexistent/" + name
+	return filepath.Join(b.base, "absent", name)
 }
 
 // sh is the command line that has a shell run a script.
