@@ -84,16 +84,15 @@ func (r *receiver) inspectFilter(n *seccomp.Notification, p *process, abi *secco
 		}
 		flags = n.Data.Args[1]
 	}
+	traces, err := r.observer.memory.filterTraces(int(n.PID), program, narrow(abi))
+	if errors.Is(err, errBadAddress) || errors.Is(err, errCallerGone) {
+		return // EFAULT: it installs nothing. Libraries find out so which flags the kernel has
+	}
 	const newListener = 1 << 3
 	if flags&newListener != 0 && !isShim(readArgv(p.pid)) {
 		r.gaps.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
 	}
-	if program == 0 {
-		return // EFAULT: a probe for flags
-	}
-	traces, err := r.observer.memory.filterTraces(int(n.PID), program, narrow(abi))
 	switch {
-	case errors.Is(err, errBadAddress), errors.Is(err, errCallerGone): // it installs nothing
 	case err != nil:
 		r.gaps.add(events.ReasonBypassedFilter, p.pid, fmt.Sprintf("a filter that could not be read: %v", err))
 	case traces:
