@@ -58,24 +58,14 @@ func syscallsMarkdown(t *testing.T) string {
 		}
 		abis = append(abis, list...)
 	}
-	b.WriteString("| call | op | names |")
-	for _, abi := range abis {
-		fmt.Fprintf(&b, " %s |", abi.Name)
-	}
-	b.WriteString("\n|---|---|---|" + strings.Repeat("--:|", len(abis)) + "\n")
+	b.WriteString("| call | op | names |" + abiColumns(abis) + "\n|---|---|---|" + strings.Repeat("--:|", len(abis)) + "\n")
 	for i := range table {
 		r := &table[i]
 		fmt.Fprintf(&b, "| %s | %s | %s |", r.name, opText(r), namesText(r))
-		for _, abi := range abis {
-			var numbers []string
-			for _, nr := range abi.Numbers(r.name) {
-				numbers = append(numbers, fmt.Sprint(nr&^abi.Bit))
-			}
-			fmt.Fprintf(&b, " %s |", strings.Join(numbers, ", "))
-		}
-		b.WriteByte('\n')
+		writeNumbers(&b, r.name, abis)
 	}
 	b.WriteString("\nNumbers of x32 are given without its bit 30.\n")
+	b.WriteString(restMarkdown(t, abis))
 	return b.String()
 }
 
