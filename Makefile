@@ -76,7 +76,7 @@ deps: ## install what the tests need, as root on Debian
 	missing=; \
 	for tool in $(TOOLS); do command -v "$${tool%=*}" >/dev/null || missing="$$missing $${tool#*=}"; done; \
 	[ -e /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
-	[ "$$(uname -m)" != x86_64 ] || echo 'int main;' | gcc -m32 -w -xc - -o /dev/null 2>/dev/null || missing="$$missing gcc-multilib"; \
+	[ "$$(uname -m)" != x86_64 ] || printf '#include <stdio.h>\n#include <asm/errno.h>\nint main;\n' | gcc -m32 -w -xc - -o /dev/null 2>/dev/null || missing="$$missing gcc-multilib"; \
 	[ -z "$$missing" ] || { apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null || \
 		echo "could not install$$missing: tests that need them will be skipped" >&2

@@ -29,6 +29,10 @@ func exitEvent(p *process, exit *events.Exit) *events.Event {
 	return &events.Event{Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExit, Exit: exit}
 }
 
+// ExitOf returns what the wait status of a process that has ended says, as records have
+// it: wait(2).
+func ExitOf(ws unix.WaitStatus) events.Exit { return exitOf(ws) }
+
 // exitOf reads a wait status: wait(2).
 func exitOf(ws unix.WaitStatus) events.Exit {
 	if ws.Signaled() {

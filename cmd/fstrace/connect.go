@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
@@ -188,7 +187,7 @@ func (c *connected) brokenOff(cmd launchedJob, ended <-chan unix.WaitStatus, err
 		fmt.Fprintln(os.Stderr, "fstrace: fstraced went away: the command was killed with it, and there is no record; start fstraced again (its log may tell why it ended)")
 		return exitFailed
 	}
-	exit := exitOf(<-ended)
+	exit := tracer.ExitOf(<-ended)
 	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record is broken off: %v\n", describe(exit), err)
 	return exitFailed
 }
@@ -199,7 +198,7 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 	if told.NotExecuted != "" {
 		fmt.Fprintf(os.Stderr, "fstrace: %s\n", told.NotExecuted)
 	}
-	result := &tracer.Result{Exit: exitOf(status), Status: status, Ending: endings[told.Ending], Incomplete: rec.gaps}
+	result := &tracer.Result{Exit: tracer.ExitOf(status), Status: status, Ending: endings[told.Ending], Incomplete: rec.gaps}
 	err := rec.err
 	if err == nil {
 		err = c.output.commit()
@@ -228,14 +227,6 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 
 // endings are those that a daemon tells of, by its words for them.
 var endings = map[string]tracer.Ending{"term": tracer.EndedAfterTerm, "kill": tracer.EndedByKill}
-
-// exitOf is what a wait status says: wait(2).
-func exitOf(status unix.WaitStatus) events.Exit {
-	if status.Signaled() {
-		return events.Exit{Signal: unix.SignalName(status.Signal()), Core: status.CoreDump()}
-	}
-	return events.Exit{Code: status.ExitStatus()}
-}
 
 // endLike ends this process as its command has, if that was by a signal, and returns
 // the exit status otherwise.

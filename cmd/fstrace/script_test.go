@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -77,7 +78,7 @@ func scriptStatus(ts *testscript.TestScript, neg bool, args []string) {
 // statusName is how a process ended: its exit status, or a signal's name.
 func statusName(s syscall.WaitStatus) string {
 	if s.Signaled() {
-		return unix.SignalName(s.Signal())
+		return cmp.Or(unix.SignalName(s.Signal()), "SIGNAL"+strconv.Itoa(int(s.Signal())))
 	}
 	return strconv.Itoa(s.ExitStatus())
 }

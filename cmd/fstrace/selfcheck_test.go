@@ -161,7 +161,7 @@ func compileI386(t *testing.T, source, exe string) *exec.Cmd {
 
 var canBuildI386 = sync.OnceValue(func() error {
 	probe := exec.Command("gcc", "-m32", "-w", "-xc", "-", "-o", os.DevNull)
-	probe.Stdin = strings.NewReader("#include <stdio.h>\nint main;")
+	probe.Stdin = strings.NewReader("#include <stdio.h>\n#include <asm/errno.h>\nint main;")
 	return probe.Run()
 })
 
