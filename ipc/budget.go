@@ -5,9 +5,14 @@ import "sync"
 // A budget is how many bytes all spools together may have.
 type budget struct {
 	limit int64
-	// evict makes room: it gives up the spool of one session that has ended, and tells
-	// whether there was one.
+	// floor is what each spool may have in any case, so that none is held up by others
+	// that have it all.
+	floor int64
+	// evict makes room: it gives up something that is kept, and reports whether there was
+	// anything.
 	evict func() bool
+	// evictFollowed is evict for what somebody reads, nil for never.
+	evictFollowed func() bool
 
 	mu   sync.Mutex
 	used int64

@@ -152,8 +152,9 @@ func (c *connection) complain() {
 type request struct {
 	*connection
 	*call
-	frame *frame
-	files []int // of the message; who takes one over sets it to -1
+	frame  *frame
+	files  []int   // of the message; who takes one over sets it to -1
+	reader *reader // of the session that it runs, if it wants the events
 }
 
 // understood says that the message is not needed any more, though its answer may take

@@ -65,6 +65,11 @@ func (s *Server) methodRecord(r *request) error {
 	case <-r.gone:
 		return errBrokenOff
 	}
+	reader, _, err := n.spool.follow(0)
+	if err != nil {
+		return n.replayGone(err)
+	}
+	defer reader.close()
 	first, last := n.first(), n.last()
 	_, written := n.spool.count()
 	header, trailer := append(bytes.Clone(first.Start), '\n'), append(bytes.Clone(last.End), '\n')

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 )
@@ -68,10 +69,14 @@ func (r *request) update(u wireUpdate) error {
 
 // streamEvents sends events until there will be no more.
 func (r *request) streamEvents(n *session, from uint64) error {
-	offset, err := n.spool.seek(from)
-	if err != nil {
-		return n.replayGone(err)
+	var offset int64
+	var err error
+	if r.reader == nil {
+		if r.reader, offset, err = n.spool.follow(from); err != nil {
+			return n.replayGone(err)
+		}
 	}
+	defer r.reader.close()
 	head := []byte(`{"parameters":{"session":` + strconv.Quote(n.id()) + `,"events":[`)
 	var buf, out []byte
 	for {
@@ -83,6 +88,7 @@ func (r *request) streamEvents(n *session, from uint64) error {
 			offset += int64(len(buf))
 			lines := since(buf, from)
 			if len(lines) == 0 || r.Oneway {
+				r.reader.advance(offset)
 				continue
 			}
 			out = append(out[:0], head...)
@@ -91,6 +97,7 @@ func (r *request) streamEvents(n *session, from uint64) error {
 			if err := writeFrame(r.conn, out, nil); err != nil {
 				return err
 			}
+			r.reader.advance(offset)
 			if cap(buf) > 4*batchSize || cap(out) > 8*batchSize {
 				buf, out = nil, nil // one event was huge
 			}
@@ -133,6 +140,11 @@ func appendList(b, lines []byte) []byte {
 func (n *session) replayGone(err error) error {
 	if errors.Is(err, os.ErrClosed) {
 		return n.server.gone(n.id())
+	}
+	var trimmed errTrimmed
+	if errors.As(err, &trimmed) {
+		return newError(ErrReplayGone, "session", n.id(), "first", trimmed.first, "message", fmt.Sprintf(
+			"the events of session %s before %d are not kept any more: they had been read, and there was no more room (--spool-bytes)", n.id(), trimmed.first))
 	}
 	return newError(ErrReplayGone, "session", n.id(), "first", 0, "message", "read spool: "+err.Error())
 }

@@ -78,17 +78,45 @@ func (s *Server) sweep() {
 }
 
 // evict gives up the session that ended first, one that nobody follows if there is
-// one, and tells whether there was any.
+// one, and reports whether there was any.
 func (s *Server) evict() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.kept) == 0 {
+	return s.evictLocked(false) || s.evictLocked(true)
+}
+
+// evictFollowed gives up the session that ended first of those that somebody follows.
+func (s *Server) evictFollowed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.evictLocked(true)
+}
+
+// makeRoom gives up the session that ended first of those that nobody follows, or else
+// what has been read of sessions that run.
+func (s *Server) makeRoom() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.evictLocked(false) {
+		return true
+	}
+	trimmed := false
+	for n := range s.running {
+		if n.spool != nil && n.spool.trim() {
+			trimmed = true
+		}
+	}
+	return trimmed
+}
+
+func (s *Server) evictLocked(followed bool) bool {
+	i := slices.IndexFunc(s.kept, func(n *session) bool {
+		is, _ := n.keep()
+		return is == followed
+	})
+	if i < 0 {
 		return false
 	}
-	i := max(0, slices.IndexFunc(s.kept, func(n *session) bool {
-		followed, _ := n.keep()
-		return !followed
-	}))
 	s.dropLocked(s.kept[i])
 	s.kept = slices.Delete(s.kept, i, i+1)
 	return true

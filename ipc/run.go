@@ -29,6 +29,9 @@ func (s *Server) methodRun(r *request) error {
 	}
 	r.understood()
 	defer n.leave()
+	if r.reader != nil {
+		defer r.reader.close()
+	}
 	if !r.awaitStart(n) {
 		return errBrokenOff
 	}
@@ -101,10 +104,15 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	}
 	if cmd.Sink, err = s.sink(n, p.Options, cmd); err != nil {
 		_, _ = n.spool.seal()
-		n.spool.close(0)
+		n.spool.close()
 		return fail(err)
 	}
 	n.cmd = s.config.newCommand(cmd)
+	if r.More && (p.Options.Events == nil || *p.Options.Events) {
+		if r.reader, _, err = n.spool.follow(0); err != nil { // from the first on
+			return fail(asError(err))
+		}
+	}
 	n.subscribe() // before it can have ended
 	r.hold(n)
 	go n.run()

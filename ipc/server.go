@@ -57,6 +57,9 @@ const inboxBytes = 64 << 20
 // have not been answered, if a message may not have many.
 const heldFiles = 1024
 
+// spoolFloor is what each session's spool may have in any case.
+const spoolFloor = 1 << 20
+
 func (c *Config) setDefaults() {
 	d := DefaultLimits()
 	l := &c.Limits
@@ -120,7 +123,7 @@ func NewServer(c Config) *Server {
 	s.gate = newGate(c.Limits.MemoryBytes)
 	s.memory = &budget{limit: c.Limits.MemoryBytes, evict: s.evict}
 	s.held = &budget{limit: max(heldFiles, 4*int64(c.Limits.Descriptors))}
-	s.budget = &budget{limit: c.Limits.SpoolBytes, evict: s.evict}
+	s.budget = &budget{limit: c.Limits.SpoolBytes, floor: spoolFloor, evict: s.makeRoom, evictFollowed: s.evictFollowed}
 	return s
 }
 

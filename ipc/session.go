@@ -98,7 +98,7 @@ func (s *session) run() {
 		s.server.forget(s)
 		s.keepMemory(0)
 		_, _ = s.spool.seal()
-		s.spool.close(0)
+		s.spool.close()
 		close(s.done)
 		return
 	}
@@ -228,13 +228,14 @@ func (s *session) readManifest() ([]byte, error) {
 
 // info describes the session for a list.
 func (s *session) info() SessionInfo {
-	last, written := s.spool.count()
+	last, _ := s.spool.count()
+	size := s.spool.size()
 	pid := s.command().Pid()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := SessionInfo{
 		Session: s.header.Session, State: "running", PID: pid, Started: stamp(s.since),
-		Events: int64(last), Bytes: written + s.document, Subscribers: s.subscribers,
+		Events: int64(last), Bytes: size, Subscribers: s.subscribers,
 		Detached: s.detached, Manifest: s.document > 0,
 	}
 	argv, cut := cutList(s.header.Argv)
@@ -286,9 +287,6 @@ func (s *session) keep() (followed bool, ended time.Time) {
 
 // drop gives up the spool.
 func (s *session) drop() {
-	s.mu.Lock()
-	size := s.document
-	s.mu.Unlock()
-	s.spool.close(size)
+	s.spool.close()
 	s.keepMemory(0)
 }

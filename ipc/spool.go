@@ -20,9 +20,11 @@ import (
 // last write: an event at a time when they are few, large pieces when they are many.
 // append waits only while pending is full, for the disk.
 //
-// If there is no space, the rest of the events is dropped and counted: what has been
-// written is true all the same. After that nothing more is written, even if there were
-// space again: a record has no holes.
+// If there is no space, what all readers have read is given up: the file gets a hole at
+// its beginning, and who wants to read from there later is told so. If that is not enough,
+// because a reader does not read, the rest of the events is dropped and counted: what has
+// been written is true all the same. After that nothing more is written, even if there
+// were space again: a record has no holes in its middle.
 type spool struct {
 	file   *os.File
 	budget *budget
@@ -31,6 +33,10 @@ type spool struct {
 	pending []byte // whole lines, not yet in the file
 	first   uint64 // seq of the first of them
 	written int64  // bytes of whole lines in the file
+	begin   int64  // bytes at the beginning that were given up
+	held    int64  // bytes that are accounted for
+	readers map[*reader]bool
+	moved   chan struct{} // closed and replaced when a reader has read on
 	marks   []mark
 	last    uint64 // seq of the last event appended
 	dropped uint64
@@ -60,7 +66,10 @@ func newSpool(dir string, b *budget) (*spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open spool in %s: %w", dir, err)
 	}
-	s := &spool{file: file, budget: b, changed: make(chan struct{}), done: make(chan struct{})}
+	s := &spool{
+		file: file, budget: b, readers: make(map[*reader]bool),
+		moved: make(chan struct{}), changed: make(chan struct{}), done: make(chan struct{}),
+	}
 	s.space.L, s.work.L = &s.mu, &s.mu
 	go s.write()
 	return s, nil
@@ -162,11 +171,11 @@ func (s *spool) write() {
 
 func countLines(b []byte) uint64 { return uint64(bytes.Count(b, []byte{'\n'})) }
 
-// put writes b to the file. Where there is no space, what is kept of sessions that
-// have ended makes room.
+// put writes b to the file, and makes room for it if need be.
 func (s *spool) put(b []byte, at int64) error {
-	for !s.budget.take(int64(len(b))) {
-		if !s.budget.evict() {
+	n := int64(len(b))
+	for !s.account(n) {
+		if !s.makeRoom() {
 			return fmt.Errorf("the limit of %d bytes for all sessions is reached", s.budget.limit)
 		}
 	}
@@ -176,17 +185,37 @@ func (s *spool) put(b []byte, at int64) error {
 			return nil
 		}
 		full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
-		if full && s.budget.evict() {
+		if full && s.makeRoom() {
 			continue
 		}
 		_ = s.file.Truncate(at)
-		s.budget.give(int64(len(b)))
-		var path *os.PathError
-		if errors.As(err, &path) {
-			err = path.Err
-		}
-		return err
+		s.mu.Lock()
+		s.held -= n
+		s.mu.Unlock()
+		s.budget.give(n)
+		return cause(err)
 	}
+}
+
+// account accounts for n bytes more. It reports whether there is room for them.
+func (s *spool) account(n int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.budget.take(n) {
+		if s.held+n > s.budget.floor {
+			return false
+		}
+		s.budget.give(-n) // others have it all, who do not read
+	}
+	s.held += n
+	return true
+}
+
+// makeRoom makes room at the cost of those who lose least: what is kept and nobody
+// follows; what all readers have read of sessions that run; what readers of this session
+// read within a moment; and what is kept of sessions that somebody follows.
+func (s *spool) makeRoom() bool {
+	return s.budget.evict() || s.awaitReaders() || s.budget.evictFollowed != nil && s.budget.evictFollowed()
 }
 
 // putManifest stores a document behind the events. seal must have been called. The
@@ -219,16 +248,23 @@ func (s *spool) count() (last uint64, written int64) {
 	return s.last, s.written
 }
 
+// size returns how many bytes of the disk the file takes, about.
+func (s *spool) size() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
 // close gives the file up. Who reads it gets an error.
-func (s *spool) close(extra int64) {
+func (s *spool) close() {
 	s.mu.Lock()
 	if s.gone {
 		s.mu.Unlock()
 		return
 	}
 	s.gone = true
-	size := s.written
+	held := s.held
 	s.mu.Unlock()
 	_ = s.file.Close()
-	s.budget.give(size + extra)
+	s.budget.give(held)
 }

@@ -33,12 +33,15 @@ func (s *spool) read(buf []byte, offset, end int64, size int) ([]byte, error) {
 func (s *spool) seek(seq uint64) (int64, error) {
 	s.mu.Lock()
 	i := sort.Search(len(s.marks), func(i int) bool { return s.marks[i].seq > seq })
-	offset := int64(0)
+	offset := s.begin
 	if i > 0 {
 		offset = s.marks[i-1].offset
 	}
 	end := s.written
 	s.mu.Unlock()
+	if err := s.trimmed(seq, offset, end); err != nil {
+		return 0, err
+	}
 	var buf []byte
 	for offset < end {
 		var err error

@@ -17,7 +17,7 @@ func testSpool(t testing.TB, limit int64) (*spool, *budget) {
 	}
 	t.Cleanup(func() {
 		_, _ = s.seal()
-		s.close(0)
+		s.close()
 		if used := b.inUse(); used != 0 {
 			t.Errorf("%d bytes are accounted for that nobody has", used)
 		}
