@@ -218,6 +218,10 @@ func (c *Client) open(ctx context.Context, method string, in any, files []int, m
 		return nil, c.dialError(err)
 	}
 	unixConn := conn.(*net.UnixConn) // the network is
+	if err := c.trust(unixConn); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	s := &Stream{
 		client: c, method: method, conn: unixConn,
 		frames: newFrameReader(unixConn, maxReply, 0),
@@ -242,6 +246,19 @@ func (c *Client) open(ctx context.Context, method string, in any, files []int, m
 		return nil, fmt.Errorf("fstraced: %s: %w", method, err)
 	}
 	return s, nil
+}
+
+// trust makes sure that it is this user or root who listens. Another user's daemon would
+// get the command's environment and descriptors, and could trace it.
+func (c *Client) trust(conn *net.UnixConn) error {
+	server, err := PeerOf(conn)
+	if err != nil {
+		return fmt.Errorf("connect to fstraced at %s: %w", c.socket, err)
+	}
+	if server.UID != 0 && server.UID != os.Geteuid() {
+		return fmt.Errorf("connect to fstraced at %s: it is the user %d who listens there, neither you nor root: not used", c.socket, server.UID)
+	}
+	return nil
 }
 
 // maxReply is more than the server ever sends: a manifest is its largest answer.

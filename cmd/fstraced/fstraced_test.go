@@ -10,8 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/fstrace/fstrace/ipc"
+	"golang.org/x/sys/unix"
 )
 
 // TestDefaultSocketDirectory: a directory and a socket for the user alone, and one daemon.
@@ -72,6 +74,55 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err != nil {
 		t.Error("what was no socket has been removed")
+	}
+	for _, name := range []string{file, foreign} {
+		if _, err := os.Lstat(name + ".lock"); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a lock is left beside %s: %v", name, err)
+		}
+	}
+}
+
+// TestActivationRefused: what systemd passes is looked at before it is served.
+func TestActivationRefused(t *testing.T) {
+	socketpair := func(kind int) *os.File {
+		pair, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(pair[1])
+		return os.NewFile(uintptr(pair[0]), "socket")
+	}
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	tcpFile, err := tcp.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, file := range map[string]*os.File{
+		"not a Unix socket": tcpFile, "not a stream socket": socketpair(unix.SOCK_DGRAM), "does not listen": socketpair(unix.SOCK_STREAM),
+		"non-socket": null,
+	} {
+		defer file.Close()
+		d := command(t)
+		exe, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.cmd.Path = "/bin/sh"
+		d.cmd.Args = []string{"sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0"`, exe}
+		d.cmd.ExtraFiles = []*os.File{file}
+		over := time.AfterFunc(patience, func() { _ = d.cmd.Process.Kill() })
+		if said := fails(t, d); !strings.Contains(said, want) {
+			t.Errorf("it says %q, want %q", said, want)
+		}
+		over.Stop()
 	}
 }
 

@@ -61,6 +61,9 @@ func activated() (*net.UnixListener, error) {
 	unix.CloseOnExec(firstPassed)
 	file := os.NewFile(firstPassed, "systemd's socket")
 	defer file.Close()
+	if err := listening(firstPassed); err != nil {
+		return nil, fmt.Errorf("the socket that systemd passes: %w", err)
+	}
 	l, err := net.FileListener(file)
 	if err != nil {
 		return nil, fmt.Errorf("the socket that systemd passes: %w", err)
@@ -72,6 +75,28 @@ func activated() (*net.UnixListener, error) {
 	}
 	unixListener.SetUnlinkOnClose(false) // it is systemd's
 	return unixListener, nil
+}
+
+// listening makes sure that a descriptor is a Unix stream socket that listens. On any
+// other accept(2) would fail for ever.
+func listening(fd int) error {
+	for _, want := range []struct {
+		option, value int
+		what          string
+	}{
+		{unix.SO_DOMAIN, unix.AF_UNIX, "not a Unix socket: ListenStream= must be a path"},
+		{unix.SO_TYPE, unix.SOCK_STREAM, "not a stream socket: the unit must have ListenStream="},
+		{unix.SO_ACCEPTCONN, 1, "it does not listen: the unit must have Accept=no"},
+	} {
+		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, want.option)
+		if err != nil {
+			return err
+		}
+		if got != want.value {
+			return errors.New(want.what)
+		}
+	}
+	return nil
 }
 
 // defaultSocket is ipc.DefaultSocket, in a directory that is there and nobody else's.
@@ -106,36 +131,77 @@ type ownSocket struct {
 }
 
 // listenAt makes a socket. A lock beside it tells a daemon that lives from one that
-// was killed and has left its socket: that is taken over.
+// was killed and has left its socket: that is taken over. If the socket cannot be made,
+// no lock is left that was not there.
 func listenAt(name string, forOthers bool) (*ownSocket, error) {
-	lock, err := os.OpenFile(name+".lock", os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
-		return nil, cause(err)
+	if err := socketOrNothing(name); err != nil {
+		return nil, err
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		if err == unix.EWOULDBLOCK {
-			return nil, errors.New("another fstraced serves there")
-		}
-		return nil, fmt.Errorf("lock %s: %w", lock.Name(), err)
+	lock, made, err := lockFile(name + ".lock")
+	if err != nil {
+		return nil, err
 	}
 	l, err := takeOver(name, forOthers)
 	if err != nil {
+		if made {
+			_ = os.Remove(lock.Name())
+		}
 		lock.Close()
 		return nil, err
 	}
 	return &ownSocket{l, lock}, nil
 }
 
-// takeOver listens, in place of a socket that nobody listens on any more.
-func takeOver(name string, forOthers bool) (*net.UnixListener, error) {
+// socketOrNothing makes sure that nothing is in the socket's place that is no socket.
+func socketOrNothing(name string) error {
 	switch info, err := os.Lstat(name); {
 	case errors.Is(err, unix.ENOENT):
+		return nil
 	case err != nil:
-		return nil, cause(err)
+		return cause(err)
 	case info.Mode().Type() != os.ModeSocket:
-		return nil, errors.New("what is there is not a socket")
-	default:
+		return errors.New("what is there is not a socket")
+	}
+	return nil
+}
+
+// lockFile makes and locks a file. It reports whether the file was not there before. A
+// lock of a file that has been removed meanwhile is nothing worth: then it tries again.
+func lockFile(name string) (lock *os.File, made bool, err error) {
+	for {
+		const flags = os.O_RDWR | unix.O_NOFOLLOW
+		made = true
+		lock, err = os.OpenFile(name, flags|os.O_CREATE|os.O_EXCL, 0o600)
+		if errors.Is(err, unix.EEXIST) {
+			made = false
+			if lock, err = os.OpenFile(name, flags, 0); errors.Is(err, unix.ENOENT) {
+				continue
+			}
+		}
+		if err != nil {
+			return nil, false, fmt.Errorf("open the lock %s: %w", name, cause(err))
+		}
+		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			lock.Close()
+			if err == unix.EWOULDBLOCK {
+				return nil, false, errors.New("another fstraced serves there")
+			}
+			return nil, false, fmt.Errorf("lock %s: %w", name, err)
+		}
+		there, err := os.Lstat(name)
+		if mine, mineErr := lock.Stat(); err == nil && mineErr == nil && os.SameFile(there, mine) {
+			return lock, made, nil
+		}
+		lock.Close()
+	}
+}
+
+// takeOver listens, in place of a socket that nobody listens on any more.
+func takeOver(name string, forOthers bool) (*net.UnixListener, error) {
+	if err := socketOrNothing(name); err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(name); err == nil {
 		if conn, err := net.Dial("unix", name); err == nil { // systemd's, for one, has no lock
 			conn.Close()
 			return nil, errors.New("somebody else listens there")

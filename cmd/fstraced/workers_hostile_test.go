@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -19,9 +20,10 @@ import (
 
 // What the client process does instead of running a command, by its first argument.
 var clientTricks = map[string]func(socket string, args []string) error{
-	"flood": flood,
-	"steal": steal,
-	"info":  info,
+	"flood":    flood,
+	"steal":    steal,
+	"info":     info,
+	"impostor": impostor,
 }
 
 // flood opens connections, says so, and keeps them until its standard input ends.
@@ -216,4 +218,59 @@ func TestWorkerKilled(t *testing.T) {
 	}
 	d.client()
 	eventually(t, "he is served again", func() bool { return servedBy.MatchString(asNobody(t, d.socket, "info")) })
+}
+
+// impostor listens at a socket, and says what it has received.
+func impostor(socket string, _ []string) error {
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	if err := os.Chmod(socket, 0o666); err != nil {
+		return err
+	}
+	fmt.Println("listening")
+	conn, err := l.Accept()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	got, err := io.ReadAll(conn)
+	fmt.Printf("received %q\n", got)
+	return err
+}
+
+// TestImpostor: a client says nothing to another user's daemon.
+func TestImpostor(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may be another user")
+	}
+	dir := openDirectory(t)
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "socket")
+	cmd := nobodyCommand(socket, "impostor")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	r := bufio.NewReader(out)
+	if line, err := r.ReadString('\n'); line != "listening\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if _, err := ipc.Dial(socket); err == nil || !strings.Contains(err.Error(), "the user 65534") {
+		t.Errorf("error %v", err)
+	}
+	if line, err := r.ReadString('\n'); line != "received \"\"\n" {
+		t.Errorf("%q, %v", line, err)
+	}
 }
