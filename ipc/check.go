@@ -32,13 +32,15 @@ func (s *Server) methodCheck(r *request) error {
 	result := make(chan *CheckResult, 1)
 	failed := make(chan error, 1)
 	go func() {
-		defer c.message.release()
 		doc, err := c.document()
 		if err != nil {
+			c.message.release()
 			failed <- err
 			return
 		}
-		result <- c.compare(ctx, doc)
+		out := c.compare(ctx, doc)
+		c.message.release() // before there is an answer
+		result <- out
 	}()
 	select {
 	case out := <-result:
@@ -83,7 +85,9 @@ func (c *check) find(r *request) (err error) {
 	case ways != 1:
 		return invalidParameter("manifest") // one of the three
 	case p.Session != "":
-		c.session, err = c.server.find(p.Session)
+		if c.session, err = c.server.find(p.Session); errors.Is(err, ErrNoSuchSession) {
+			c.file, err = c.server.siblingManifest(p.Session, r.gone)
+		}
 	case p.Descriptor != nil:
 		fd, ok := r.takeFile(*p.Descriptor)
 		if !ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,8 @@ type connection struct {
 	server *Server
 	conn   *net.UnixConn
 	peer   Peer
+	// sibling is set if another server of the user is at the other end.
+	sibling bool
 
 	calls chan frame    // whole messages that wait
 	gone  chan struct{} // the client has gone, or sends what cannot be understood
@@ -157,6 +160,9 @@ type request struct {
 	reader *reader // of the session that it runs, if it wants the events
 }
 
+// name is the method's, without the interface.
+func (r *request) name() string { return strings.TrimPrefix(r.Method, Interface+".") }
+
 // understood says that the message is not needed any more, though its answer may take
 // as long as a command runs.
 func (r *request) understood() {
@@ -184,6 +190,9 @@ func (c *connection) answer(f *frame) error {
 	c.server.config.Log.Debug("call", "method", q.Method, "pid", c.peer.PID)
 	if err = f.enter(c.server.gate, weigh(q.Parameters), c.gone); err == nil {
 		err = c.server.dispatch(r)
+	}
+	if errors.Is(err, ErrNoSuchSession) {
+		err = c.server.forward(r, err)
 	}
 	var e *Error
 	if errors.As(err, &e) {

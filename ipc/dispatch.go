@@ -16,6 +16,9 @@ func (s *Server) dispatch(r *request) error {
 	if !ok {
 		return s.dispatchService(r)
 	}
+	if r.sibling && (name == "Run" || name == "Check") {
+		return newError(ErrNotPermitted, "message", "no server runs or checks anything for another")
+	}
 	switch name {
 	case "Run":
 		return s.methodRun(r)
@@ -86,6 +89,9 @@ func (s *Server) methodList(r *request) error {
 	out := wireSessions{Sessions: make([]SessionInfo, 0, len(list))}
 	for _, n := range list {
 		out.Sessions = append(out.Sessions, n.info())
+	}
+	if !r.sibling {
+		out.Sessions = append(out.Sessions, s.siblingSessions(r.gone)...)
 	}
 	sortSessions(out.Sessions)
 	return r.reply(out)

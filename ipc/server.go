@@ -101,6 +101,7 @@ type Server struct {
 	forgotten    []string            // the ids of those that were
 	forgottenIDs map[string]bool
 	timer        *time.Timer
+	siblings     []*sibling
 	statistics   Statistics
 	draining     bool
 	closed       bool
@@ -161,7 +162,9 @@ func (s *Server) Serve(l Listener) error {
 }
 
 // serve serves one connection to its end.
-func (s *Server) serve(conn *net.UnixConn) {
+func (s *Server) serve(conn *net.UnixConn) { s.serveAs(conn, false) }
+
+func (s *Server) serveAs(conn *net.UnixConn, sibling bool) {
 	peer, err := PeerOf(conn)
 	switch {
 	case err != nil:
@@ -180,6 +183,7 @@ func (s *Server) serve(conn *net.UnixConn) {
 		return
 	}
 	c := newConnection(s, conn, peer)
+	c.sibling = sibling
 	if err := s.enter(c); err != nil {
 		s.refuse(conn, err)
 		return

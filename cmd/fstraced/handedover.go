@@ -19,6 +19,9 @@ import (
 const (
 	// passConnection comes from the daemon, with a connection.
 	passConnection = 'c'
+	// passLink comes from the daemon, with a channel to another worker of the user. What
+	// the two say to each other is passConnection.
+	passLink = 'l'
 	// sayIdle comes from a worker that has had nothing to do for some time, with the
 	// number of connections that it has received, 8 bytes, big endian. If there are no
 	// more on the way, the daemon dismisses it.
@@ -33,6 +36,8 @@ const workerSocket = 3
 // handedOver are the connections that a worker is passed.
 type handedOver struct {
 	conn *net.UnixConn
+	// link takes a channel to another worker.
+	link func(*net.UnixConn)
 
 	mu       sync.Mutex
 	received uint64
@@ -61,26 +66,40 @@ var errDismissed = fmt.Errorf("dismissed: %w", io.EOF)
 // AcceptUnix returns the next connection. At the end it returns errDismissed if the
 // worker had said that it was idle, and io.EOF otherwise: the daemon has ended.
 func (h *handedOver) AcceptUnix() (*net.UnixConn, error) {
+	for {
+		kind, conn, err := receive(h.conn)
+		h.mu.Lock()
+		told := h.told
+		if err == nil || !errors.Is(err, io.EOF) {
+			h.received, h.told = h.received+1, false
+		}
+		h.mu.Unlock()
+		switch {
+		case errors.Is(err, io.EOF) && told:
+			return nil, errDismissed
+		case err != nil:
+			return nil, err
+		case kind == passLink:
+			h.link(conn)
+		default:
+			return conn, nil
+		}
+	}
+}
+
+// receive returns what comes with the next packet: io.EOF if there are no more.
+func receive(from *net.UnixConn) (kind byte, conn *net.UnixConn, err error) {
 	var b [1]byte
 	oob := make([]byte, unix.CmsgSpace(4))
-	n, oobn, _, _, err := h.conn.ReadMsgUnix(b[:], oob)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	h.mu.Lock()
-	told := h.told
-	h.told = false
-	if n > 0 {
-		h.received++
-	}
-	h.mu.Unlock()
-	if n == 0 && told {
-		return nil, errDismissed
+	n, oobn, _, _, err := from.ReadMsgUnix(b[:], oob)
+	if err != nil {
+		return 0, nil, err
 	}
 	if n == 0 {
-		return nil, io.EOF
+		return 0, nil, io.EOF
 	}
-	return receivedConnection(oob[:oobn])
+	conn, err = receivedConnection(oob[:oobn])
+	return b[0], conn, err
 }
 
 // receivedConnection makes a connection of what came with a packet.

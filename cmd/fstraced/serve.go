@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"sync"
@@ -57,6 +58,9 @@ func serve(f *flags) error {
 	defer profiles.Close()
 	server := ipc.NewServer(config)
 	daemon, _ := l.(*handedOver) // nil in the daemon itself
+	if daemon != nil {
+		daemon.link = func(channel *net.UnixConn) { go serveLink(server, channel) }
+	}
 	log.Info("serving", "socket", name, "pid", os.Getpid(), "version", config.Version)
 
 	served := make(chan error, 1)

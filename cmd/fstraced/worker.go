@@ -34,8 +34,9 @@ type worker struct {
 	state  *os.ProcessState
 }
 
-// A handover is a connection that is to be passed on.
+// A handover is a connection that is to be passed on, or a link to another worker.
 type handover struct {
+	kind   byte
 	conn   *net.UnixConn
 	until  time.Time
 	result chan error
@@ -96,6 +97,48 @@ func (w *workers) start(p ipc.Peer) (*worker, error) {
 	return of, nil
 }
 
+// enqueue has a connection, or a link, passed on. The user's mutex is held.
+func (of *worker) enqueue(kind byte, conn *net.UnixConn) (<-chan error, bool) {
+	item := handover{kind, conn, time.Now().Add(passTime), make(chan error, 1)}
+	select {
+	case of.queue <- item:
+		of.passed++
+		return item.result, true
+	default:
+		return nil, false
+	}
+}
+
+// link connects two workers of one user, so that each can pass on to the other what is
+// asked about its sessions. The user's mutex is held.
+func link(a, b *worker) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	for i, of := range []*worker{a, b} {
+		file := os.NewFile(uintptr(pair[i]), "link")
+		conn, connErr := net.FileConn(file)
+		file.Close()
+		if connErr != nil {
+			err = errors.Join(err, connErr)
+			continue
+		}
+		end := conn.(*net.UnixConn) // it is
+		result, ok := of.enqueue(passLink, end)
+		if !ok {
+			end.Close()
+			err = errors.Join(err, errWorkerGone)
+			continue
+		}
+		go func() {
+			<-result // what became of it does not matter: the other end closes
+			end.Close()
+		}()
+	}
+	return err
+}
+
 // pass passes connections on, until the worker has ended.
 func (of *worker) pass() {
 	for {
@@ -125,7 +168,7 @@ func (of *worker) send(item handover) error {
 		return err
 	}
 	controlErr := raw.Control(func(fd uintptr) {
-		_, _, err = of.channel.WriteMsgUnix([]byte{passConnection}, unix.UnixRights(int(fd)), nil)
+		_, _, err = of.channel.WriteMsgUnix([]byte{item.kind}, unix.UnixRights(int(fd)), nil)
 	})
 	if err = errors.Join(err, controlErr); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return errWorkerGone

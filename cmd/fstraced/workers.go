@@ -108,17 +108,19 @@ func (w *workers) enqueue(u *userWorkers, conn *net.UnixConn, p ipc.Peer) (<-cha
 		if of, err = w.start(p); err != nil {
 			return nil, fmt.Errorf("start a worker: %w", err)
 		}
+		for _, other := range u.byGroups {
+			if err := link(of, other); err != nil {
+				w.log.Warn("workers of one user do not see each other's sessions", "uid", p.UID, "error", err)
+			}
+		}
 		u.byGroups[who] = of
 		go w.follow(u, who, of)
 	}
-	item := handover{conn: conn, until: time.Now().Add(passTime), result: make(chan error, 1)}
-	select {
-	case of.queue <- item:
-		of.passed++
-	default:
+	result, ok := of.enqueue(passConnection, conn)
+	if !ok {
 		return nil, fmt.Errorf("%d connections wait for the worker for uid %d already: is it stopped?", cap(of.queue), p.UID)
 	}
-	return item.result, nil
+	return result, nil
 }
 
 func (w *workers) isEnded() bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ var clientTricks = map[string]func(socket string, args []string) error{
 	"steal":    steal,
 	"info":     info,
 	"impostor": impostor,
+	"detach":   detach,
+	"list":     list,
 }
 
 // flood opens connections, says so, and keeps them until its standard input ends.
@@ -272,5 +275,68 @@ func TestImpostor(t *testing.T) {
 	}
 	if line, err := r.ReadString('\n'); line != "received \"\"\n" {
 		t.Errorf("%q, %v", line, err)
+	}
+}
+
+// detach leaves a session behind.
+func detach(socket string, _ []string) error {
+	client, err := ipc.Dial(socket)
+	if err != nil {
+		return err
+	}
+	s, err := client.Run(context.Background(), &ipc.RunRequest{
+		Argv: []string{"/bin/true"}, Env: []string{}, Cwd: "/", Options: ipc.Options{Detach: true},
+	})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if _, err := io.Copy(io.Discard, s.Record()); err != nil {
+		return err
+	}
+	fmt.Println(s.Session())
+	return nil
+}
+
+// list lists sessions, and reads the record of each.
+func list(socket string, _ []string) error {
+	client, err := ipc.Dial(socket)
+	if err != nil {
+		return err
+	}
+	sessions, err := client.List(context.Background())
+	for i := range sessions {
+		s, err := client.Subscribe(context.Background(), sessions[i].Session, 0)
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, s.Record()); err != nil {
+			return err
+		}
+		s.Close()
+		fmt.Println(sessions[i].Session)
+	}
+	return err
+}
+
+// TestWorkersOfUser: a user sees the sessions that he has run with other groups.
+func TestWorkersOfUser(t *testing.T) {
+	d := startForNobody(t)
+	want := ""
+	for i := range uint32(3) {
+		cmd := nobodyCommand(d.socket, "detach")
+		cmd.SysProcAttr.Credential.Groups = []uint32{5000 + i}
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		want += string(out)
+	}
+	for i := range uint32(4) { // the last has a worker of its own, without sessions
+		cmd := nobodyCommand(d.socket, "list")
+		cmd.SysProcAttr.Credential.Groups = []uint32{5000 + i}
+		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
+			t.Errorf("with group %d: %v, %s, want %s", 5000+i, err, out, want)
+		}
 	}
 }
