@@ -103,9 +103,16 @@ func TestSpoolLive(t *testing.T) {
 	}
 }
 
-// TestSpoolBudget: a spool that may not grow drops the rest, and what it has is whole.
+// TestSpoolBudget: a spool that may not grow, and whose reader does not read, drops the
+// rest, and what it has is whole.
 func TestSpoolBudget(t *testing.T) {
 	s, b := testSpool(t, 10_000)
+	b.evict = s.trim
+	r, _, err := s.follow(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
 	const n = 1000
 	for seq := uint64(1); seq <= n; seq++ {
 		s.append(seq, spoolLine(seq, 100))
