@@ -20,6 +20,7 @@ import (
 type Depfile struct {
 	w       io.Writer
 	targets []string
+	phony   bool
 	cwd     string
 
 	now   uint64 // events so far
@@ -41,16 +42,30 @@ type depFile struct {
 	seen uint64 // when it was last certain, or likely, to be there
 }
 
+// A DepfileOption changes what [Depfile] writes.
+type DepfileOption func(*Depfile)
+
+// PhonyPrerequisites adds an empty rule for each prerequisite, as gcc's -MP does. When
+// a prerequisite no longer exists, make then runs the command, instead of failing
+// because there is no rule to make it.
+func PhonyPrerequisites() DepfileOption {
+	return func(d *Depfile) { d.phony = true }
+}
+
 // NewDepfile returns a sink that writes to w the rule for targets, which are
 // written as given.
-func NewDepfile(w io.Writer, targets []string) *Depfile {
-	return &Depfile{
+func NewDepfile(w io.Writer, targets []string, options ...DepfileOption) *Depfile {
+	d := &Depfile{
 		w:       w,
 		targets: slices.Clone(targets),
 		files:   make(map[string]*depFile),
 		away:    make(map[string]uint64),
 		moved:   make(map[string]struct{}),
 	}
+	for _, o := range options {
+		o(d)
+	}
+	return d
 }
 
 // Begin fails if there is no target, or one that cannot be written: better now
@@ -93,8 +108,12 @@ func (d *Depfile) End(*Trailer) error {
 	if err != nil {
 		return err
 	}
-	if rule, err = appendPrerequisites(rule, d.prerequisites()); err != nil {
+	paths := d.prerequisites()
+	if rule, err = appendPrerequisites(rule, paths); err != nil {
 		return err
+	}
+	if d.phony {
+		rule = appendPhony(rule, paths)
 	}
 	return writeAll(d.w, rule)
 }

@@ -72,6 +72,20 @@ func appendPrerequisites(b []byte, paths []string) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
+// appendPhony appends an empty rule for each path that can be a target. Make would
+// expand a pattern to whatever else matches it.
+func appendPhony(b []byte, paths []string) []byte {
+	for _, p := range paths {
+		if strings.ContainsAny(p, "?[]") {
+			continue
+		}
+		if rule, err := appendTargets(b, []string{p}); err == nil {
+			b = append(rule, '\n')
+		}
+	}
+	return b
+}
+
 // plainFirst returns paths such that the first has no "=" if there is one that
 // has none: `target: /a=b` would set a variable for the target.
 func plainFirst(paths []string) []string {

@@ -135,6 +135,23 @@ func TestDepfileEqualsNotFirst(t *testing.T) {
 	}
 }
 
+// Each prerequisite that can be a target has a rule of its own.
+func TestDepfilePhony(t *testing.T) {
+	var out bytes.Buffer
+	d := NewDepfile(&out, []string{"out"}, PhonyPrerequisites())
+	err := d.Begin(&Header{Cwd: "/w"})
+	for _, path := range []string{"/a b", "/c=1", "/50%", "/[id]", "/d"} {
+		e := readOf(path)
+		err = errors.Join(err, d.Event(&e))
+	}
+	if err = errors.Join(err, d.End(&Trailer{})); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "out: \\\n  /a\\ b \\\n  /c=1 \\\n  /50% \\\n  /[id] \\\n  /d\n/a\\ b:\n/d:\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestDepfileRefusesTargets(t *testing.T) {
 	for target, want := range map[string]string{
 		"":     `depfile: write target "": it is empty`,

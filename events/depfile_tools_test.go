@@ -46,10 +46,10 @@ func needTool(t *testing.T, name string) string {
 
 // writeDepfileFor makes files of these names in dir, and a rule for out with
 // those that can be written. It returns their paths.
-func writeDepfileFor(t *testing.T, dir, rule string, names []string) []string {
+func writeDepfileFor(t *testing.T, dir, rule string, names []string, options ...DepfileOption) []string {
 	t.Helper()
 	var out bytes.Buffer
-	d := NewDepfile(&out, []string{"out"})
+	d := NewDepfile(&out, []string{"out"}, options...)
 	err := d.Begin(&Header{Cwd: dir})
 	var paths []string
 	for _, name := range names {
@@ -126,10 +126,44 @@ func TestDepfileIsReadByMake(t *testing.T) {
 	compareNames(t, "make", got, want)
 }
 
+// With an empty rule for each, make goes on when they are gone.
+func TestDepfilePhonyIsReadByMake(t *testing.T) {
+	tool := needTool(t, "make")
+	for _, options := range [][]DepfileOption{nil, {PhonyPrerequisites()}} {
+		dir, work := t.TempDir(), t.TempDir()
+		paths := writeDepfileFor(t, dir, filepath.Join(work, "out.d"), append(depfileNames(), "Bob's", `"x"`, "a&b", "a?b"), options...)
+		for _, path := range paths {
+			if !strings.ContainsAny(path, "=%?[]") { // those have no rule
+				if err := os.RemoveAll(path); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		makefile := "out:\n\ttouch out\ninclude out.d\n"
+		if err := os.WriteFile(filepath.Join(work, "Makefile"), []byte(makefile), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(tool, "-r", "-R")
+		cmd.Dir = work
+		cmd.Env = append(os.Environ(), "LC_ALL=C", "MAKEFLAGS=")
+		output, err := cmd.CombinedOutput()
+		if got, want := err == nil, len(options) > 0; got != want {
+			t.Errorf("with %d options: make succeeds: %v, want %v\n%s", len(options), got, want, output)
+		}
+	}
+}
+
 func TestDepfileIsReadByNinja(t *testing.T) {
+	for _, options := range [][]DepfileOption{nil, {PhonyPrerequisites()}} {
+		testDepfileIsReadByNinja(t, options)
+	}
+}
+
+func testDepfileIsReadByNinja(t *testing.T, options []DepfileOption) {
+	t.Helper()
 	tool := needTool(t, "ninja")
 	dir, work := t.TempDir(), t.TempDir()
-	want := writeDepfileFor(t, dir, filepath.Join(work, "made.d"), depfileNames())
+	want := writeDepfileFor(t, dir, filepath.Join(work, "made.d"), depfileNames(), options...)
 	build := "rule r\n  command = cp made.d out.d && touch out\n  depfile = out.d\n  deps = gcc\nbuild out: r\n"
 	if err := os.WriteFile(filepath.Join(work, "build.ninja"), []byte(build), 0o644); err != nil {
 		t.Fatal(err)

@@ -95,7 +95,7 @@ func (r *received) copyLines(w io.Writer) error {
 
 // encode gives the record to the format's encoder.
 func (r *received) encode() error {
-	sink, err := newSink(&flags{format: r.flags.format, depTargets: r.flags.depTargets}, r.out, r.flags.live())
+	sink, err := newSink(&flags{format: r.flags.format, depTargets: r.flags.depTargets, phony: r.flags.phony}, r.out, r.flags.live())
 	if err != nil {
 		return err
 	}

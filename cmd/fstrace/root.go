@@ -20,6 +20,7 @@ const exitFailed = 125
 type flags struct {
 	output, format string
 	depTargets     []string
+	phony          bool
 	root           string
 	only, ignore   []string
 	ioUring, wait  string
@@ -99,6 +100,7 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringVarP(&f.output, "output", "o", "", "write the record to `FILE` (whole or not at all); \"-\" is standard output (default standard error)")
 	flags.StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the record: text, jsonl, manifest or depfile")
 	flags.StringArrayVar(&f.depTargets, "depfile-target", nil, "a `TARGET` of the depfile's rule; repeatable")
+	flags.BoolVar(&f.phony, "phony", false, "write an empty rule for each prerequisite of the depfile, so that one that is removed does not stop make")
 	flags.StringVar(&f.root, "root", "", "write the manifest's paths below `DIR` relative to it")
 	flags.BoolVar(&f.compact, "compact", false, "leave out of the manifest what explains it: processes and accesses")
 	flags.BoolVar(&f.envValues, "env-values", false, "write the values of the environment into the manifest, not only their digests")

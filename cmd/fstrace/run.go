@@ -93,13 +93,17 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 		if len(f.depTargets) == 0 {
 			return nil, errors.New("--format depfile: a rule needs a target: give --depfile-target")
 		}
-		sink = events.NewDepfile(out, f.depTargets)
+		var options []events.DepfileOption
+		if f.phony {
+			options = append(options, events.PhonyPrerequisites())
+		}
+		sink = events.NewDepfile(out, f.depTargets, options...)
 	case "manifest":
 	default:
 		return nil, fmt.Errorf("--format %q: it is text, jsonl, manifest or depfile", f.format)
 	}
-	if len(f.depTargets) > 0 && f.format != "depfile" {
-		return nil, errors.New("--depfile-target: only --format depfile has targets")
+	if (len(f.depTargets) > 0 || f.phony) && f.format != "depfile" {
+		return nil, errors.New("--depfile-target, --phony: only --format depfile has rules")
 	}
 	if f.format == "manifest" {
 		return newManifest(f, out) // chooses itself, in the end
