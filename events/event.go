@@ -179,6 +179,7 @@ const (
 	ReasonBypassedFilter Reason = "bypassed_filter"       // a filter of the command's own does not see recorded calls
 	ReasonNested         Reason = "nested"                // another listener above sees the accesses instead
 	ReasonUnresolvedPath Reason = "unresolved_path"       // a path that could not be made absolute
+	ReasonUnanswered     Reason = "unanswered_lookup"     // a file system did not answer in time
 	ReasonChanged        Reason = "changed_during_run"    // somebody else changed an input or an output meanwhile
 	ReasonSpoolFull      Reason = "spool_full"            // fstraced had no space left for the events
 )

@@ -95,8 +95,9 @@ type Cmd struct {
 	// in an existing regular file or its times, or a symbolic link, put another in its
 	// place, or remove it: by path and with what is there. It is also called for a file
 	// that the call may make, with an info that is not Known. The caller is held
-	// meanwhile, and so is every other that makes a file call: it must be quick. It is
-	// called for one call at a time.
+	// meanwhile, and for the first 20 ms so is every other that makes a file call. It must
+	// return in the end, whatever a file system does that it looks at: see Served. While it
+	// takes longer it is called for other calls: it must be safe for concurrent use.
 	Guard func(path string, info events.FileInfo)
 	// Stopped, if set, is called when the command itself is stopped by a job
 	// control signal. It must return soon, and not wait for the command, which is not
@@ -209,6 +210,14 @@ func (c *Cmd) Cancel(grace time.Duration) {
 	if s := c.current(); s != nil {
 		s.owner.mail.send(msgCancel{grace})
 	}
+}
+
+// Served reports whether a path is on a file system that may be served from inside the
+// session, or that has been slow to answer. A sink or a guard that looks at such a path must
+// not wait for the answer for ever. It is safe for concurrent use.
+func (c *Cmd) Served(path string) bool {
+	s := c.current()
+	return s != nil && s.served.servedAt(path)
 }
 
 // Await waits for the session's end, and for the sink to have the whole record.

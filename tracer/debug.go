@@ -75,7 +75,7 @@ func (r *receiver) stopOut(pid, tid int, patience time.Duration) {
 // wants to trace calls itself (strace --seccomp-bpf, proot) does not get to see
 // those that fstrace's filter notifies: the kernel runs both, and obeys the
 // notification: seccomp(2).
-func (r *receiver) inspectFilter(n *seccomp.Notification, p *process, abi *seccomp.ABI) {
+func (r *hand) inspectFilter(n *seccomp.Notification, p *process, abi *seccomp.ABI) {
 	program, flags := n.Data.Args[2], uint64(0)
 	if r.index.rows[indexKey(n.Data.Arch, n.Data.NR)].name == "seccomp" {
 		const setModeFilter = 1

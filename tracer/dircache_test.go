@@ -115,7 +115,7 @@ func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
 
 // foreseeCall is what the observer does of a call.
 func foreseeCall(r *resolver, name string, first, second resolved) {
-	o := observer{resolver: *r}
+	o := observer{common: &common{served: served{file: -1}}, resolver: *r}
 	o.foresee(nil, &access{row: rowNamed(name), op: rowNamed(name).op, first: first, second: second})
 	*r = o.resolver
 }
@@ -142,13 +142,13 @@ func TestDirCacheWhileTreeChanges(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			growTree(t, dir)
-			warm := &resolver{now: time.Now()} // for which no time passes
+			warm := &resolver{beliefs: new(beliefs), now: time.Now()} // for which no time passes
 			compare := func(when string) {
 				path := treePath(t, dir, "path")
 				follow := rapid.Bool().Draw(t, "follow")
 				got := warm.resolve(hostView(), place{path: dir}, []byte(path), follow, false)
 				warm.lately.keep(&got, &warm.dirs, warm.now)
-				want := new(resolver).resolve(hostView(), place{path: dir}, []byte(path), follow, false)
+				want := newResolver().resolve(hostView(), place{path: dir}, []byte(path), follow, false)
 				if describe(got, dir) != describe(want, dir) {
 					t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
 				}

@@ -22,7 +22,10 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 			return nil // the kernel says ENOENT, EACCES
 		}
 		a.running = imageFile{endOf(&program), program.info.Dev, program.info.Ino, a.first.as}
-		path, script, err := o.programs.interpreter(name, &program.info, o.resolver.now)
+		path, script, err := o.programs.interpreter(name, &program.info, o.resolver.now, o.hand, o.resolver.served)
+		if errors.Is(err, errUnanswered) {
+			return nil
+		}
 		if err != nil && !errors.Is(err, errNotProgram) {
 			o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid,
 				fmt.Sprintf("its program %s may not be read: interpreters unknown", program.path))
@@ -86,12 +89,16 @@ func (o *observer) handle(c *call, a *access) error {
 }
 
 func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
+	o.hand.enter()
 	mount, err := unix.Open(string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.args[0]))))), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	o.hand.leave()
 	if err != nil {
 		return resolved{}, fmt.Errorf("open the mount of a file handle: %w", err)
 	}
 	defer unix.Close(mount)
+	o.hand.enter()
 	fd, err := unix.OpenByHandleAt(mount, h, unix.O_PATH|unix.O_CLOEXEC)
+	o.hand.leave()
 	if err == unix.ESTALE {
 		return resolved{}, errNoFile
 	}
@@ -103,7 +110,7 @@ func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	mode, err := o.procfs.mode(unix.Getpid(), fd)
+	mode, err := o.procfs.mode(unix.Getpid(), fd, p.path)
 	if err != nil {
 		return resolved{}, err
 	}

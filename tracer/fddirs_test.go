@@ -79,7 +79,7 @@ func TestDescriptorsByHandle(t *testing.T) {
 
 // TestDescriptorDirsLetGo: a session that unmounts /proc is not in its own tracer's way.
 func TestDescriptorDirsLetGo(t *testing.T) {
-	var o observer
+	o := newObserver(&common{served: served{file: -1}}, nil)
 	for range usesBeforeOpen {
 		if _, err := o.procfs.fd(os.Getpid(), 0); err != nil {
 			t.Fatal(err)

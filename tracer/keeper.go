@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	signals "os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -28,14 +30,16 @@ import (
 // (startLater): most commands of a build have ended by then.
 type keeper struct {
 	listener int
-	shared   int     // a memfd that holds lastID
-	lastID   *uint64 // the receiver's last notification
+	shared   int      // a memfd that holds lastID
+	lastID   *uint64  // the receiver's last notification
+	heldIDs  []uint64 // others that are received and not answered; 0 for none
 
 	mu      sync.Mutex
 	process *os.Process // nil before it is started, and at the end
 	socket  int         // the supervisor's end
 	over    bool
 	timer   *time.Timer
+	closed  chan struct{}
 }
 
 // keeperDelay is how long a command may run without a keeper.
@@ -46,16 +50,33 @@ func newKeeper(listener int) (*keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("share with keeper: %w", err)
 	}
-	k := &keeper{listener: listener, shared: fd, socket: -1}
-	if err = unix.Ftruncate(fd, 8); err == nil {
-		k.lastID, err = mapWord(fd)
+	k := &keeper{listener: listener, shared: fd, socket: -1, closed: make(chan struct{})}
+	var words []uint64
+	if err = unix.Ftruncate(fd, 8*sharedWords); err == nil {
+		words, err = mapWords(fd, sharedWords)
 	}
 	if err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("share with keeper: %w", err)
 	}
+	k.lastID, k.heldIDs = &words[0], words[1:]
 	return k, nil
 }
+
+// sharedWords is how many numbers of notifications the keeper can be told: those of most
+// hands there ever are.
+const sharedWords = 1 << 8
+
+// slot returns where a hand notes the call that it looks after, nil for no place.
+func (k *keeper) slot(hand int) *uint64 {
+	if hand < len(k.heldIDs) {
+		return &k.heldIDs[hand]
+	}
+	return nil
+}
+
+// last returns the receiver's last notification.
+func (k *keeper) last() uint64 { return atomic.LoadUint64(k.lastID) }
 
 // startLater starts the process if the session lasts. If that cannot be done then,
 // need will say so.
@@ -91,14 +112,7 @@ func (k *keeper) start() error {
 		unix.Close(pair[0])
 		return fmt.Errorf("hand listener to keeper: %w", err)
 	}
-	const socket = 3
-	p, err := os.StartProcess("/proc/self/exe", []string{keeperName, strconv.Itoa(socket)}, &os.ProcAttr{
-		Dir:   "/",
-		Env:   shim.RuntimeSettings(),
-		Files: []*os.File{nil, nil, nil, theirs},
-		// A session of its own: the terminal's signals are not for it.
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
+	p, err := k.fork(theirs)
 	if err != nil {
 		unix.Close(pair[0])
 		return fmt.Errorf("start keeper: %w", err)
@@ -106,6 +120,36 @@ func (k *keeper) start() error {
 	k.process, k.socket = p, pair[0]
 	return nil
 }
+
+// fork starts the process, on a thread that lasts as long as this process does, or the
+// keeper: when it ends the keeper gets supervisorEnded.
+func (k *keeper) fork(theirs *os.File) (p *os.Process, err error) {
+	const socket = 3
+	forked := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		p, err = os.StartProcess("/proc/self/exe", []string{keeperName, strconv.Itoa(socket)}, &os.ProcAttr{
+			Dir:   "/",
+			Env:   shim.RuntimeSettings(),
+			Files: []*os.File{nil, nil, nil, theirs},
+			// A session of its own: the terminal's signals are not for it.
+			Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: supervisorEnded},
+		})
+		failed := err != nil
+		close(forked)
+		if !failed {
+			<-k.closed
+		}
+	}()
+	<-forked
+	return p, err
+}
+
+// supervisorEnded is what the keeper gets when the supervisor is killed. That its socket is
+// closed may come later, or never: a thread of the supervisor may be waiting for a file
+// system, which is served by a process whose calls nobody lets through any more. The
+// signal is one that does no harm before the keeper awaits it.
+const supervisorEnded = unix.SIGWINCH
 
 // dismiss ends the keeper: no process has the filter any more.
 func (k *keeper) dismiss() {
@@ -139,10 +183,11 @@ func (k *keeper) end() *os.Process {
 }
 
 func (k *keeper) close() {
+	close(k.closed)
 	if k.socket >= 0 {
 		unix.Close(k.socket)
 	}
-	_ = unmapWord(k.lastID)
+	_ = unmapWords(k.lastID)
 	unix.Close(k.shared)
 }
 
@@ -176,32 +221,58 @@ func runKeeper(socket int) {
 	if err != nil || n == 0 || len(fds) != 2 {
 		return // the supervisor failed before there was a listener
 	}
-	last, err := mapWord(fds[1])
+	words, err := mapWords(fds[1], sharedWords)
 	if err != nil {
-		last = new(uint64)
+		words = make([]uint64, 1)
 	}
 	unix.Close(fds[1])
-	// Nothing more is ever sent: this returns when the supervisor has ended.
-	for {
-		if _, err := unix.Read(socket, b[:]); err != unix.EINTR {
-			break
-		}
-	}
+	awaitSupervisor(socket)
 	l, err := seccomp.NewListener(fds[0])
 	if err != nil {
 		return
 	}
-	freeReceived(l, atomic.LoadUint64(last))
+	freeReceived(l, words)
 	keepThrough(l)
+}
+
+// awaitSupervisor waits until the supervisor has ended.
+func awaitSupervisor(socket int) {
+	ended := make(chan os.Signal, 1)
+	signals.Notify(ended, supervisorEnded)
+	defer signals.Stop(ended)
+	if _, zombie := readZombie(os.Getppid()); zombie {
+		return // the signal may have come before it was awaited
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		var b [1]byte
+		for { // nothing more is ever sent
+			if _, err := unix.Read(socket, b[:]); err != unix.EINTR {
+				return
+			}
+		}
+	}()
+	select {
+	case <-ended:
+	case <-closed:
+	}
 }
 
 // freeReceived lets those calls through that the supervisor had received and not
 // answered when it was killed: they are not delivered again. It stores each id
 // before it looks at the call, so only the few next to the last can be.
-func freeReceived(l *seccomp.Listener, last uint64) {
+// Calls that take long to look at it has noted.
+func freeReceived(l *seccomp.Listener, words []uint64) {
 	const few = 8
+	last := atomic.LoadUint64(&words[0])
 	for id := last - few; id != last+few; id++ {
 		_ = l.Continue(id) // ErrGone for all that wait no more
+	}
+	for i := range words[1:] {
+		if id := atomic.LoadUint64(&words[1+i]); id != 0 {
+			_ = l.Continue(id)
+		}
 	}
 }
 

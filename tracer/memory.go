@@ -34,6 +34,7 @@ type memory struct {
 	// noVMRead: process_vm_readv(2) is refused here altogether (ENOSYS, or EPERM
 	// by a container's policy), and /proc/TID/mem is what is left.
 	noVMRead bool
+	hand     *hand // that waits for the kernel; nil for none to tell
 }
 
 // cstring reads the NUL-terminated string at addr, at most PATH_MAX bytes with
@@ -80,8 +81,16 @@ func nativeUint16(b []byte) uint16 { return binary.NativeEndian.Uint16(b) }
 func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
 func nativeUint64(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
 
-// read reads at least one byte.
+// read reads at least one byte. A page may have to be fetched first, from a file system or
+// by a handler of userfaultfd(2).
 func (m *memory) read(tid int, addr uint64, buf []byte) (int, error) {
+	m.hand.enter()
+	n, err := m.readNow(tid, addr, buf)
+	m.hand.leave()
+	return n, err
+}
+
+func (m *memory) readNow(tid int, addr uint64, buf []byte) (int, error) {
 	if !m.noVMRead {
 		n, errno := readRemote(tid, addr, buf)
 		switch errno {

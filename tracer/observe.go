@@ -25,28 +25,45 @@ type call struct {
 // An observer turns calls into accesses: it reads what their arguments point to,
 // and finds out what the paths lead to at that moment. It is for one goroutine.
 type observer struct {
+	*common
 	memory   memory
 	procfs   procfs
 	resolver resolver
+	hand     *hand // who observes; nil for nobody who would be missed
+}
+
+// A common is what the observers of a session share. It belongs to who holds the
+// receiver's lock.
+type common struct {
+	beliefs  beliefs
 	programs programs
 	registry *registry
 	gaps     *gaps
 	moves    uint // how often directories were removed, renamed or mounted upon
+	served   served
 
 	mountNS uint64 // fstrace's own mount namespace
 	// rootsVary: a call was seen after which a thread may have a root directory or
 	// mounts other than fstrace's. From then on each thread's are looked up.
 	rootsVary bool
+	mounting  bool // a call was seen that makes mounts
 }
 
-func newObserver(registry *registry, gaps *gaps) (*observer, error) {
-	o := &observer{registry: registry, gaps: gaps}
-	ns, err := o.procfs.namespace(unix.Getpid(), "mnt")
+func newCommon(registry *registry, gaps *gaps) (*common, error) {
+	var p procfs
+	ns, err := p.namespace(unix.Getpid(), "mnt")
 	if err != nil {
 		return nil, fmt.Errorf("look up own mount namespace: %w", err)
 	}
-	o.mountNS = ns
-	return o, nil
+	return &common{registry: registry, gaps: gaps, mountNS: ns, served: served{file: -1}}, nil
+}
+
+// newObserver returns an observer for a hand.
+func newObserver(c *common, h *hand) *observer {
+	o := &observer{common: c, hand: h}
+	o.memory.hand, o.procfs.hand, o.resolver.hand = h, h, h
+	o.resolver.beliefs = &c.beliefs
+	return o
 }
 
 // close lets go of what the observer has open. It can be used again.
@@ -57,6 +74,11 @@ func (o *observer) close() { o.procfs.dirs.close() }
 // accesses.
 func (o *observer) observe(c *call, a *access) bool {
 	o.resolver.now = time.Now()
+	o.resolver.busy = false
+	if o.mounting {
+		o.served.refresh()
+		o.resolver.served, o.procfs.served = &o.served, &o.served
+	}
 	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
 	v, err := o.viewOf(c)
 	if err == nil {
@@ -74,6 +96,9 @@ func (o *observer) observe(c *call, a *access) bool {
 		return true
 	case errors.Is(err, errBadAddress), errors.Is(err, errTooLong), errors.Is(err, errNoFile), errors.Is(err, errCallerGone):
 		return false
+	case errors.Is(err, errUnanswered):
+		a.setOpaque()
+		return true
 	case errors.Is(err, errOpaque):
 		a.setOpaque()
 		o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid, "its memory and directories may not be read: "+c.row.name)
@@ -240,7 +265,11 @@ func (o *observer) descriptor(c *call, f ref) (resolved, error) {
 	if f.dir != none {
 		fd = int(int32(c.arg(f.dir)))
 	}
-	mode, err := o.procfs.mode(c.tid, fd)
+	mode, err := o.procfs.mode(c.tid, fd, p.path)
+	if errors.Is(err, errUnanswered) {
+		r.state = events.StateUnknown
+		return r, nil
+	}
 	if err != nil {
 		return resolved{}, err
 	}
@@ -333,7 +362,8 @@ func (o *observer) foresee(c *call, a *access) {
 	case "chroot":
 		o.rootsVary = true
 	case "mount", "umount", "umount2", "move_mount", "pivot_root":
-		o.rootsVary = true
+		o.rootsVary, o.mounting = true, true
+		o.served.begin(a.first.path == "/proc" && a.row.name != "mount")
 		o.resolver.dirs.disable()
 		o.procfs.dirs.close()
 		o.moved()

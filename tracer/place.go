@@ -17,6 +17,9 @@ type procfs struct {
 	link [pathMax + 16]byte
 	stat unix.Stat_t
 	dirs fdDirs
+	hand *hand // that waits for the kernel; nil for none to tell
+	// served are the mounts that must not be waited for; nil for none.
+	served *served
 }
 
 // errNoFile says that a descriptor names no file: a pipe, a socket, an anonymous
@@ -78,7 +81,12 @@ func (p *procfs) at(dir int, name, text []byte) (place, error) {
 	if !bytes.HasSuffix(text, deletedSuffix) {
 		return place{path: string(text)}, nil
 	}
-	if errno := fstatat(dir, name, &p.stat, 0); errno != 0 {
+	if !p.hand.enterAt(p.served, bytes.TrimSuffix(text, deletedSuffix)) {
+		return place{}, errUnanswered
+	}
+	errno := fstatat(dir, name, &p.stat, 0)
+	p.hand.leave()
+	if errno != 0 {
 		return place{}, procError(errno, name)
 	}
 	if p.stat.Nlink > 0 {
@@ -87,15 +95,21 @@ func (p *procfs) at(dir int, name, text []byte) (place, error) {
 	return place{path: string(bytes.TrimSuffix(text, deletedSuffix)), gone: true}, nil
 }
 
-// mode returns the file mode of what a descriptor, or AT_FDCWD, stands for.
-func (p *procfs) mode(tid, fd int) (uint32, error) {
+// mode returns the file mode of what a descriptor, or AT_FDCWD, stands for, which is at
+// path.
+func (p *procfs) mode(tid, fd int, path string) (uint32, error) {
+	if !p.hand.enterAt(p.served, []byte(path)) {
+		return 0, errUnanswered
+	}
 	var name []byte
 	if fd == unix.AT_FDCWD {
 		name = p.entry(tid, "cwd")
 	} else {
 		name = p.descriptor(tid, fd)
 	}
-	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+	errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0)
+	p.hand.leave()
+	if errno != 0 {
 		return 0, procError(errno, name)
 	}
 	return p.stat.Mode, nil

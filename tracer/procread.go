@@ -45,6 +45,15 @@ func readProc(tid int, what string, b []byte) ([]byte, error) {
 		return nil, fmt.Errorf("open /proc/%d/%s: %w", tid, what, errno)
 	}
 	defer unix.Close(fd)
+	b, err := readAll(fd, b)
+	if err != nil {
+		return nil, fmt.Errorf("read /proc/%d/%s: %w", tid, what, err)
+	}
+	return b, nil
+}
+
+// readAll reads an open file to its end, into b if it has the room.
+func readAll(fd int, b []byte) ([]byte, error) {
 	b = b[:0]
 	for {
 		if len(b) == cap(b) {
@@ -54,7 +63,7 @@ func readProc(tid int, what string, b []byte) ([]byte, error) {
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return nil, fmt.Errorf("read /proc/%d/%s: %w", tid, what, err)
+			return nil, err
 		case n == 0:
 			return b, nil
 		default:

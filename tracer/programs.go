@@ -29,12 +29,17 @@ const (
 
 // interpreter returns the path that a program names as its interpreter, "" if it
 // needs none, and whether that one is run in its place. The result must not be
-// changed.
-func (ps *programs) interpreter(name string, info *events.FileInfo, now time.Time) (path []byte, script bool, err error) {
+// changed. To open a file may take long, wherever it is: a program of the session may have
+// to allow it (fanotify(7), FAN_OPEN_PERM).
+func (ps *programs) interpreter(name string, info *events.FileInfo, now time.Time, h *hand, mounts *served) (path []byte, script bool, err error) {
 	if p, ok := ps.known[*info]; ok {
 		return p.interpreter, p.script, nil
 	}
+	if !h.enterAt(mounts, []byte(name)) {
+		return nil, false, errUnanswered
+	}
 	path, script, err = readInterpreter(name)
+	h.leave()
 	if err == nil && now.UnixNano()-max(info.Mtime, info.Ctime) > int64(settled) {
 		if ps.known == nil || len(ps.known) >= maxPrograms {
 			ps.known = make(map[events.FileInfo]program)

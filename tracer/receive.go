@@ -3,7 +3,6 @@ package tracer
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -12,60 +11,48 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A receiver is the thread that notified calls wait for. Whatever it does between
-// receiving and replying is paid by the command; the rest is the consumer's.
+// A receiver is what the threads have in common that notified calls wait for (hands.go).
+// Whatever they do between receiving and replying is paid by the command; the rest is the
+// consumer's.
 type receiver struct {
-	listener *seccomp.Listener
-	index    *index
-	observer *observer
-	registry *registry
-	owner    *owner
-	wishes   *wishes
-	sleepers *sleepers
-	queue    *queue
-	gaps     *gaps
-	ioUring  IOUringPolicy
-	guard    func(path string, info events.FileInfo) // nil for none
-	blank    *entry                                  // for the next access
-	caller   *process                                // of the last access
-	keeper   *keeper
-	err      error // after run
+	listener   *seccomp.Listener
+	index      *index
+	common     *common
+	registry   *registry
+	owner      *owner
+	wishes     *wishes
+	sleepers   *sleepers
+	queue      *queue
+	gaps       *gaps
+	ioUring    IOUringPolicy
+	guard      func(path string, info events.FileInfo) // nil for none
+	lastCaller *process                                // of the last access
+	keeper     *keeper
+	err        error // after run
 
 	mu      sync.Mutex // held while a call is handled
 	retired bool
+	hands   int     // how many there ever were
+	idle    []*hand // that wait for their turn
+	aside   []*hand // that wait for the kernel, without the lock
+	ending  sync.Once
+	ended   chan struct{} // closed when no thread has the filter any more
+
+	// For the watch, without the lock.
+	holder atomic.Pointer[hand] // who has the lock, or had it last
+	waits  atomic.Int32         // how many are aside
+	dozing atomic.Bool          // the watch is to be woken
+	rouse  chan struct{}
 }
 
-// run receives until no thread has the filter any more. It locks its thread for
-// good.
+// run receives until no thread has the filter any more.
 func (r *receiver) run() {
-	runtime.LockOSThread()
-	defer r.release()
-	var n seccomp.Notification
-	for {
-		switch err := r.listener.Receive(&n); {
-		case err == nil:
-		case errors.Is(err, seccomp.ErrHangup):
-			return
-		default:
-			r.lost(&n, err)
-			return
-		}
-		atomic.StoreUint64(r.keeper.lastID, n.ID)
-		if err := r.answer(&n); err != nil {
-			r.lost(&n, err)
-			return
-		}
-	}
-}
-
-// answer handles a call, or lets it through unseen if the session is over.
-func (r *receiver) answer(n *seccomp.Notification) error {
+	r.ended, r.rouse = make(chan struct{}), make(chan struct{}, 1)
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.retired {
-		return r.letThrough(n)
-	}
-	return r.handle(n)
+	r.appoint()
+	r.mu.Unlock()
+	r.watch()
+	r.retire()
 }
 
 // retire ends the recording. The receiver cannot be made to leave the kernel as long
@@ -75,14 +62,19 @@ func (r *receiver) retire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.retired = true
-	r.observer.close()
-}
-
-// release lets go of what handling calls took.
-func (r *receiver) release() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.observer.close()
+	for _, h := range r.aside {
+		if !h.givenUp {
+			h.givenUp = true
+			_ = r.letThrough(&h.n)
+		}
+	}
+	for _, h := range r.idle {
+		h.observer.close()
+	}
+	if h := r.holder.Load(); h != nil && !h.givenUp {
+		h.observer.close()
+	}
+	r.common.served.close()
 }
 
 // lost notes that notifications can be received no more, and goes on letting calls
@@ -92,11 +84,12 @@ func (r *receiver) lost(n *seccomp.Notification, err error) {
 	r.gaps.add(events.ReasonLostListener, 0, err.Error())
 	_ = r.letThrough(n) // if it is one that is not answered yet
 	keepThrough(r.listener)
+	r.end()
 }
 
 // handle looks at one call and lets it through. The error is for the listener as
 // a whole; a caller that went away is none.
-func (r *receiver) handle(n *seccomp.Notification) error {
+func (r *hand) handle(n *seccomp.Notification) error {
 	row, abi := r.index.find(&n.Data)
 	tid := int(n.PID)
 	switch {
@@ -125,14 +118,18 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 		r.blank = new(entry)
 	}
 	e := r.blank
-	c := call{tid: tid, proc: proc, followed: followed, row: row, abi: abi, args: n.Data.Args}
-	observed := r.observer.observe(&c, &e.access)
+	r.call = call{tid: tid, proc: proc, followed: followed, row: row, abi: abi, args: n.Data.Args}
+	c := &r.call
+	r.caller = c
+	observed := r.observer.observe(c, &e.access)
 	r.sleepers.note(tid, n.Data.NR, row.sleeps(&e.access, observed))
 	if !observed {
 		return r.letThrough(n)
 	}
 	if r.guard != nil {
-		e.access.guarded(r.guard)
+		r.patient = true
+		e.access.guarded(r.guarded)
+		r.patient = false
 	}
 	if row.how == byExec {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)
@@ -149,6 +146,13 @@ func (r *receiver) handle(n *seccomp.Notification) error {
 	return err
 }
 
+// guarded calls the guard, which may have much to read.
+func (r *hand) guarded(path string, info events.FileInfo) {
+	r.enter()
+	r.guard(path, info)
+	r.leave()
+}
+
 func (r *receiver) letThrough(n *seccomp.Notification) error {
 	if err := r.listener.Continue(n.ID); !errors.Is(err, seccomp.ErrGone) {
 		return err
@@ -162,8 +166,8 @@ func (r *receiver) letThrough(n *seccomp.Notification) error {
 // it: else two would share one processor, with the other idle, until the kernel sees
 // that, which takes milliseconds.
 func (r *receiver) reply(n *seccomp.Notification, p *process) error {
-	if r.caller != p {
-		r.caller = p
+	if r.lastCaller != p {
+		r.lastCaller = p
 		return r.listener.ContinueElsewhere(n.ID)
 	}
 	return r.listener.Continue(n.ID)

@@ -42,9 +42,13 @@ const maxLinks = 40
 // such are remembered (dircache.go), and links and files that were found a moment
 // ago (lately.go), so that most paths cost one lstat or none.
 type resolver struct {
-	dirs   dirCache
-	lately lately
-	now    time.Time // of the call in hand; if zero, nothing is taken from lately
+	*beliefs
+	now  time.Time // of the call in hand; if zero, nothing is taken from lately
+	hand *hand     // that waits for the kernel; nil for none to tell
+
+	served *served // mounts that must not be waited for; nil for none
+	// busy reports whether a walk is in progress: cur and rest say how far it is.
+	busy bool
 
 	// Buffers of the walk in progress, kept from call to call.
 	cur   []byte // the canonical path so far; "" is the root of all
@@ -54,6 +58,14 @@ type resolver struct {
 	link  [pathMax]byte
 	stat  unix.Stat_t
 }
+
+// beliefs are what resolvers remember. All of a session share one.
+type beliefs struct {
+	dirs   dirCache
+	lately lately
+}
+
+func newResolver() *resolver { return &resolver{beliefs: new(beliefs)} }
 
 // resolve walks path from base (for a relative path) or from the view's root.
 // follow says whether a symbolic link at the end is followed, parent that the
@@ -73,7 +85,9 @@ func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool
 		w.gone = base.gone
 	}
 	w.skip()
+	r.busy = true
 	w.run()
+	r.busy = false
 	return w.out
 }
 
@@ -213,6 +227,9 @@ func (w *walk) step(parent int, last bool) bool {
 	}
 	errno := w.lstat()
 	switch {
+	case errno == errnoUnanswered:
+		w.finishUnanswered()
+		return true
 	case errno == unix.ENOENT, errno == unix.ENOTDIR, errno == unix.ENAMETOOLONG: // a name over NAME_MAX
 		w.finishMissing(events.StateAbsent)
 		return true
@@ -243,6 +260,10 @@ func (w *walk) step(parent int, last bool) bool {
 // followLink replaces the link at cur by what it holds.
 func (w *walk) followLink(parent int, last bool) bool {
 	target, errno := w.readlink()
+	if errno == errnoUnanswered {
+		w.finishUnanswered()
+		return true
+	}
 	if errno != 0 {
 		w.finish(events.StateUnknown)
 		return true
@@ -371,6 +392,23 @@ func (w *walk) finishMissing(state events.State) {
 		state = events.StateAbsent
 	}
 	w.finish(state)
+}
+
+// finishUnanswered ends the walk at cur, whose file system does not answer. What is left
+// of the path is kept behind it as it is.
+func (w *walk) finishUnanswered() {
+	w.cur = appendRest(w.cur, w.rest)
+	w.finish(events.StateUnknown)
+}
+
+// appendRest appends what a walk has not come to, without "." and empty components.
+func appendRest(cur, rest []byte) []byte {
+	for name := range bytes.SplitSeq(rest, []byte("/")) {
+		if len(name) > 0 && string(name) != "." {
+			cur = append(append(cur, '/'), name...)
+		}
+	}
+	return cur
 }
 
 // kernelName returns cur as an argument for the kernel, valid until the next call.

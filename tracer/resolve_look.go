@@ -32,23 +32,40 @@ func (w *walk) finishKnown() bool {
 
 // lstat looks at cur.
 func (w *walk) lstat() unix.Errno {
-	dir, name, errno := withinLimit(w.kernelName())
-	if errno != 0 {
-		return errno
+	if !w.await(w.cur) {
+		return errnoUnanswered
 	}
-	defer closeDir(dir)
-	return fstatat(dir, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
+	dir, name, errno := withinLimit(w.kernelName())
+	if errno == 0 {
+		errno = fstatat(dir, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
+		closeDir(dir)
+	}
+	w.hand.leave()
+	return errno
 }
 
 // readlink reads the symbolic link at cur into w.link.
 func (w *walk) readlink() (target []byte, errno unix.Errno) {
-	dir, name, errno := withinLimit(w.kernelName())
-	if errno != 0 {
-		return nil, errno
+	if !w.await(w.cur) {
+		return nil, errnoUnanswered
 	}
-	defer closeDir(dir)
-	n, errno := readlinkat(dir, name, w.link[:])
+	dir, name, errno := withinLimit(w.kernelName())
+	n := 0
+	if errno == 0 {
+		n, errno = readlinkat(dir, name, w.link[:])
+		closeDir(dir)
+	}
+	w.hand.leave()
 	return w.link[:n], errno
+}
+
+// await must be called before a look at path, and reports whether there may be one.
+// hand.leave ends it.
+func (w *walk) await(path []byte) bool {
+	if w.view.prefix != "" {
+		return w.hand.enterAt(w.view.served, path)
+	}
+	return w.hand.enterAt(w.served, path)
 }
 
 // withinLimit makes an absolute path, with its NUL, fit for the kernel: one that is too

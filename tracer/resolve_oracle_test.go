@@ -227,7 +227,7 @@ func TestResolveLikeKernel(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			growTree(t, dir)
-			warm := new(resolver)
+			warm := newResolver()
 			for range 10 {
 				path := treePath(t, dir, "path")
 				follow := rapid.Bool().Draw(t, "follow")
@@ -235,7 +235,7 @@ func TestResolveLikeKernel(t *testing.T) {
 				if sub := dir + "/" + treeName.Draw(t, "base"); isDir(sub) {
 					base = sub
 				}
-				for _, r := range []*resolver{new(resolver), warm, warm} {
+				for _, r := range []*resolver{newResolver(), warm, warm} {
 					compareWalks(t, r, base, path, follow)
 				}
 			}
@@ -316,7 +316,7 @@ func FuzzResolve(f *testing.F) {
 	} {
 		f.Add([]byte(path))
 	}
-	warm := new(resolver)
+	warm := newResolver()
 	f.Fuzz(func(t *testing.T, path []byte) {
 		if len(path) == 0 || len(path) >= pathMax || bytes.IndexByte(path, 0) >= 0 {
 			return
@@ -326,7 +326,7 @@ func FuzzResolve(f *testing.F) {
 		for _, v := range []*view{hostView(), inside, {root: "/", noLinks: true}, {root: "/", prefix: fmt.Sprintf("/proc/%d/root", os.Getpid())}} {
 			for _, follow := range []bool{true, false} {
 				r := warm.resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)
-				again := new(resolver).resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)
+				again := newResolver().resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)
 				if describe(r, dir) != describe(again, dir) {
 					t.Errorf("%q: %s, and from a resolver that knows nothing %s", path, describe(r, dir), describe(again, dir))
 				}

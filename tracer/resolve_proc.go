@@ -82,7 +82,12 @@ func cutNumber(b []byte) (rest []byte, ok bool) {
 func (w *walk) jumpMagic(text []byte, last bool) bool {
 	name := w.kernelName()
 	var st unix.Stat_t
-	if errno := fstatat(unix.AT_FDCWD, name, &st, 0); errno != 0 {
+	errno := errnoUnanswered
+	if w.await(text) {
+		errno = fstatat(unix.AT_FDCWD, name, &st, 0)
+		w.hand.leave()
+	}
+	if errno != 0 {
 		w.note(w.linkAt(text), last)
 		w.finish(events.StateUnknown)
 		return true

@@ -23,7 +23,7 @@ func procView(t *testing.T) *view {
 }
 
 func walkFollow(v *view, base, path string) resolved {
-	return new(resolver).resolve(v, place{path: base}, []byte(path), true, false)
+	return newResolver().resolve(v, place{path: base}, []byte(path), true, false)
 }
 
 func TestResolveMagicLinks(t *testing.T) {
@@ -82,12 +82,12 @@ func TestResolveMagicNofollow(t *testing.T) {
 	v := procView(t)
 	for _, name := range []string{"cwd", "exe", "fd/0"} {
 		path := fmt.Sprintf("/proc/%d/%s", os.Getpid(), name)
-		got := describe(new(resolver).resolve(v, place{}, []byte(path), false, false), "$")
+		got := describe(newResolver().resolve(v, place{}, []byte(path), false, false), "$")
 		if got != path+" symlink" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	got := describe(new(resolver).resolve(v, place{}, []byte("/proc/self"), false, false), "$")
+	got := describe(newResolver().resolve(v, place{}, []byte("/proc/self"), false, false), "$")
 	if got != "/proc/self symlink" {
 		t.Errorf("/proc/self: %s", got)
 	}
@@ -220,7 +220,7 @@ func TestResolveLong(t *testing.T) {
 		{"up/" + step + "f", fmt.Sprintf("$/%[1]sf file [$/%[1]sup -> ..]", rel)},
 	}
 	for _, test := range tests {
-		for _, r := range []*resolver{new(resolver), warmed(t, base, rel)} {
+		for _, r := range []*resolver{newResolver(), warmed(t, base, rel)} {
 			got := r.resolve(hostView(), place{path: base}, []byte(rel+test.path), true, false)
 			if got := describe(got, base); got != test.want {
 				t.Errorf("...%q:\ngot  %s\nwant %s", test.path, shorten(got), shorten(test.want))
@@ -232,7 +232,7 @@ func TestResolveLong(t *testing.T) {
 // warmed returns a resolver that has been to a path before.
 func warmed(t *testing.T, base, path string) *resolver {
 	t.Helper()
-	r := new(resolver)
+	r := newResolver()
 	r.resolve(hostView(), place{path: base}, []byte(path), true, false)
 	return r
 }

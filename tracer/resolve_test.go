@@ -182,7 +182,7 @@ var walkTests = []walkTest{
 
 func TestResolve(t *testing.T) {
 	dir := sampleTree(t)
-	r := new(resolver)
+	r := newResolver()
 	for range 2 { // the second time all directories are known
 		testWalks(t, r, dir)
 	}
@@ -224,12 +224,12 @@ func TestResolveRoot(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "/ dir", "//": "/ dir", "/.": "/ dir", "/..": "/ dir", "/../../proc": "/proc dir", "/proc/..": "/ dir",
 	} {
-		if got := describe(new(resolver).resolve(hostView(), place{}, []byte(path), true, false), "$"); got != want {
+		if got := describe(newResolver().resolve(hostView(), place{}, []byte(path), true, false), "$"); got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
 	for path, want := range map[string]string{".": "/ dir", "..": "/ dir", "proc": "/proc dir"} {
-		if got := describe(new(resolver).resolve(hostView(), place{path: "/"}, []byte(path), true, false), "$"); got != want {
+		if got := describe(newResolver().resolve(hostView(), place{path: "/"}, []byte(path), true, false), "$"); got != want {
 			t.Errorf("%q from the root: %s, want %s", path, got, want)
 		}
 	}
@@ -244,7 +244,7 @@ func TestResolveParent(t *testing.T) {
 		"ld/new": "$/d/new absent [$/ld -> d]", "new/": "$/new absent", "d/": "$/d dir",
 		"ld/.": "$/ld dir => $/d [$/ld -> d]", "ld/./": "$/ld dir => $/d [$/ld -> d]",
 	} {
-		got := describe(new(resolver).resolve(hostView(), place{path: dir}, []byte(path), false, true), dir)
+		got := describe(newResolver().resolve(hostView(), place{path: dir}, []byte(path), false, true), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -274,14 +274,14 @@ func TestResolveLoops(t *testing.T) {
 		{"a/x/y", "$/a/x/y absent", 40},
 	}
 	for _, test := range tests {
-		r := new(resolver).resolve(hostView(), place{path: dir}, []byte(test.path), true, false)
+		r := newResolver().resolve(hostView(), place{path: dir}, []byte(test.path), true, false)
 		links := len(r.links)
 		r.links = nil
 		if got := describe(r, dir); got != test.want || links < test.links || links > test.links+1 {
 			t.Errorf("%q: %s, %d links; want %s, %d links", test.path, got, links, test.want, test.links)
 		}
 	}
-	if got := describe(new(resolver).resolve(hostView(), place{path: dir}, []byte("loop"), false, false), dir); got != "$/loop symlink" {
+	if got := describe(newResolver().resolve(hostView(), place{path: dir}, []byte("loop"), false, false), dir); got != "$/loop symlink" {
 		t.Errorf("a loop that is not followed: %s", got)
 	}
 }
@@ -295,7 +295,7 @@ func TestResolveRemovedBase(t *testing.T) {
 		"..": "$/d dir", "../f": "$/d/f file", "../../lf": "$/lf file => $/d/f [$/lf -> d/f]", "../no": "$/d/no absent",
 		".": "$/d/removed dir",
 	} {
-		got := describe(new(resolver).resolve(hostView(), base, []byte(path), true, false), dir)
+		got := describe(newResolver().resolve(hostView(), base, []byte(path), true, false), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -303,7 +303,7 @@ func TestResolveRemovedBase(t *testing.T) {
 	// A directory of that name that is there now is another one.
 	mkdir(t, dir+"/d/removed")
 	writeFile(t, dir+"/d/removed/x")
-	if got := describe(new(resolver).resolve(hostView(), base, []byte("x"), true, false), dir); got != "$/d/removed/x absent" {
+	if got := describe(newResolver().resolve(hostView(), base, []byte("x"), true, false), dir); got != "$/d/removed/x absent" {
 		t.Errorf("x: %s, want absent", got)
 	}
 }
@@ -319,16 +319,16 @@ func TestResolveInRoot(t *testing.T) {
 		"/root/f": "$/d/f file [$/d/root -> /]", "/no": "$/d/no absent",
 		"..": "$/d dir", "../..": "$/d dir", "f": "$/d/e/f absent", "../../../f": "$/d/f file",
 	} {
-		got := describe(new(resolver).resolve(v, place{path: dir + "/d/e"}, []byte(path), true, false), dir)
+		got := describe(newResolver().resolve(v, place{path: dir + "/d/e"}, []byte(path), true, false), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
 	// A working directory outside is not held in.
-	if got := describe(new(resolver).resolve(v, place{path: dir}, []byte("lf"), false, false), dir); got != "$/lf symlink" {
+	if got := describe(newResolver().resolve(v, place{path: dir}, []byte("lf"), false, false), dir); got != "$/lf symlink" {
 		t.Errorf("from outside: %s", got)
 	}
-	if got := describe(new(resolver).resolve(v, place{path: dir}, []byte(".."), false, false), filepath.Dir(dir)); got != "$ dir" {
+	if got := describe(newResolver().resolve(v, place{path: dir}, []byte(".."), false, false), filepath.Dir(dir)); got != "$ dir" {
 		t.Errorf("up from outside: %s", got)
 	}
 }
@@ -343,7 +343,7 @@ func TestResolveNoLinks(t *testing.T) {
 		"/proc/self/status": "/proc/self symlink", "/proc/self": "/proc/self symlink", "/proc/thread-self/cwd": "/proc/thread-self symlink",
 		fmt.Sprintf("/proc/%d/cwd/x", v.pid): fmt.Sprintf("/proc/%d/cwd symlink", v.pid),
 	} {
-		got := describe(new(resolver).resolve(v, place{path: dir}, []byte(path), true, false), dir)
+		got := describe(newResolver().resolve(v, place{path: dir}, []byte(path), true, false), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -373,7 +373,7 @@ func BenchmarkResolve(b *testing.B) {
 		{"linked lately", top + "/link/file", time.Now()},
 	} {
 		b.Run(test.name, func(b *testing.B) {
-			r, v, name := &resolver{now: test.now}, hostView(), []byte(test.path)
+			r, v, name := &resolver{beliefs: new(beliefs), now: test.now}, hostView(), []byte(test.path)
 			b.ReportAllocs()
 			for b.Loop() {
 				r.resolve(v, place{path: "/"}, name, true, false)

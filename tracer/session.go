@@ -32,6 +32,7 @@ type session struct {
 	keeper   *keeper
 	listener *seccomp.Listener
 	receiver *receiver
+	served   servedPaths
 	control  int // the supervisor's end of the shim's socket
 
 	owner    *owner
@@ -269,7 +270,10 @@ func (s *session) beginReceiving(fd int) error {
 	if err != nil {
 		return err
 	}
-	o, err := newObserver(s.registry, s.gaps)
+	c, err := newCommon(s.registry, s.gaps)
+	if err == nil {
+		c.served.paths = &s.served
+	}
 	if err != nil {
 		return err
 	}
@@ -278,7 +282,7 @@ func (s *session) beginReceiving(fd int) error {
 	}
 	s.listener = l
 	s.receiver = &receiver{
-		listener: l, index: s.index, observer: o, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, sleepers: s.sleepers, gaps: s.gaps,
+		listener: l, index: s.index, common: c, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, sleepers: s.sleepers, gaps: s.gaps,
 		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper,
 	}
 	go func() {

@@ -39,7 +39,7 @@ func startDescriptors(pid int) (list []events.Descriptor, files []access) {
 		if err != nil {
 			continue
 		}
-		mode, err := p.mode(pid, fd)
+		mode, err := p.mode(pid, fd, "")
 		if err != nil {
 			continue
 		}

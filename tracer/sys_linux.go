@@ -69,17 +69,18 @@ func ptraceEventMessage(tid int) (uint64, unix.Errno) {
 	return msg, errno
 }
 
-// mapWord maps the first eight bytes of a file, shared, to be written or read by
-// several processes.
-func mapWord(fd int) (*uint64, error) {
-	p, err := unix.MmapPtr(fd, 0, nil, 8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+// mapWords maps the first n words of a file, shared, to be written or read by several
+// processes.
+func mapWords(fd, n int) ([]uint64, error) {
+	p, err := unix.MmapPtr(fd, 0, nil, uintptr(8*n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, err
 	}
-	return (*uint64)(p), nil
+	return unsafe.Slice((*uint64)(p), n), nil
 }
 
-func unmapWord(w *uint64) error { return unix.MunmapPtr(unsafe.Pointer(w), 8) }
+// unmapWords undoes mapWords, given the first of sharedWords words.
+func unmapWords(w *uint64) error { return unix.MunmapPtr(unsafe.Pointer(w), 8*sharedWords) }
 
 // ptraceWords issues a ptrace(2) request that reads or writes machine words.
 func ptraceWords(request, tid int, words []uint64) unix.Errno {

@@ -18,6 +18,9 @@ type view struct {
 	prefix string
 	// pid and tid are the thread's ids as the /proc of its mounts numbers threads.
 	pid, tid int
+	// served are the mounts, of those that the prefix leads to, that must not be waited for;
+	// nil for none.
+	served *served
 	// noLinks: the call does not follow any symbolic link (RESOLVE_NO_SYMLINKS).
 	noLinks bool
 }

@@ -73,6 +73,12 @@ var provocations = []struct {
 		needRoot(t, "to have a mount namespace")
 		p.run(t, needTool(t, "unshare"), "-m", "cat", "in.txt")
 	}},
+	{"unanswered_lookup", "a slow server", func(t *testing.T, p *provocation) {
+		needFUSE(t)
+		at := mountPoint(t, p.dir)
+		p.before = []string{testProgram(t, "incomplete/fuse"), at}
+		p.run(t, "sh", "-c", `! cat "$0/late" 2>/dev/null`, at)
+	}},
 	{"unresolved_path", "too deep", func(t *testing.T, p *provocation) {
 		p.run(t, testProgram(t, "selfcheck/path_deep"), filepath.Join(p.dir, "scratch"))
 	}},

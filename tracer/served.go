@@ -1,0 +1,199 @@
+package tracer
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// A served is what is known of mounts whose file systems are served by somebody who may
+// have to wait for fstrace: a FUSE server that the command has started makes file calls
+// of its own, which are notified. Whoever looks at such a mount steps aside first
+// (hands.go).
+//
+// These are the mounts of such types that the session has seen made. One that was there
+// before has its server outside the session; it is added when it turns out to be slow.
+type served struct {
+	points []*servedMount
+	// file is the open /proc/self/mountinfo, which poll(2) reports changes of; -1 before
+	// the first mount.
+	file   int
+	before map[int]bool // the ids of the mounts that were there before
+	slow   map[int]int  // how often a look-up at others of them took long
+	paths  *servedPaths
+	// unpinned: the session unmounts /proc. The file is not kept open, but read at each call.
+	unpinned bool
+}
+
+// A servedMount is a mount that may have to be waited for.
+type servedMount struct {
+	id    int
+	point string
+	stuck int // look-ups that are not answered in time
+}
+
+// remoteKinds are file systems that somebody else than the kernel serves.
+var remoteKinds = map[string]bool{
+	"fuse": true, "fuseblk": true, "9p": true, "nfs": true, "nfs4": true, "cifs": true, "smb3": true,
+	"autofs": true, "afs": true, "ceph": true, "coda": true, "orangefs": true, "virtiofs": true,
+}
+
+func isRemote(kind string) bool { return remoteKinds[kind] || strings.HasPrefix(kind, "fuse.") }
+
+// of returns the mount that a canonical path is on, if it may have to be waited for.
+func (s *served) of(path []byte) *servedMount {
+	var found *servedMount
+	for _, m := range s.points {
+		n := len(m.point)
+		if len(path) >= n && string(path[:n]) == m.point && (len(path) == n || path[n] == '/') &&
+			(found == nil || n >= len(found.point)) {
+			found = m
+		}
+	}
+	return found
+}
+
+// begin notes the mounts that are there before the session makes its first. If unpinned,
+// /proc is about to be unmounted.
+func (s *served) begin(unpinned bool) {
+	if s.unpinned = s.unpinned || unpinned; s.unpinned {
+		s.close()
+	}
+	if s.before != nil {
+		return
+	}
+	t, ok := s.read()
+	if !ok {
+		return
+	}
+	s.before = make(map[int]bool, len(t.list))
+	for i := range t.list {
+		s.before[t.list[i].id] = true
+	}
+}
+
+// read opens mountinfo anew and reads it: what poll(2) reports counts from then.
+func (s *served) read() (*mountTable, bool) {
+	s.close()
+	file, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false
+	}
+	data, err := readAll(file, nil)
+	if err != nil {
+		unix.Close(file)
+		return nil, false
+	}
+	if s.file = file; s.unpinned {
+		s.close()
+	}
+	return parseMounts(data), true
+}
+
+// refresh looks for new mounts, once begin was called.
+func (s *served) refresh() {
+	if s.file >= 0 {
+		p := []unix.PollFd{{Fd: int32(s.file), Events: unix.POLLPRI}}
+		if n, err := unix.Poll(p, 0); err != nil || n == 0 {
+			return
+		}
+	}
+	s.update()
+}
+
+// update reads which mounts there are.
+func (s *served) update() {
+	t, ok := s.read()
+	if !ok {
+		return
+	}
+	known := make(map[int]*servedMount, len(s.points))
+	for _, m := range s.points {
+		known[m.id] = m
+	}
+	s.points = nil
+	for i := range t.list {
+		m := &t.list[i]
+		p := known[m.id]
+		isSlow := s.slow[m.id] >= slowLookups || p != nil && p.stuck > 0
+		if !(isRemote(m.kind) && !s.before[m.id]) && !isSlow {
+			continue
+		}
+		if p == nil || p.point != m.point {
+			p = &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}
+		}
+		s.points = append(s.points, p)
+	}
+	s.publish()
+}
+
+// learn is told that a look-up at a canonical path takes long, or is given up. It returns
+// the mount, if that is to be waited for from now on.
+func (s *served) learn(path []byte, givenUp bool) *servedMount {
+	if m := s.of(path); m != nil {
+		return m
+	}
+	s.begin(false)
+	t, ok := s.read()
+	if !ok {
+		return nil
+	}
+	m := t.cover(string(path))
+	if m == nil {
+		return nil
+	}
+	if s.slow == nil {
+		s.slow = make(map[int]int)
+	}
+	if isRemote(m.kind) { // a disk that is slow now will not be later
+		s.slow[m.id]++
+	}
+	if s.slow[m.id] < slowLookups && !givenUp {
+		return nil
+	}
+	p := &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}
+	s.points = append(s.points, p)
+	s.publish()
+	return p
+}
+
+// slowLookups is how many look-ups must take long before a mount is known for that.
+const slowLookups = 3
+
+// publish tells other threads.
+func (s *served) publish() {
+	if s.paths == nil {
+		return
+	}
+	list := make([]string, len(s.points))
+	for i, m := range s.points {
+		list[i] = m.point
+	}
+	s.paths.list.Store(&list)
+}
+
+// A servedPaths is what threads other than the hands know of served mounts.
+type servedPaths struct{ list atomic.Pointer[[]string] }
+
+// servedAt reports whether a path is on such a mount. It is safe for concurrent use.
+func (s *servedPaths) servedAt(path string) bool {
+	list := s.list.Load()
+	if list == nil {
+		return false
+	}
+	for _, point := range *list {
+		if isBelow(path, point) || point == "" {
+			return true
+		}
+	}
+	return false
+}
+
+// close lets go of mountinfo.
+func (s *served) close() {
+	if s.file >= 0 {
+		unix.Close(s.file)
+		s.file = -1
+	}
+}

@@ -1,0 +1,152 @@
+package tracer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+)
+
+// glance is how often the watch looks at the hands. A look-up takes long if it spans two
+// glances.
+const glance = 10 * time.Millisecond
+
+// quiet is how many glances without a call there are before the watch dozes off. The next
+// call wakes it, and pays for that.
+const quiet = 100
+
+// watch looks after hands that wait, until no thread has the filter any more.
+func (r *receiver) watch() {
+	ticker := time.NewTicker(glance)
+	defer ticker.Stop()
+	var state, last uint64
+	idle := 0
+	for {
+		select {
+		case <-r.ended:
+			return
+		case <-ticker.C:
+		}
+		if id := r.keeper.last(); id != last || r.waits.Load() > 0 {
+			last, idle = id, 0
+		} else if idle++; idle > quiet && !r.isHandling() {
+			ticker.Stop()
+			r.dozing.Store(true)
+			if r.keeper.last() == last {
+				select {
+				case <-r.rouse:
+				case <-r.ended:
+					return
+				}
+			}
+			r.dozing.Store(false)
+			ticker.Reset(glance)
+			idle = 0
+		}
+		state = r.takeOver(state)
+		if r.waits.Load() > 0 {
+			r.giveUp(time.Now())
+		}
+	}
+}
+
+// isHandling reports whether a hand is in a system call.
+func (r *receiver) isHandling() bool {
+	h := r.holder.Load()
+	return h != nil && h.state.Load() != atWork
+}
+
+// takeOver takes the lock away from a hand that is in the same system call as at the last
+// glance, and returns what there is to be compared at the next.
+func (r *receiver) takeOver(before uint64) uint64 {
+	h := r.holder.Load()
+	if h == nil {
+		return 0
+	}
+	state := h.state.Load()
+	if state&(turnUnit-1) != waiting {
+		return 0
+	}
+	if state != before || !h.state.CompareAndSwap(state, state&^waiting|away) {
+		return state
+	}
+	// From here on the lock, which h has taken, is this thread's.
+	r.stepAside(h)
+	if h.observer.resolver.busy {
+		h.at = h.observer.learn(false)
+	}
+	r.mu.Unlock()
+	return 0
+}
+
+// giveUp lets the calls through whose look-ups take too long. If the lock is not to be had
+// now it will be at another glance.
+func (r *receiver) giveUp(now time.Time) {
+	if !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	for _, h := range r.aside {
+		if !h.givenUp && !h.patient && now.Sub(h.since) > lookPatience {
+			r.giveUpOn(h)
+		}
+	}
+}
+
+// learn notes that a look-up takes long, or is given up. It returns the mount, if that is to
+// be waited for from now on.
+func (o *observer) learn(givenUp bool) *servedMount {
+	m := o.served.learn(o.resolver.cur, givenUp)
+	if m != nil {
+		o.mounting = true
+	}
+	return m
+}
+
+// giveUpOn lets a call through of which not all is known, and records what is.
+func (r *receiver) giveUpOn(h *hand) {
+	h.givenUp = true
+	e, c, o := h.blank, h.caller, h.observer
+	if h.at == nil && o.resolver.busy {
+		h.at = o.learn(true)
+	}
+	if h.at != nil {
+		h.at.stuck++
+	}
+	if c == nil || e == nil { // it installs a filter, say
+		r.gaps.add(events.ReasonUnanswered, 0, fmt.Sprintf("call %d of thread %d", h.n.Data.NR, h.n.PID))
+		_ = r.letThrough(&h.n)
+		return
+	}
+	a := &e.access
+	switch {
+	case o.resolver.busy:
+		at := resolved{set: true, path: string(appendRest(o.resolver.cur, o.resolver.rest)), state: events.StateUnknown}
+		h.miss(at.path)
+		if !a.first.set {
+			a.first = at
+		} else if c.row.second.set {
+			a.second = at
+		}
+	case a.first.set:
+		h.miss(endOf(&a.first))
+	default:
+		h.miss("its memory")
+		a.setOpaque()
+	}
+	if a.op == events.OpNone {
+		a.op = openOp(a.flags, events.StateUnknown)
+	}
+	// What the call changes was not foreseen.
+	o.rootsVary = true
+	o.beliefs.dirs.disable()
+	o.beliefs.lately = lately{off: true}
+	c.proc.dir = workDir{sharing: sharedOtherwise}
+	r.sleepers.note(c.tid, h.n.Data.NR, c.row.sleeps(a, true))
+	if c.row.how == byExec {
+		r.registry.setTrying(c.proc, endOf(&a.first), c.followed)
+	}
+	r.queue.reserve(e)
+	err := r.listener.Continue(h.n.ID)
+	r.queue.settle(e, err != nil)
+}
