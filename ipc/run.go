@@ -152,6 +152,7 @@ func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, err
 		return nil, newError(ErrCannotRun, "message", err.Error())
 	}
 	cmd.Guard = m.Guard
+	m.Served(cmd.Served)
 	return both{m, sink}, nil
 }
 

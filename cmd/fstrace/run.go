@@ -42,6 +42,7 @@ func newRun(f *flags, args []string) (*run, error) {
 	cmd.Sink = &countingSink{Sink: sink, counts: &r.counts}
 	if m, ok := sink.(*manifest.Recorder); ok {
 		r.manifest, cmd.Guard = m, m.Guard
+		m.Served(cmd.Served)
 	}
 	return r, nil
 }

@@ -15,6 +15,7 @@ type Recorder struct {
 	w        io.Writer
 	options  Options
 	fs       fileSystem
+	slow     *slowFS // the same, nil in tests
 	now      func() time.Time
 	patterns *patterns
 
@@ -46,8 +47,18 @@ type Options struct {
 
 // NewRecorder returns a recorder that writes to w. The error is of the patterns.
 func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
-	return newRecorder(w, o, newOSFS(), time.Now)
+	slow := &slowFS{fileSystem: newOSFS(), wait: lookPatience}
+	r, err := newRecorder(w, o, slow, time.Now)
+	if err == nil {
+		r.slow = slow
+	}
+	return r, err
 }
+
+// Served tells the recorder how to find out whether a path is on a file system that may not
+// answer, as a process of the session serves it. The function must be safe for concurrent
+// use. Served must be called before Begin.
+func (r *Recorder) Served(served func(path string) bool) { r.slow.served = served }
 
 func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*Recorder, error) {
 	p, err := newPatterns(o.Only, o.Ignore)
@@ -117,6 +128,9 @@ func (r *Recorder) End(t *events.Trailer) error {
 	x.look()
 	all := x.paths.sorted(func(o *origin) bool { return o.isInput() || o.accesses != 0 })
 	x.inputs(all)
+	if r.slow != nil {
+		x.gaps = append(x.gaps, r.slow.gap()...)
+	}
 	x.finish(t, r.patterns)
 	if r.patterns != nil {
 		all = slices.DeleteFunc(all, func(o *origin) bool { return !r.patterns.reports(o.path()) })
