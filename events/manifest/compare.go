@@ -1,13 +1,12 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
-	"golang.org/x/sys/unix"
 )
 
 // compare compares one entry with what is there.
@@ -29,8 +28,8 @@ func (c *comparison) compare(w wanted) ([]Difference, error) {
 	}
 	switch s {
 	case events.StateAbsent:
-		if notDir := errors.Is(err, unix.ENOTDIR); !w.gone && notDir != e.NotDir {
-			return differ(TypeChanged, e.Path, "a component on its way is a directory now, or no longer one"), nil
+		if now := lookupErrorOf(err).String(); !w.gone && now != e.Error {
+			return differ(TypeChanged, e.Path, fmt.Sprintf("absent by %s, by %s now", cmp.Or(e.Error, "ENOENT"), cmp.Or(now, "ENOENT"))), nil
 		}
 		return nil, nil
 	case events.StateSymlink:

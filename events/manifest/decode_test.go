@@ -50,7 +50,7 @@ func sample() *Manifest {
 	}
 	m.Inputs[0].Told = Told{Mtime: 1_700_000_000_000_000_000, Links: 3}
 	m.Inputs = append(m.Inputs, newEntry("/w/a/b", events.StateAbsent), newEntry("/w/kept", events.StateDir))
-	m.Inputs[5].NotDir, m.Inputs[6].NotEmpty = true, true
+	m.Inputs[5].Error, m.Inputs[6].NotEmpty = "ENOTDIR", true
 	m.Inputs[5].Ops, m.Inputs[6].Ops = []events.Op{events.OpRead}, []events.Op{events.OpDelete}
 	m.Outputs = append(m.Outputs, newEntry("/w/log", events.StateFile))
 	m.Outputs[1].Shared, m.Outputs[1].Before = true, events.StateFile

@@ -36,9 +36,7 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 	}
 	b = appendNumberIfSet(b, `,"links":`, x.Links)
 	b = appendTextIfSet(b, `,"target`, x.Target)
-	if x.NotDir {
-		b = append(b, `,"error":"ENOTDIR"`...)
-	}
+	b = appendWordIfSet(b, `,"error":`, x.Error)
 	b = appendWordIfSet(b, `,"entries":`, x.Entries)
 	if len(x.Names) > 0 {
 		b = append(b, `,"names":[`...)

@@ -35,9 +35,7 @@ func (m *Manifest) asWire(x *Entry) wireEntry {
 	if x.Links != unset {
 		w.Links = &x.Links
 	}
-	if x.NotDir {
-		w.Error = "ENOTDIR"
-	}
+	w.Error = x.Error
 	if x.NotEmpty {
 		w.Empty = new(bool)
 	}
@@ -80,7 +78,7 @@ func TestRows(t *testing.T) {
 		m := &Manifest{Root: rapid.SampledFrom([]string{"", "/", "/a"}).Draw(r, "root")}
 		number := rapid.Int64Range(-1, 2)
 		e := Entry{
-			UID: number.Draw(r, "uid"), GID: 3, Links: number.Draw(r, "links"), NotDir: rapid.Bool().Draw(r, "notDir"),
+			UID: number.Draw(r, "uid"), GID: 3, Links: number.Draw(r, "links"), Error: rapid.SampledFrom(lookupErrors[:]).Draw(r, "error"),
 			NotEmpty: rapid.Bool().Draw(r, "notEmpty"), Shared: rapid.Bool().Draw(r, "shared"),
 			Told: Told{Mtime: number.Draw(r, "told mtime"), Links: number.Draw(r, "told links")},
 			Path: text.Draw(r, "path"), State: state.Draw(r, "state"), Ops: rapid.SliceOf(op).Draw(r, "ops"),

@@ -127,22 +127,22 @@ var (
 	}
 	ruleUnlink = rule{
 		operation: "unlink", calls: "unlink, unlinkat",
-		file: factState | factOwner, dir: factState, symlink: factState | factOwner, absent: factState, parent: true,
+		file: permission, dir: permission, symlink: permission, absent: factState, parent: true,
 		after: "nothing",
 	}
 	ruleRmdir = rule{
 		operation: "rmdir", calls: "rmdir, unlinkat with `AT_REMOVEDIR`",
-		file: factState, dir: permission | factEmpty, symlink: factState, absent: factState, parent: true,
+		file: permission, dir: permission | factEmpty, symlink: permission, absent: factState, parent: true,
 		after: "nothing, if it was empty",
 	}
 	ruleRenameFrom = rule{
 		operation: "rename from", calls: "rename, renameat, renameat2: the old name; both names with `RENAME_EXCHANGE`",
-		file: permission | factContent, dir: permission | factNames, symlink: factState | factOwner | factTarget, absent: factState, parent: true,
+		file: permission | factContent, dir: permission | factNames, symlink: permission | factTarget, absent: factState, parent: true,
 		after: "nothing; what is in a directory goes with it, and each path in it is learned likewise",
 	}
 	ruleRenameTo = rule{
 		operation: "rename to", calls: "rename, renameat, renameat2: the new name",
-		file: factState | factOwner, dir: permission | factEmpty, symlink: factState | factOwner, absent: factState, parent: true,
+		file: permission, dir: permission | factEmpty, symlink: permission, absent: factState, parent: true,
 		after: "what had the old name",
 	}
 	ruleRenameSame = rule{
@@ -157,7 +157,7 @@ var (
 	}
 	ruleAttributes = rule{
 		operation: "set attributes", calls: "chmod, chown, utimensat and their kin; setting of extended attributes and flags",
-		file: permission, dir: permission, symlink: factState | factOwner | factTarget, absent: factState,
+		file: permission, dir: permission, symlink: permission | factTarget, absent: factState,
 		after: "the same with another mode, owner or time",
 	}
 )

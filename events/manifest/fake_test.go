@@ -159,8 +159,12 @@ func (f *fakeFS) lstat(path string) (events.FileInfo, error) {
 	}
 	for path != "/" {
 		path = parentOf(path)
-		if x := f.files[path]; x != nil && x.info.Mode&unix.S_IFMT == unix.S_IFREG {
+		switch x := f.files[path]; {
+		case x == nil:
+		case x.info.Mode&unix.S_IFMT == unix.S_IFREG:
 			return events.FileInfo{}, unix.ENOTDIR
+		case x.info.Mode&unix.S_IFMT == unix.S_IFLNK: // nobody follows it here
+			return events.FileInfo{}, unix.ELOOP
 		}
 	}
 	return events.FileInfo{}, unix.ENOENT

@@ -36,7 +36,7 @@ func (o *origin) entry(path string) Entry {
 	if o.more.sum != nil {
 		e.SHA256, e.Size = hex.EncodeToString(o.more.sum[:]), o.info.Size
 	}
-	if e.NotDir = o.notDir; o.state == events.StateSymlink {
+	if e.Error = o.unfound.String(); o.state == events.StateSymlink {
 		e.Target = o.more.target
 	}
 	if l := o.more.listing; l != nil && l.hash != "" {
@@ -89,7 +89,9 @@ func (x *outcome) settle(o *origin) *problem {
 	if (o.state == events.StateFile || o.state == events.StateDir) && !o.info.Known() {
 		return changed("could not be looked at in time")
 	}
-	o.notDir = o.state == events.StateAbsent && o.lacksDir()
+	if o.state == events.StateAbsent {
+		o.unfound = o.lookupError()
+	}
 	o.stirred = o.names && o.info.Mtime >= x.begin.Add(-granularity).UnixNano()
 	switch {
 	case o.more.doubt != "":

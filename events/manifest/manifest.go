@@ -72,9 +72,9 @@ type Entry struct {
 	Links  int64  // number of names of a file that was written to, or linked; or -1
 	Target string // of a symbolic link
 
-	// NotDir says of an absent path that a component on its way is no directory: a
-	// look-up fails with ENOTDIR, not with ENOENT.
-	NotDir bool
+	// Error is why an absent path cannot be looked up, if not for ENOENT: "ENOTDIR", a
+	// component on its way is no directory; "ELOOP", there are too many symbolic links.
+	Error string
 
 	// Of a directory that was listed: Entries is a hash of Names, which are its
 	// entries without those that the session made, each behind a letter for its

@@ -23,16 +23,16 @@ type origin struct {
 	state    events.State
 	facts    facts // what the session learned of it; none if it is no input
 
-	known   bool // it was touched: not just on the way to something, or named
-	late    bool // info is of a moment after the first touch, because the event had none
-	hashing bool // what it holds is wanted
-	written bool // the session opened it for writing, and may have changed what it holds
-	retold  bool // the session changed its attributes, links or name
-	away    bool // the session may have removed it, or renamed it
-	way     bool // a path leads through it
-	names   bool // the session made or removed a name in it, or tried to
-	notDir  bool // in the end: it is absent, and a component on its way is no directory
-	stirred bool // in the end: its times are the session's own doing
+	known   bool        // it was touched: not just on the way to something, or named
+	late    bool        // info is of a moment after the first touch, because the event had none
+	hashing bool        // what it holds is wanted
+	written bool        // the session opened it for writing, and may have changed what it holds
+	retold  bool        // the session changed its attributes, links or name
+	away    bool        // the session may have removed it, or renamed it
+	way     bool        // a path leads through it
+	names   bool        // the session made or removed a name in it, or tried to
+	unfound lookupError // in the end: why it is absent
+	stirred bool        // in the end: its times are the session's own doing
 }
 
 // details are what few origins have.

@@ -108,11 +108,7 @@ func (p *parser) entry(w *wireEntry) Entry {
 	if w.Owner != "" {
 		e.UID, e.GID = p.owner(e.Path, w.Owner)
 	}
-	switch w.Error {
-	case "":
-	case "ENOTDIR":
-		e.NotDir = true
-	default:
+	if e.Error = w.Error; !slices.Contains(lookupErrors[:], e.Error) {
 		p.fail("%s: error %q", e.Path, w.Error)
 	}
 	if w.Mode != "" {
@@ -131,7 +127,7 @@ func (p *parser) entry(w *wireEntry) Entry {
 		p.fail("%s: a %s with target %q", e.Path, e.State, e.Target)
 	case e.SHA256 != "" && w.Size == nil:
 		p.fail("%s: a hash without a size", e.Path)
-	case e.NotDir && e.State != events.StateAbsent, (e.NotEmpty || w.Empty != nil) && (!dir || !e.NotEmpty), e.Shared && !file:
+	case e.Error != "" && e.State != events.StateAbsent, (e.NotEmpty || w.Empty != nil) && (!dir || !e.NotEmpty), e.Shared && !file:
 		p.fail("%s: a fact that a %s does not have", e.Path, e.State)
 	case len(e.Names) > 0 && (!dir || !areTypedNames(e.Names) || hashNames(e.Names) != e.Entries):
 		p.fail("%s: its names are not those of its hash", e.Path)

@@ -1,7 +1,10 @@
 package manifest
 
 import (
+	"errors"
+
 	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
 )
 
 // ways looks at the directories that paths led through and in which the session made or
@@ -32,15 +35,43 @@ func (x *outcome) ways() {
 	}
 }
 
-// lacksDir reports whether a component on the way of an absent path is no directory.
-func (o *origin) lacksDir() bool {
+// A lookupError is why there is nothing at a path.
+type lookupError uint8
+
+const (
+	errNoEntry lookupError = iota // ENOENT
+	errNotDir                     // ENOTDIR: a component on the way is no directory
+	errLoop                       // ELOOP: too many symbolic links
+)
+
+var lookupErrors = [...]string{errNoEntry: "", errNotDir: "ENOTDIR", errLoop: "ELOOP"}
+
+// String returns the word that a document has.
+func (e lookupError) String() string { return lookupErrors[e] }
+
+// lookupErrorOf returns why a look-up failed.
+func lookupErrorOf(err error) lookupError {
+	switch {
+	case errors.Is(err, unix.ENOTDIR):
+		return errNotDir
+	case errors.Is(err, unix.ELOOP):
+		return errLoop
+	}
+	return errNoEntry
+}
+
+// lookupError returns why there is nothing at o, by what stands above. A symbolic link
+// there is one that could not be followed any more.
+func (o *origin) lookupError() lookupError {
 	for up := o.parent; up != nil; up = up.parent {
 		switch up.state {
 		case events.StateFile, events.StateOther:
-			return true
+			return errNotDir
+		case events.StateSymlink:
+			return errLoop
 		case events.StateDir:
-			return false
+			return errNoEntry
 		}
 	}
-	return false
+	return errNoEntry
 }
