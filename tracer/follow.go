@@ -22,8 +22,9 @@ type kernel interface {
 	detach(tid int, sig unix.Signal) // PTRACE_DETACH: as resume, and let go
 	interrupt(tid int)               // PTRACE_INTERRUPT: stop it
 	// settleSignal makes a file call that a signal has interrupted restart
-	// whatever the signal's handler is, before the signal is delivered.
-	settleSignal(tid int)
+	// whatever the signal's handler is, before the signal is delivered; and one that
+	// waits, if the signal is ignored.
+	settleSignal(tid int, sig unix.Signal)
 	// isThread tells whether tid is a thread of the group pid, not a process.
 	isThread(pid, tid int) bool
 	// status reads what the kernel knows of a tid; ok is false if it is gone.
@@ -136,7 +137,7 @@ func (f *follower) handle(e *waitEvent) {
 	case evExec:
 		f.exec(t, e.message)
 	case evSignal:
-		f.kernel.settleSignal(e.tid)
+		f.kernel.settleSignal(e.tid, e.status.StopSignal())
 		if t.proc.pid == f.root && f.isEcho(e.tid, e.status.StopSignal()) {
 			f.resume(e.tid, evTrap, e.status) // as if it had not come
 			return

@@ -26,11 +26,11 @@ func (k *scriptedKernel) note(what string, tid int, sig unix.Signal) {
 	k.did = append(k.did, s)
 }
 
-func (k *scriptedKernel) resume(tid int, sig unix.Signal) { k.note("resume", tid, sig) }
-func (k *scriptedKernel) listen(tid int)                  { k.note("listen", tid, 0) }
-func (k *scriptedKernel) detach(tid int, sig unix.Signal) { k.note("detach", tid, sig) }
-func (k *scriptedKernel) interrupt(tid int)               { k.note("interrupt", tid, 0) }
-func (k *scriptedKernel) settleSignal(tid int)            { k.note("settle", tid, 0) }
+func (k *scriptedKernel) resume(tid int, sig unix.Signal)     { k.note("resume", tid, sig) }
+func (k *scriptedKernel) listen(tid int)                      { k.note("listen", tid, 0) }
+func (k *scriptedKernel) detach(tid int, sig unix.Signal)     { k.note("detach", tid, sig) }
+func (k *scriptedKernel) interrupt(tid int)                   { k.note("interrupt", tid, 0) }
+func (k *scriptedKernel) settleSignal(tid int, _ unix.Signal) { k.note("settle", tid, 0) }
 
 func (k *scriptedKernel) isThread(pid, tid int) bool {
 	st, ok := k.statuses[tid]

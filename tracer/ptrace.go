@@ -16,6 +16,7 @@ const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTR
 type linux struct {
 	index    *index
 	sleepers *sleepers
+	waiting  *waiting
 }
 
 // seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
@@ -103,21 +104,30 @@ func (linux) cwd(pid int) string                        { return readLink(pid, "
 // a call that a signal has interrupted says, to the code that delivers the signal
 // and never to the program, whether it is to run again. The one always does, the
 // other only if the signal's handler was installed with SA_RESTART.
+//
+// restartNoHandler is its -ERESTARTNOHAND: it runs again unless a handler has run.
 const (
-	restartSys    = -512
-	restartNoIntr = -513
+	restartSys       = -512
+	restartNoIntr    = -513
+	restartNoHandler = -514
 )
 
 // settleSignal mends what waiting for a reply changes in a program: a file call
 // that never sleeps interruptibly by itself would give EINTR to a program whose
-// handler has no SA_RESTART. A call that was let through, and sleeps, is left alone.
-func (k linux) settleSignal(tid int) {
+// handler has no SA_RESTART. A call that was let through, and sleeps, is left alone. And
+// it mends what ptrace changes: a signal that is ignored interrupts calls (waiting.go).
+func (k linux) settleSignal(tid int, sig unix.Signal) {
 	regs, ok := interruptedCall(tid)
-	if !ok || regs.result() != restartSys {
+	if !ok {
 		return
 	}
-	if k.rowOf(&regs) != nil && !k.sleepers.asleep(tid, regs.number) {
-		regs.setResult(tid, restartNoIntr)
+	switch regs.result() {
+	case restartSys:
+		if k.rowOf(&regs) != nil && !k.sleepers.asleep(tid, regs.number) {
+			regs.setResult(tid, restartNoIntr)
+		}
+	case -int64(unix.EINTR):
+		k.waiting.settle(tid, sig, &regs)
 	}
 }
 

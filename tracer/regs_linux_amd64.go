@@ -50,3 +50,22 @@ func (r *callRegisters) setResult(tid int, v int64) {
 	r.user[regRAX] = uint64(v)
 	_ = ptraceWords(unix.PTRACE_SETREGS, tid, r.user[:]) // ESRCH: killed since
 }
+
+// Where the arguments of a call are: syscall(2).
+var (
+	argRegisters     = [...]int{14, 13, 12, 7, 9, 8}  // rdi rsi rdx r10 r8 r9
+	argRegistersI386 = [...]int{5, 11, 12, 13, 14, 4} // ebx ecx edx esi edi ebp
+)
+
+// arg returns an argument of the call.
+func (r *callRegisters) arg(n int) uint64 {
+	if r.arch == unix.AUDIT_ARCH_I386 {
+		return uint64(uint32(r.user[argRegistersI386[n]]))
+	}
+	return r.user[argRegisters[n]]
+}
+
+// restart makes a call that was interrupted run again, unless a handler runs first.
+func (r *callRegisters) restart(tid int) { r.setResult(tid, restartNoHandler) }
+
+const canRestart = true

@@ -33,3 +33,13 @@ func (r *callRegisters) setResult(tid int, v int64) {
 	r.user.Regs[0] = uint64(v)
 	_ = unix.PtraceSetRegSetArm64(tid, ntPRStatus, &r.user) // ESRCH: killed since
 }
+
+// arg returns an argument of the call. The first one is gone: its register has the
+// result.
+func (r *callRegisters) arg(n int) uint64 { return r.user.Regs[n] }
+
+// restart does nothing here: the kernel has put the call's result over its first
+// argument, and does not give that to a tracer.
+func (*callRegisters) restart(int) {}
+
+const canRestart = false
