@@ -63,6 +63,13 @@ func (c *Client) List(ctx context.Context) ([]SessionInfo, error) {
 	return out.Sessions, err
 }
 
+// Labelled lists the sessions that have a label.
+func (c *Client) Labelled(ctx context.Context, label string) ([]SessionInfo, error) {
+	var out wireSessions
+	err := c.call(ctx, "List", wireLabel{&label}, &out)
+	return out.Sessions, err
+}
+
 // Manifest returns the manifest of a session that has ended: the document, as
 // fstrace -f manifest writes it.
 func (c *Client) Manifest(ctx context.Context, session string) ([]byte, error) {

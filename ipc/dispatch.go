@@ -28,6 +28,8 @@ func (s *Server) dispatch(r *request) error {
 		return s.methodList(r)
 	case "GetManifest":
 		return s.methodManifest(r)
+	case "Monitor":
+		return s.methodMonitor(r)
 	case "GetRecord":
 		return s.methodRecord(r)
 	case "Cancel":
@@ -77,24 +79,33 @@ func (s *Server) dispatchService(r *request) error {
 }
 
 func (s *Server) methodList(r *request) error {
-	if err := decodeParameters(r.Parameters, &struct{}{}); err != nil {
+	var p wireLabel
+	if err := decodeParameters(r.Parameters, &p); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	list := make([]*session, 0, len(s.sessions))
-	for _, n := range s.sessions {
-		list = append(list, n)
-	}
-	s.mu.Unlock()
-	out := wireSessions{Sessions: make([]SessionInfo, 0, len(list))}
-	for _, n := range list {
-		out.Sessions = append(out.Sessions, n.info())
-	}
+	out := wireSessions{Sessions: s.list(p.Label)}
 	if !r.sibling {
-		out.Sessions = append(out.Sessions, s.siblingSessions(r.gone)...)
+		out.Sessions = append(out.Sessions, s.siblingSessions(p, r.gone)...)
 	}
 	sortSessions(out.Sessions)
 	return r.reply(out)
+}
+
+// list lists the sessions that have a label, or all.
+func (s *Server) list(label *string) []SessionInfo {
+	s.mu.Lock()
+	list := make([]*session, 0, len(s.sessions))
+	for _, n := range s.sessions {
+		if label == nil || *label == n.label {
+			list = append(list, n)
+		}
+	}
+	s.mu.Unlock()
+	infos := make([]SessionInfo, 0, len(list))
+	for _, n := range list {
+		infos = append(infos, n.info())
+	}
+	return infos
 }
 
 func (s *Server) methodCancel(r *request) error {

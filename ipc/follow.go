@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-)
+	"time"
 
-// batchSize is how much of a record a reply has, about.
-const batchSize = 128 << 10
+	"github.com/fstrace/fstrace/events"
+)
 
 // methodSubscribe follows a session for a client.
 func (s *Server) methodSubscribe(r *request) error {
@@ -20,6 +20,15 @@ func (s *Server) methodSubscribe(r *request) error {
 	}
 	if !r.More {
 		return newError(ErrExpectedMore)
+	}
+	v, err := newView(p.From, p.Only, p.Ignore, p.BatchBytes, p.LatencyMs, "")
+	if err != nil {
+		return err
+	}
+	for name, lists := range map[string][2][]string{"only": {p.Only, nil}, "ignore": {nil, p.Ignore}} {
+		if _, err := events.Filter(nil, lists[0], lists[1]); err != nil {
+			return invalidParameter(name)
+		}
 	}
 	n, err := s.find(p.Session)
 	if err != nil {
@@ -33,14 +42,15 @@ func (s *Server) methodSubscribe(r *request) error {
 	case <-r.gone:
 		return errBrokenOff
 	}
-	return r.stream(n, p.From, true)
+	return r.stream(n, v)
 }
 
-// stream sends a session's record, from an event on, as it comes.
+// stream sends a session's record as it comes, as a client wants to view it: without a
+// view, only its beginning and its end.
 //
 // A client that does not read holds up this very goroutine, in a write, and nobody
 // else: all that waits for it is in the spool.
-func (r *request) stream(n *session, from uint64, withEvents bool) error {
+func (r *request) stream(n *session, v *view) error {
 	first := n.first()
 	if err := r.update(first); err != nil {
 		return err
@@ -50,8 +60,8 @@ func (r *request) stream(n *session, from uint64, withEvents bool) error {
 			return err
 		}
 	}
-	if withEvents {
-		if err := r.streamEvents(n, from); err != nil {
+	if v != nil {
+		if err := r.streamEvents(n, v); err != nil {
 			return err
 		}
 	}
@@ -68,25 +78,31 @@ func (r *request) update(u wireUpdate) error {
 }
 
 // streamEvents sends events until there will be no more.
-func (r *request) streamEvents(n *session, from uint64) error {
+func (r *request) streamEvents(n *session, v *view) error {
 	var offset int64
 	var err error
 	if r.reader == nil {
-		if r.reader, offset, err = n.spool.follow(from); err != nil {
+		if r.reader, offset, err = n.spool.follow(v.from); err != nil {
 			return n.replayGone(err)
 		}
 	}
 	defer r.reader.close()
 	head := []byte(`{"parameters":{"session":` + strconv.Quote(n.id()) + `,"events":[`)
+	filter := newLineFilter(v, n.first().Start)
 	var buf, out []byte
 	for {
-		end, finished, changed := n.spool.state()
+		end, finished, changed := r.gather(n, v, offset)
 		for offset < end {
-			if buf, err = n.spool.read(buf, offset, end, batchSize); err != nil {
+			if buf, err = n.spool.read(buf, offset, end, v.batch); err != nil {
 				return n.replayGone(err)
 			}
 			offset += int64(len(buf))
-			lines := since(buf, from)
+			lines := since(buf, v.from)
+			if filter != nil {
+				if lines, err = filter.pick(lines); err != nil {
+					return n.replayGone(err)
+				}
+			}
 			if len(lines) == 0 || r.Oneway {
 				r.reader.advance(offset)
 				continue
@@ -98,7 +114,7 @@ func (r *request) streamEvents(n *session, from uint64) error {
 				return err
 			}
 			r.reader.advance(offset)
-			if cap(buf) > 4*batchSize || cap(out) > 8*batchSize {
+			if cap(buf) > 4*v.batch || cap(out) > 8*v.batch {
 				buf, out = nil, nil // one event was huge
 			}
 		}
@@ -111,6 +127,28 @@ func (r *request) streamEvents(n *session, from uint64) error {
 			return errBrokenOff
 		}
 	}
+}
+
+// gather waits until there is a batch of events, the oldest has waited for long enough, or
+// there will be no more; and then returns what the spool says.
+func (r *request) gather(n *session, v *view, offset int64) (end int64, finished bool, changed <-chan struct{}) {
+	end, finished, changed = n.spool.state()
+	if v.latency == 0 || end == offset {
+		return end, finished, changed
+	}
+	over := time.NewTimer(v.latency)
+	defer over.Stop()
+	for !finished && end-offset < int64(v.batch) {
+		select {
+		case <-changed:
+			end, finished, changed = n.spool.state()
+		case <-over.C:
+			return end, finished, changed
+		case <-r.gone:
+			return end, finished, changed
+		}
+	}
+	return end, finished, changed
 }
 
 // since cuts off the lines of events before seq: those of a range that has only begun.

@@ -58,11 +58,11 @@ func peakMemory(t testing.TB, p *os.Process) (mb int) {
 // take the daemon's memory.
 func TestMemory(t *testing.T) {
 	client, daemon := startDaemon(t)
-	const size = 7 << 20
+	const size = 2 << 20
 	for name, doc := range map[string]string{
 		"inputs":     `,"outputs":[],"inputs":[` + repeat(size, func(int) string { return "{}" }) + `]}`,
 		"incomplete": `,"outputs":[],"inputs":[],"renamed":[` + repeat(size, func(int) string { return "{}" }) + `]}`,
-		"only":       `,"outputs":[],"inputs":[],"only":[` + repeat(size, func(int) string { return `"a"` }) + `]}`,
+		"only":       `,"outputs":[],"inputs":[],"only":[` + repeat(5<<20, func(int) string { return `"a"` }) + `]}`,
 	} {
 		call, err := encode(wireCheck{Manifest: []byte(manifestHead + doc)})
 		if err != nil {
@@ -208,7 +208,7 @@ func TestDocuments(t *testing.T) {
 // TestListCut: a list does not have all of a command's arguments.
 func TestListCut(t *testing.T) {
 	client, _ := startServer(t, func(c *Config) { c.newCommand = newFake(0) })
-	s, err := client.Run(testContext(t), &RunRequest{Argv: strings.Split(strings.Repeat("x ", 100_000), " "), Env: []string{}, Cwd: "/"})
+	s, err := client.Run(testContext(t), &RunRequest{Argv: strings.Split(strings.Repeat("x ", 10_000), " "), Env: []string{}, Cwd: "/"})
 	if err != nil {
 		t.Fatal(err)
 	}

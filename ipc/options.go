@@ -2,7 +2,6 @@ package ipc
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -87,11 +86,22 @@ func (o *Options) apply(c *tracer.Cmd) error {
 	if o.Root != "" && (!filepath.IsAbs(o.Root) || filepath.Clean(o.Root) != o.Root || hasNUL([]string{o.Root})) {
 		return invalidParameter("options.root")
 	}
-	if len(o.Only) > maxPatterns || hasNUL(o.Only) || slices.Contains(o.Only, "") {
-		return invalidParameter("options.only")
+	if len(o.Label) > longestLabel {
+		return invalidParameter("options.label")
 	}
-	if len(o.Ignore) > maxPatterns || hasNUL(o.Ignore) || slices.Contains(o.Ignore, "") {
-		return invalidParameter("options.ignore")
+	_, err := o.view()
+	return err
+}
+
+// longestLabel is how many bytes a label may have.
+const longestLabel = 256
+
+// view is how the caller of Run wants the events. What the patterns leave out is not
+// recorded at all.
+func (o *Options) view() (*view, error) {
+	v, err := newView(1, o.Only, o.Ignore, o.BatchBytes, o.LatencyMs, "options.")
+	if err == nil {
+		v.only, v.ignore = nil, nil
 	}
-	return nil
+	return v, err
 }

@@ -82,14 +82,21 @@ func (s *Server) sweep() {
 func (s *Server) evict() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.evictLocked(false) || s.evictLocked(true)
+	every := func(*session) bool { return true }
+	return s.evictLocked(unfollowed) || s.evictLocked(every)
 }
 
-// evictFollowed gives up the session that ended first of those that somebody follows.
+func unfollowed(n *session) bool {
+	followed, _ := n.keep()
+	return !followed
+}
+
+// evictFollowed gives up the session that ended first of those that somebody follows and
+// does not read.
 func (s *Server) evictFollowed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.evictLocked(true)
+	return s.evictLocked(func(n *session) bool { return n.spool.stalled() })
 }
 
 // makeRoom gives up the session that ended first of those that nobody follows, or else
@@ -97,7 +104,7 @@ func (s *Server) evictFollowed() bool {
 func (s *Server) makeRoom() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.evictLocked(false) {
+	if s.evictLocked(unfollowed) {
 		return true
 	}
 	trimmed := false
@@ -109,11 +116,10 @@ func (s *Server) makeRoom() bool {
 	return trimmed
 }
 
-func (s *Server) evictLocked(followed bool) bool {
-	i := slices.IndexFunc(s.kept, func(n *session) bool {
-		is, _ := n.keep()
-		return is == followed
-	})
+// evictLocked gives up the first kept session for which may returns true. The caller
+// holds mu.
+func (s *Server) evictLocked(may func(*session) bool) bool {
+	i := slices.IndexFunc(s.kept, may)
 	if i < 0 {
 		return false
 	}

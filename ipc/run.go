@@ -44,7 +44,14 @@ func (s *Server) methodRun(r *request) error {
 	s.logStart(n, r)
 	switch {
 	case r.More:
-		err = r.stream(n, 1, p.Options.Events == nil || *p.Options.Events)
+		v, viewErr := p.Options.view()
+		if viewErr != nil { // checked before
+			return viewErr
+		}
+		if p.Options.Events != nil && !*p.Options.Events {
+			v = nil
+		}
+		err = r.stream(n, v)
 	case p.Options.Detach:
 		return r.reply(n.first())
 	default:
@@ -81,7 +88,7 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 		return nil, err
 	}
 	n := &session{
-		server: s, detached: p.Options.Detach, started: make(chan struct{}), done: make(chan struct{}),
+		server: s, label: p.Options.Label, detached: p.Options.Detach, started: make(chan struct{}), done: make(chan struct{}),
 	}
 	if err := s.reserve(n); err != nil {
 		return nil, err

@@ -96,7 +96,7 @@ func TestSchemaTypes(t *testing.T) {
 		compareFields(t, name, i.Aliases[at].Type, value)
 	}
 	for name, pair := range map[string][2]any{
-		"Run": {wireRun{}, wireUpdate{}}, "Subscribe": {wireSubscribe{}, wireUpdate{}}, "List": {nil, wireSessions{}},
+		"Run": {wireRun{}, wireUpdate{}}, "Subscribe": {wireSubscribe{}, wireUpdate{}}, "List": {wireLabel{}, wireSessions{}}, "Monitor": {wireLabel{}, wireNotice{}},
 		"GetManifest": {wireGetManifest{}, wireManifest{}}, "GetRecord": {wireSessionName{}, wireFile{}}, "Cancel": {wireCancel{}, nil}, "Signal": {wireSignal{}, nil},
 		"Check": {wireCheck{}, CheckResult{}}, "Info": {nil, ServerInfo{}}, "Statistics": {nil, Statistics{}},
 	} {

@@ -102,6 +102,7 @@ type Server struct {
 	forgottenIDs map[string]bool
 	timer        *time.Timer
 	siblings     []*sibling
+	monitors     map[*monitor]bool
 	statistics   Statistics
 	draining     bool
 	closed       bool
@@ -118,7 +119,7 @@ func NewServer(c Config) *Server {
 	s := &Server{
 		config: c, began: time.Now(),
 		conns: make(map[*connection]bool), running: make(map[*session]bool), sessions: make(map[string]*session),
-		forgottenIDs: make(map[string]bool), changed: make(chan struct{}),
+		monitors: make(map[*monitor]bool), forgottenIDs: make(map[string]bool), changed: make(chan struct{}),
 	}
 	s.inbox = &budget{limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
 	s.gate = newGate(c.Limits.MemoryBytes)

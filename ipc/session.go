@@ -31,6 +31,7 @@ type session struct {
 	launch *tracer.Launch // nil if the command is a child of this process
 	files  []int          // for the command, until it is started
 
+	label    string // the client's
 	detached bool
 	manifest *bytes.Buffer // what the manifest's recorder writes, nil without one
 
@@ -92,6 +93,9 @@ func (s *session) run() {
 	}
 	cancelled, grace := s.cancelled, s.grace
 	s.mu.Unlock()
+	if err == nil {
+		s.server.tell(s, false)
+	}
 	close(s.started)
 	if err != nil {
 		s.closeLaunch()
@@ -147,6 +151,7 @@ func (s *session) conclude(result *tracer.Result, err error) {
 	s.keepMemory(memoryOf(argv))
 	close(s.done)
 	s.server.sessionEnded(s)
+	s.server.tell(s, true)
 }
 
 // isDone tells whether the session has ended.
@@ -235,7 +240,7 @@ func (s *session) info() SessionInfo {
 	defer s.mu.Unlock()
 	i := SessionInfo{
 		Session: s.header.Session, State: "running", PID: pid, Started: stamp(s.since),
-		Events: int64(last), Bytes: size, Subscribers: s.subscribers,
+		Events: int64(last), Bytes: size, Subscribers: s.subscribers, Label: s.label,
 		Detached: s.detached, Manifest: s.document > 0,
 	}
 	argv, cut := cutList(s.header.Argv)

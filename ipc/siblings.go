@@ -36,6 +36,7 @@ func (s *Server) AddSibling(dial func() (*net.UnixConn, error)) (remove func()) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.siblings = append(s.siblings, b)
+	s.pokeMonitors()
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -124,7 +125,7 @@ func (s *Server) ask(q call, gone <-chan struct{}) (*relayed, error) {
 func (s *Server) askOwner(q call, session string, gone <-chan struct{}) (*relayed, error) {
 	for _, b := range s.listSiblings() {
 		has := func(n SessionInfo) bool { return n.Session == session }
-		if slices.ContainsFunc(s.sessionsOf(b, gone), has) {
+		if slices.ContainsFunc(s.sessionsOf(b, wireLabel{}, gone), has) {
 			return b.call(q, gone, 0)
 		}
 	}
@@ -175,15 +176,19 @@ func (s *Server) forward(r *request, answer error) error {
 }
 
 // siblingSessions lists the sessions of siblings.
-func (s *Server) siblingSessions(gone <-chan struct{}) (list []SessionInfo) {
+func (s *Server) siblingSessions(p wireLabel, gone <-chan struct{}) (list []SessionInfo) {
 	for _, b := range s.listSiblings() {
-		list = append(list, s.sessionsOf(b, gone)...)
+		list = append(list, s.sessionsOf(b, p, gone)...)
 	}
 	return list
 }
 
-func (s *Server) sessionsOf(b *sibling, gone <-chan struct{}) []SessionInfo {
-	c, err := b.call(call{Method: Interface + ".List"}, gone, siblingPatience)
+func (s *Server) sessionsOf(b *sibling, p wireLabel, gone <-chan struct{}) []SessionInfo {
+	parameters, err := encode(p)
+	if err != nil {
+		return nil
+	}
+	c, err := b.call(call{Method: Interface + ".List", Parameters: parameters}, gone, siblingPatience)
 	if err != nil {
 		s.config.Log.Debug("sibling", "error", err)
 		return nil

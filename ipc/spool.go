@@ -213,7 +213,8 @@ func (s *spool) account(n int64) bool {
 
 // makeRoom makes room at the cost of those who lose least: what is kept and nobody
 // follows; what all readers have read of sessions that run; what readers of this session
-// read within a moment; and what is kept of sessions that somebody follows.
+// read within a moment; and what is kept of sessions that somebody follows and does not
+// read.
 func (s *spool) makeRoom() bool {
 	return s.budget.evict() || s.awaitReaders() || s.budget.evictFollowed != nil && s.budget.evictFollowed()
 }

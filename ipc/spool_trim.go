@@ -10,7 +10,8 @@ import (
 // given up. mu of the spool guards it.
 type reader struct {
 	spool  *spool
-	offset int64 // what is before has been read
+	offset int64     // what is before has been read
+	moved  time.Time // when that was
 }
 
 // readerPatience is how long the writer waits for readers to read on, where there is no
@@ -19,7 +20,7 @@ const readerPatience = time.Second
 
 // follow returns a reader of the events from a seq on, and where they begin.
 func (s *spool) follow(seq uint64) (*reader, int64, error) {
-	r := &reader{spool: s}
+	r := &reader{spool: s, moved: time.Now()}
 	s.mu.Lock()
 	r.offset = s.begin
 	s.readers[r] = true // nothing is given up from now on
@@ -38,7 +39,7 @@ func (r *reader) advance(offset int64) {
 	s := r.spool
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r.offset = offset
+	r.offset, r.moved = offset, time.Now()
 	s.noteMove()
 }
 
@@ -48,6 +49,18 @@ func (r *reader) close() {
 	defer s.mu.Unlock()
 	delete(s.readers, r)
 	s.noteMove()
+}
+
+// stalled reports whether nobody has read for some time.
+func (s *spool) stalled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.readers {
+		if time.Since(r.moved) < readerPatience {
+			return false
+		}
+	}
+	return true
 }
 
 // noteMove wakes a writer that waits for readers. The caller holds mu.

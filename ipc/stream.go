@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/fstrace/fstrace/tracer"
 )
@@ -104,7 +105,24 @@ func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
 
 // Subscribe follows a session, its events from that seq on: 0 and 1 are the first.
 func (c *Client) Subscribe(ctx context.Context, session string, from uint64) (*Stream, error) {
-	return c.follow(ctx, "Subscribe", wireSubscribe{session, from}, nil)
+	return c.SubscribeView(ctx, session, View{From: from})
+}
+
+// A View is what is wanted of a session's events.
+type View struct {
+	// From is the seq of the first.
+	From uint64
+	// Only and Ignore leave some out, as those of [Options] do: for this reader alone.
+	Only, Ignore []string
+	// BatchBytes is about how many bytes of events come at once, nil for the default.
+	// Latency is how long events may wait for others.
+	BatchBytes *int
+	Latency    time.Duration
+}
+
+// SubscribeView is Subscribe for a part of the events.
+func (c *Client) SubscribeView(ctx context.Context, session string, v View) (*Stream, error) {
+	return c.follow(ctx, "Subscribe", wireSubscribe{session, v.From, v.Only, v.Ignore, v.BatchBytes, v.Latency.Milliseconds()}, nil)
 }
 
 // follow calls one of the two, and waits for its first reply.

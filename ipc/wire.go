@@ -55,11 +55,34 @@ type Options struct {
 	Events *bool `json:"events,omitempty"`
 	// Detach lets the session go on when the caller goes away.
 	Detach bool `json:"detach,omitempty"`
+
+	// Label is a name of the client's choosing, by which it finds the session again.
+	Label string `json:"label,omitempty" check:"nonempty"`
+	// BatchBytes is about how many bytes of events a reply has, nil for the default.
+	BatchBytes *int `json:"batchBytes,omitempty"`
+	// LatencyMs is how long events may wait for others, so that a reply has more of them.
+	LatencyMs int64 `json:"latencyMs,omitempty"`
 }
 
 type wireSubscribe struct {
-	Session string `json:"session"`
-	From    uint64 `json:"from,omitempty"`
+	Session    string   `json:"session"`
+	From       uint64   `json:"from,omitempty"`
+	Only       []string `json:"only,omitempty"`
+	Ignore     []string `json:"ignore,omitempty"`
+	BatchBytes *int     `json:"batchBytes,omitempty"`
+	LatencyMs  int64    `json:"latencyMs,omitempty"`
+}
+
+type wireLabel struct {
+	Label *string `json:"label,omitempty" check:"nonempty"`
+}
+
+// wireNotice is a reply of Monitor.
+type wireNotice struct {
+	Sessions *[]SessionInfo `json:"sessions,omitempty"`
+	Begun    *SessionInfo   `json:"begun,omitempty"`
+	Ended    *SessionInfo   `json:"ended,omitempty"`
+	Lost     *bool          `json:"lost,omitempty"`
 }
 
 type wireSessionName struct {
@@ -133,6 +156,7 @@ type Result struct {
 // A SessionInfo is a session in a list.
 type SessionInfo struct {
 	Session     string    `json:"session"`
+	Label       string    `json:"label,omitempty"`
 	State       string    `json:"state"` // "running", "ended"
 	Argv        []string  `json:"argv,omitempty"`
 	ArgvBase64  [][]byte  `json:"argvBase64,omitempty"`
@@ -198,10 +222,18 @@ type ServerInfo struct {
 const (
 	// FeatureDescriptors: manifests and records as descriptors.
 	FeatureDescriptors = "descriptors"
+	// FeatureFilter: only and ignore of Subscribe.
+	FeatureFilter = "filter"
+	// FeatureMonitor: notices of sessions that begin and end.
+	FeatureMonitor = "monitor"
+	// FeatureLabel: labels of sessions.
+	FeatureLabel = "label"
+	// FeatureBatch: the size and the latency of replies with events.
+	FeatureBatch = "batch"
 )
 
 // features are those of this version, in the order in which they came.
-var features = []string{FeatureDescriptors}
+var features = []string{FeatureDescriptors, FeatureFilter, FeatureMonitor, FeatureLabel, FeatureBatch}
 
 // Limits are what a server takes and keeps at most.
 type Limits struct {
