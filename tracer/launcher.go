@@ -212,7 +212,7 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 // itself has and the others have been let go.
 func (l *launcher) follow() traceEnd {
 	s := l.session
-	k := linux{index: s.index, sleepers: s.sleepers, waiting: new(waiting)}
+	k := linux{index: s.index, sleepers: s.sleepers, restarts: new(restarts)}
 	f := newFollower(k, s.registry, s.queue.process)
 	unheld := make(map[*process]bool) // for which there was no pidfd to spare
 	f.started = func(p *process) {

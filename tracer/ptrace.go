@@ -16,7 +16,7 @@ const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTR
 type linux struct {
 	index    *index
 	sleepers *sleepers
-	waiting  *waiting
+	restarts *restarts
 }
 
 // seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
@@ -127,7 +127,7 @@ func (k linux) settleSignal(tid int, sig unix.Signal) {
 			regs.setResult(tid, restartNoIntr)
 		}
 	case -int64(unix.EINTR):
-		k.waiting.settle(tid, sig, &regs)
+		k.restarts.settle(tid, sig, &regs)
 	}
 }
 

@@ -90,8 +90,8 @@ var timesAreWide = map[string]bool{
 	"epoll_pwait2": true, "rt_sigtimedwait_time64": true, "semtimedop_time64": true, "io_pgetevents_time64": true,
 }
 
-// waiting are the calls that were made to start again. It is for the tracer thread.
-type waiting struct {
+// restarts are the calls that were made to start again. It is for the tracer thread.
+type restarts struct {
 	memory memory
 	calls  map[int]again // by thread
 }
@@ -107,7 +107,7 @@ const maxAgain = 1 << 10
 
 // settle makes a call that has returned EINTR start again, if that is because of a signal
 // that is ignored.
-func (w *waiting) settle(tid int, sig unix.Signal, regs *callRegisters) {
+func (w *restarts) settle(tid int, sig unix.Signal, regs *callRegisters) {
 	call, ok := waitingNumbers()[indexKey(regs.arch, regs.number)]
 	if !ok || !canRestart {
 		return
@@ -124,7 +124,7 @@ func (w *waiting) settle(tid int, sig unix.Signal, regs *callRegisters) {
 
 // goesOn tells whether a call of a thread is to start again; timeout is negative for
 // none.
-func (w *waiting) goesOn(tid int, number uint32, timeout time.Duration, now time.Time) bool {
+func (w *restarts) goesOn(tid int, number uint32, timeout time.Duration, now time.Time) bool {
 	if timeout < 0 {
 		delete(w.calls, tid)
 		return true
@@ -147,7 +147,7 @@ func (w *waiting) goesOn(tid int, number uint32, timeout time.Duration, now time
 
 // timeout reads how long a call waits, negative for ever. ok is false if that cannot be
 // found out.
-func (w *waiting) timeout(call waitingCall, pid, tid int, regs *callRegisters) (d time.Duration, ok bool) {
+func (w *restarts) timeout(call waitingCall, pid, tid int, regs *callRegisters) (d time.Duration, ok bool) {
 	const forever = -1
 	arg := regs.arg(call.arg)
 	switch call.timeout {

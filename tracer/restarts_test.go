@@ -24,7 +24,7 @@ func TestGoesOn(t *testing.T) {
 		{"another call", []time.Duration{0, 301, 500, 602}, []bool{true, true, true, false}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			var w waiting
+			var w restarts
 			for i, ms := range test.after {
 				if got := w.goesOn(1, 232, timeout, begin.Add(ms*time.Millisecond)); got != test.want[i] {
 					t.Errorf("after %d ms: %v", ms, got)
@@ -35,7 +35,7 @@ func TestGoesOn(t *testing.T) {
 			}
 		})
 	}
-	var w waiting
+	var w restarts
 	for i := range 100 {
 		if !w.goesOn(1, 232, -1, begin.Add(time.Duration(i)*time.Second)) {
 			t.Fatal("a call without a timeout does not go on")
