@@ -157,7 +157,7 @@ var (
 	}
 	ruleAttributes = rule{
 		operation: "set attributes", calls: "chmod, chown, utimensat and their kin; setting of extended attributes and flags",
-		file: permission, dir: permission, symlink: permission | factTarget, absent: factState,
+		file: permission | factLinks, dir: permission, symlink: permission | factTarget, absent: factState,
 		after: "the same with another mode, owner or time",
 	}
 )
