@@ -46,7 +46,11 @@ func (f *fold) write(e *events.Event) {
 // make notes that the session puts something at n, where s was before.
 func (f *fold) make(n *node, e *events.Event, path string, s events.State, info *events.FileInfo) {
 	f.overwrite(n, e, ruleMake.learns(s), path, s, info)
+	below := n.below
 	f.tree.replace(n, made, nil)
+	if s == events.StateAbsent && below != nil {
+		n.adopt(below)
+	}
 	f.hasher.own(n.path(), &noInfo)
 	f.note(n)
 }

@@ -170,7 +170,7 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 	case n.from == nil: // below what the session made
 		if exists(s) && !n.seen {
 			n.seen = true
-			f.foreign(n.path())
+			f.unforeseen(n)
 		}
 		return nil
 	}
@@ -192,6 +192,19 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 		o.edit().doubt = "has the inode number of a file that the command wrote and removed"
 	}
 	return o
+}
+
+// unforeseen deals with something in a directory that the session made, of which no call
+// was foretold to put it there: either the session did so all the same, or somebody else.
+// Of two calls at once, the one that makes the directory may be told of last.
+func (f *fold) unforeseen(n *node) {
+	path := n.path()
+	if !f.hasher.owns(path) {
+		f.foreign(path)
+		return
+	}
+	n.status, n.seen = made, true
+	f.note(n)
 }
 
 // foreign notes that somebody else put something into a directory that the session made.

@@ -242,6 +242,13 @@ var folds = []struct {
 		p.read("/w/new/x")
 		p.stat("/w/new/x")
 	}, `in new absent|incomplete changed_during_run new/x: somebody else put it into a directory that the command made|out new dir`},
+	{"make a directory, and at the same time something in it", func(p *play) {
+		p.event(&events.Event{Op: events.OpCreate, Syscall: "mkdir", Path: "/w/new/sub"})
+		p.mkdir("/w/new")
+		p.fs.mkdir("/w/new/sub")
+		p.list("/w/new")
+		p.write("/w/new/sub/x", "x")
+	}, `in new absent|in new/sub absent|out new dir [d:sub]|out new/sub dir|out new/sub/x file "x"`},
 	{"list what somebody else put into a new directory", func(p *play) {
 		p.mkdir("/w/new")
 		p.write("/w/new/y", "x")

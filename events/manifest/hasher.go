@@ -124,6 +124,14 @@ func (h *hasher) own(path string, info *events.FileInfo) {
 	}
 }
 
+// owns reports whether the session made what is at path, or tried to.
+func (h *hasher) owns(path string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_, ok := h.ownPaths[path]
+	return ok
+}
+
 // guard sees to it that what the file at path holds is known when it returns: it
 // is about to be changed. The events before this call may not have been folded
 // yet, so that it cannot be known whether anybody wants it.

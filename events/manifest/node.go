@@ -103,6 +103,17 @@ func (d *dir) path() string {
 	return d.node.path()
 }
 
+// adopt takes in what the session was foretold to put into a directory before it was
+// foretold to make the directory: of two calls at once, either may be told of first.
+func (n *node) adopt(below *dir) {
+	for _, c := range below.nodes {
+		if c.status == made {
+			c.in = n.contents()
+			c.in.put(c)
+		}
+	}
+}
+
 // home returns the path that whatever stood at n's place had before the session, nil if
 // there was no such place.
 func (t *tree) home(n *node) *origin {

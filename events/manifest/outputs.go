@@ -60,8 +60,9 @@ func (x *outcome) listOutput(out *output) {
 	out.Names = x.chosen(out.Path, names)
 	if n := out.node; n != nil && n.from == nil {
 		for _, typed := range out.Names {
-			if n.below == nil || n.below.nodes[nameOf(typed)] == nil {
-				x.foreign(join(out.Path, nameOf(typed)))
+			path := join(out.Path, nameOf(typed))
+			if (n.below == nil || n.below.nodes[nameOf(typed)] == nil) && !x.hasher.owns(path) {
+				x.foreign(path)
 			}
 		}
 	}
