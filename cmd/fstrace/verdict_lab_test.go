@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A program is one that reads and changes a tree: operations of testdata/verdict/ops.c,
@@ -90,15 +91,25 @@ type ending struct {
 
 func (e ending) String() string { return fmt.Sprintf("%q, %s", e.out, statusName(e.status)) }
 
+func (l *verdictLab) env(uid int) []string {
+	return []string{"PATH=" + standardPath, "LC_ALL=C", "TZ=UTC0", "HOME=/nonexistent", "XDG_CACHE_HOME=" + l.cache(uid)}
+}
+
 func (l *verdictLab) exec(uid int, dir string, argv ...string) (ending, error) {
 	var out bytes.Buffer
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &out
-	cmd.Env = []string{"PATH=" + standardPath, "LC_ALL=C", "TZ=UTC0", "HOME=/nonexistent", "XDG_CACHE_HOME=" + l.cache(uid)}
+	cmd.Env = l.env(uid)
 	if uid != rootUID {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}}
 	}
-	err := cmd.Run()
+	hung, err := startWithPatience(cmd)
+	if err == nil {
+		err = cmd.Wait()
+		if hung() {
+			return ending{}, errHung
+		}
+	}
 	var exit *exec.ExitError
 	if errors.Is(err, fs.ErrPermission) { // the user may not enter the directory
 		return ending{}, errInapplicable
@@ -107,6 +118,25 @@ func (l *verdictLab) exec(uid int, dir string, argv ...string) (ending, error) {
 		return ending{}, fmt.Errorf("%q: %w", argv, err)
 	}
 	return ending{out.String(), cmd.ProcessState.Sys().(syscall.WaitStatus)}, nil
+}
+
+// errHung is of a program that does not end. Some do not: coreutils take hours to
+// resolve a path in a tree of links to itself.
+var errHung = errors.New("the program does not end")
+
+// startWithPatience starts a command in a process group of its own, and kills that if
+// it does not end in time. What it returns is to be called after Wait, and reports
+// whether that was so.
+func startWithPatience(cmd *exec.Cmd) (hung func() bool, err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	timer := time.AfterFunc(30*time.Second, func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) })
+	return func() bool { return !timer.Stop() }, nil
 }
 
 func (l *verdictLab) argv(p *program) []string {

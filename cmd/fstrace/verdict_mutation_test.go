@@ -123,7 +123,7 @@ func mustBe(file string) error {
 // that the change set are replaced by one that programs may print; a quiet
 // change restores the former ones.
 func (m mutation) apply(dir string, before tree) (tree, error) {
-	if err := m.change(dir); err != nil {
+	if err := m.make(dir); err != nil {
 		return nil, err
 	}
 	after, err := snapshot(dir)
@@ -149,7 +149,7 @@ func (m mutation) apply(dir string, before tree) (tree, error) {
 	return after, nil
 }
 
-func (m mutation) change(dir string) error {
+func (m mutation) make(dir string) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	file := filepath.Join(dir, m.Path)

@@ -42,6 +42,9 @@ func TestVerdictRows(t *testing.T) {
 }
 
 func (r verdictRow) run(t *testing.T) {
+	if knownVerdicts["row: "+r.name] {
+		t.Skip("known to be wrong")
+	}
 	for _, tool := range r.tools {
 		needTool(t, tool)
 	}

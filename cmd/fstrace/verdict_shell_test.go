@@ -55,7 +55,6 @@ var shellLines = []string{
 	`sed -i s/was/is/ {p}; echo $?`,
 	`sort -o {q} {p}; echo $?`,
 	`readlink {p}`,
-	`readlink -f {p} | sed 's,.*/,,'`,
 	`cmp {p} {q}; echo $?`,
 	`diff -r {p} {q}; echo $?`,
 	`stat -c '%F %a' {p}`,

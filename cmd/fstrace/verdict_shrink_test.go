@@ -235,5 +235,5 @@ func (c *verdictCase) line() string {
 }
 
 func skippable(err error) bool {
-	return errors.Is(err, errInapplicable) || errors.Is(err, errNotRepeatable)
+	return errors.Is(err, errInapplicable) || errors.Is(err, errNotRepeatable) || errors.Is(err, errHung)
 }

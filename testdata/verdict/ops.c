@@ -195,6 +195,20 @@ static int opening(const char *name, char **arg)
 	return 0;
 }
 
+// meet tells the test that the program has come here, and waits until the test has
+// done what it does meanwhile. It prints nothing.
+static void meet(const char *here, const char *go)
+{
+	char c = 0;
+	int fd = open(here, O_WRONLY);
+	if (fd < 0 || write(fd, &c, 1) != 1)
+		exit(125);
+	close(fd);
+	if ((fd = open(go, O_RDONLY)) < 0 || read(fd, &c, 1) != 1)
+		exit(125);
+	close(fd);
+}
+
 static void run(char *path)
 {
 	int status;
@@ -283,8 +297,9 @@ static void operation(const char *name, char **arg)
 }
 
 // operations executes those from argv[i] up to, and not including, argv[end].
-// "if,N" executes the next N only if the one before succeeded, "else,N" only if it
-// failed; "fork,N" executes them in a child and waits.
+// "meet,HERE,GO" lets the test do something meanwhile. "if,N" executes the next N only
+// if the one before succeeded, "else,N" only if it failed; "fork,N" executes them in a
+// child and waits.
 static void operations(char **argv, int i, int end)
 {
 	for (; i < end; i++) {
@@ -299,6 +314,9 @@ static void operations(char **argv, int i, int end)
 			i += failed ? n : 0;
 		} else if (!strcmp(arg[0], "else")) {
 			i += failed ? 0 : n;
+		} else if (!strcmp(arg[0], "meet")) {
+			fflush(stdout);
+			meet(arg[1], arg[2]);
 		} else if (!strcmp(arg[0], "exit")) {
 			fflush(stdout);
 			exit(atoi(arg[1]));

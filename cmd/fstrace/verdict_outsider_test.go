@@ -1,0 +1,265 @@
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A meeting is where a program waits for somebody else to do something: it opens one
+// FIFO to say that it has come, and another to be let go.
+type meeting struct{ here, to string }
+
+func newMeeting(t *testing.T, dir string) meeting {
+	t.Helper()
+	m := meeting{filepath.Join(dir, "here"), filepath.Join(dir, "go")}
+	for _, name := range []string{m.here, m.to} {
+		if err := unix.Mkfifo(name, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// exec runs a command, and calls do when it has come. It reports whether it came.
+func (m meeting) exec(cmd *exec.Cmd, do func() error) (end ending, met bool, err error) {
+	here, err := os.OpenFile(m.here, os.O_RDWR, 0) // with a writer, it never ends
+	if err != nil {
+		return end, false, err
+	}
+	defer here.Close()
+	release, err := os.OpenFile(m.to, os.O_RDWR, 0)
+	if err != nil {
+		return end, false, err
+	}
+	defer release.Close()
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	hung, err := startWithPatience(cmd)
+	if err != nil {
+		return end, false, err
+	}
+	done := make(chan error, 1)
+	go func() {
+		if _, err := here.Read(make([]byte, 1)); err != nil {
+			done <- err // the command has ended
+			return
+		}
+		met = true
+		err := do()
+		_, errGo := release.Write([]byte("\n")) // a shell reads a line
+		done <- errors.Join(err, errGo)
+	}()
+	err = cmd.Wait()
+	here.Close()
+	if hung() {
+		return end, met, errHung
+	}
+	if errDo := <-done; met && errDo != nil {
+		return end, met, errDo
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		return end, met, err
+	}
+	return ending{out.String(), cmd.ProcessState.Sys().(syscall.WaitStatus)}, met, nil
+}
+
+// meet runs a program on a tree, while somebody else does something.
+func (l *verdictLab) meet(m meeting, argv []string, on tree, do func() error) (end ending, left tree, met bool, err error) {
+	if err := l.restore(on); err != nil {
+		return end, nil, false, err
+	}
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir, cmd.Env = l.dir, l.env(rootUID)
+	if end, met, err = m.exec(cmd, do); err != nil {
+		return end, nil, met, err
+	}
+	left, err = snapshot(l.dir)
+	return end, left, met, err
+}
+
+// TestVerdictsOutsider: somebody else changes something during the run. Then nothing is
+// promised, or what is promised is right: a run from the tree as it was before, or from
+// the tree with the change, prints and leaves the same.
+func TestVerdictsOutsider(t *testing.T) {
+	n, seed := 60, uint64(1)
+	if rounds := stormRounds(t, 0); rounds > 0 {
+		n, seed = 20*rounds, rand.Uint64()
+	}
+	l := newVerdictLab(t)
+	m := newMeeting(t, l.base)
+	counts := map[string]int{}
+	for i := range n {
+		d := draw{rand.New(rand.NewPCG(seed, uint64(i)))}
+		before := d.tree(rootUID)
+		p := &program{Lines: d.ops(before, false)}
+		// Before and after operations on the same paths, or it makes no difference.
+		meetAt := 1 + d.IntN(len(p.Lines))
+		p.Lines = slices.Insert(slices.Concat(p.Lines, p.Lines[:meetAt]), meetAt, "meet,"+m.here+","+m.to)
+		o := &outsider{verdictLab: l, meeting: m, program: p, before: before, change: d.mutation(before, p.paths())}
+		verdict, wrong, err := o.judge()
+		if err != nil {
+			t.Fatalf("seed %d, %d: %v", seed, i, err)
+		}
+		counts[verdict]++
+		if wrong != "" && (seed != 1 || !knownVerdicts[fmt.Sprint("outsider ", i)]) {
+			c := verdictCase{Judge: "run", Program: *p, Tree: before, Mutation: o.change}
+			t.Errorf("seed %d, %d: %s: %s\n%v    meanwhile: %v", seed, i, verdict, wrong, &c, o.change)
+		}
+	}
+	t.Logf("seed %d: %v", seed, counts)
+}
+
+// An outsider is a change that somebody makes while a program runs.
+type outsider struct {
+	*verdictLab
+	meeting
+	program *program
+	before  tree
+	change  mutation
+}
+
+func (o *outsider) judge() (verdict, wrong string, err error) {
+	nothing := func() error { return nil }
+	var failed error
+	traced := append([]string{o.fstrace, "-q", "-f", "manifest", "-o", o.manifest, "--"}, o.argv(o.program)...)
+	end, left, met, err := o.meet(o.meeting, traced, o.before, func() error {
+		failed = o.change.make(o.dir)
+		return nil
+	})
+	if err != nil || !met || failed != nil {
+		return "nothing happened", "", err
+	}
+	atOnce, _, err := o.check(o.program, false)
+	if err != nil || atOnce == exitCannotTell {
+		return "incomplete", "", err
+	}
+	verdict = "stale"
+
+	// What the program does alone, and with the change made before it runs.
+	aloneEnd, alone, _, err := o.meet(o.meeting, o.argv(o.program), o.before, nothing)
+	if err != nil {
+		return "", "", err
+	}
+	if err := o.restore(o.before); err != nil {
+		return "", "", err
+	}
+	changed, errChange := o.change.apply(o.dir, o.before)
+	var changedEnd ending
+	var afterChange tree
+	if errChange == nil {
+		if changedEnd, afterChange, _, err = o.meet(o.meeting, o.argv(o.program), changed, nothing); err != nil {
+			return "", "", err
+		}
+	}
+
+	if atOnce == exitValid {
+		verdict = "as left"
+		first := errChange == nil && differs(end, changedEnd, left, afterChange, false).none()
+		last := end == aloneEnd && o.isApart(alone, left)
+		if !first && !last {
+			return verdict, fmt.Sprintf("it ended %v; alone %v", end, aloneEnd), nil
+		}
+	}
+	for _, start := range []tree{o.before, changed} {
+		if start == nil {
+			continue
+		}
+		if err := o.restore(start); err != nil {
+			return "", "", err
+		}
+		status, _, err := o.check(o.program, true)
+		if err != nil {
+			return "", "", err
+		}
+		if status != exitValid {
+			continue
+		}
+		verdict += ", as found"
+		x := &played{program: o.program, lab: o.verdictLab, before: start, left: left, first: end}
+		again, after := aloneEnd, alone
+		if changed != nil {
+			x.before = changed
+			if len(start) == len(changed) && differs(ending{}, ending{}, start, changed, true).none() {
+				again, after = changedEnd, afterChange
+			}
+		}
+		if d := x.foundDiffers(start, again, after); !d.none() {
+			return verdict, d.text, nil
+		}
+	}
+	return verdict, "", nil
+}
+
+// isApart reports whether the change concerns only what the program has left alone: left
+// is what it leaves alone but for that.
+func (o *outsider) isApart(alone, left tree) bool {
+	for _, name := range union(o.before, alone, left) {
+		if !sameNode(alone[name], left[name], false) && !sameNode(alone[name], o.before[name], false) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestVerdictOutsiderRows: what somebody else did to inputs, outputs and new directories.
+func TestVerdictOutsiderRows(t *testing.T) {
+	for _, tt := range []struct{ name, setup, command, meanwhile, then string }{
+		{"chmod of an input", "echo echo hi >f; chmod 644 f", "cat f; MEET; [ -x f ] && echo exec", "chmod 755 f", "chmod 644 f"},
+		{"an output written over", "", "echo good >o; MEET", "echo evil >o", ""},
+		{"a name in a new directory", "", "mkdir p; MEET; ls p", "echo evil >p/x", "rm p/x"},
+		{"a file in a new directory", "", "mkdir p; MEET; cat p/x", "echo evil >p/x", "echo other >p/x"},
+		{"an input edited between two reads", "echo 1 >f", "cat f; MEET; cat f", "echo 2 >f", ""},
+		{"what was absent made", "", "cat f; MEET; cat f", "echo 2 >f", ""},
+	} {
+		t.Run(strings.ReplaceAll(tt.name, " ", "_"), func(t *testing.T) {
+			if knownVerdicts["outsider: "+tt.name] {
+				t.Skip("known to be wrong")
+			}
+			l := newVerdictLab(t)
+			m := newMeeting(t, l.base)
+			p := &program{Shell: true}
+			sh := func(script string) error {
+				end, err := l.exec(rootUID, l.dir, "/bin/sh", "-c", script)
+				if err == nil && end.status != 0 {
+					err = fmt.Errorf("%s: %v", script, end)
+				}
+				return err
+			}
+			if err := sh(tt.setup); err != nil {
+				t.Fatal(err)
+			}
+			before, err := snapshot(l.dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script := strings.ReplaceAll(tt.command, "MEET", fmt.Sprintf("echo >%s; read x <%s", m.here, m.to))
+			argv := []string{l.fstrace, "-q", "-f", "manifest", "-o", l.manifest, "--", "/bin/sh", "-c", script}
+			_, _, met, err := l.meet(m, argv, before.aged(pristineTime), func() error { return sh(tt.meanwhile) })
+			if err != nil || !met {
+				t.Fatal(met, err)
+			}
+			if tt.then == "" {
+				l.want(t, p, "at once", notValid, false)
+				l.want(t, p, "at once", notValid, true)
+				return
+			}
+			if err := sh(tt.then); err != nil {
+				t.Fatal(err)
+			}
+			l.want(t, p, "as left", notValid, false)
+			l.want(t, p, "as found", notValid, true)
+		})
+	}
+}
