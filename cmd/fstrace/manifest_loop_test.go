@@ -165,9 +165,12 @@ func (x *looping) inputs() []loopEntry {
 }
 
 // check runs fstrace check.
-func (x *looping) check() (status int, out string) {
+func (x *looping) check() (status int, out string) { return x.ask() }
+
+// ask runs it with flags.
+func (x *looping) ask(flags ...string) (status int, out string) {
 	x.t.Helper()
-	b, err := x.command(x.fstrace, "check", x.manifest).CombinedOutput()
+	b, err := x.command(slices.Concat([]string{x.fstrace, "check"}, flags, []string{x.manifest})...).CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		x.t.Fatal(err)
