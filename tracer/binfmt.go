@@ -42,7 +42,7 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 	if st.Dev == named.dev && st.Ino == named.ino {
 		return // by another name
 	}
-	var r resolver
+	r := newResolver()
 	v := view{root: "/", pid: p.pid, tid: p.pid}
 	found := false
 	tell := func(path string) (f resolved, ok bool) {
