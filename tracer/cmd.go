@@ -73,6 +73,10 @@ type Cmd struct {
 
 	// Umask is its file mode creation mask; nil stands for this process's.
 	Umask *int
+	// Limits are the resource limits that it starts with, and Nice its nice value: those
+	// that are not given, nil, are this process's.
+	Limits []Limit
+	Nice   *int
 	// Apart starts it apart from this process: in a session of its own, without a
 	// controlling terminal, as the leader of its own process group, and with no signal
 	// blocked or ignored.
@@ -126,6 +130,11 @@ type Result struct {
 	Status unix.WaitStatus
 	// Ending says what the timeout had to do with it.
 	Ending Ending
+	// Usage is what the command has used, together with those of its descendants that it
+	// has waited for: wait4(2). It counts from the start of the process, which was another
+	// program for some milliseconds. Nil if it is not known: the command was not traced, or
+	// had very many threads at its end.
+	Usage *unix.Rusage
 	// Incomplete says what the record may miss; empty if it is complete.
 	Incomplete []events.Incomplete
 }

@@ -11,7 +11,7 @@ import (
 func (s *session) finish() {
 	end := <-s.traced
 	s.result.Ending = ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
-	s.result.Status, s.result.Exit = end.status, exitOf(end.status)
+	s.result.Status, s.result.Exit, s.result.Usage = end.status, exitOf(end.status), end.usage
 	if end.err != nil {
 		s.gaps.add(events.ReasonUntraced, 0, end.err.Error())
 	}

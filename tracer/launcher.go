@@ -212,8 +212,10 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 // itself has and the others have been let go.
 func (l *launcher) follow() traceEnd {
 	s := l.session
-	k := linux{index: s.index, sleepers: s.sleepers, restarts: new(restarts)}
+	usage := &rootUsage{pid: s.root.pid}
+	k := linux{index: s.index, sleepers: s.sleepers, restarts: new(restarts), usage: usage}
 	f := newFollower(k, s.registry, s.queue.process)
+	usage.tasks = func() int { return len(f.tasks) }
 	unheld := make(map[*process]bool) // for which there was no pidfd to spare
 	f.started = func(p *process) {
 		fd, inode := openPidfd(p.pid)
@@ -266,7 +268,7 @@ func (l *launcher) follow() traceEnd {
 				// were traced: then it is waited for after them.
 				f.endOf(s.root, s.awaitShim(s.root.pid))
 			}
-			end := traceEnd{status: f.rootState, released: f.released}
+			end := traceEnd{status: f.rootState, usage: usage.ended, released: f.released}
 			if err != errNoTracees {
 				end.err = err
 			}
@@ -279,7 +281,7 @@ func (l *launcher) follow() traceEnd {
 			f.releaseAll()
 		}
 		if f.release && len(f.tasks) == 0 {
-			return traceEnd{status: f.rootState, released: f.released}
+			return traceEnd{status: f.rootState, usage: usage.ended, released: f.released}
 		}
 	}
 }

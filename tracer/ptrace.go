@@ -17,6 +17,7 @@ type linux struct {
 	index    *index
 	sleepers *sleepers
 	restarts *restarts
+	usage    *rootUsage // nil if nobody wants it
 }
 
 // seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
@@ -31,14 +32,14 @@ func seize(tid int) error {
 // __WNOTHREAD only what this very thread traces or has started: the host
 // program's own children are left to it. WUNTRACED reports stops of the command
 // itself when it is a child but no tracee.
-func (linux) wait(block bool) (waitEvent, bool, error) {
+func (k linux) wait(block bool) (waitEvent, bool, error) {
 	options := unix.WALL | unix.WNOTHREAD | unix.WUNTRACED
 	if !block {
 		options |= unix.WNOHANG
 	}
 	for {
 		var ws unix.WaitStatus
-		tid, err := unix.Wait4(-1, &ws, options, nil)
+		tid, err := unix.Wait4(-1, &ws, options, k.usage.ask())
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -49,6 +50,7 @@ func (linux) wait(block bool) (waitEvent, bool, error) {
 		case tid == 0:
 			return waitEvent{}, false, nil
 		}
+		k.usage.note(tid, ws)
 		e := waitEvent{tid: tid, status: ws}
 		if kind := e.kind(); kind == evNew || kind == evExec {
 			msg, errno := ptraceEventMessage(tid)

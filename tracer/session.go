@@ -53,6 +53,7 @@ type session struct {
 // traceEnd is what the tracer thread leaves behind.
 type traceEnd struct {
 	status   unix.WaitStatus // of the command
+	usage    *unix.Rusage    // of the command, nil if it is not known
 	released []*process      // descendants that were let go
 	err      error
 }
@@ -169,6 +170,11 @@ func (s *session) launch(l *launcher) error {
 			unix.Close(fd)
 			return s.abandon(l, err)
 		}
+	}
+	if err := s.cmd.limit(s.root.pid); err != nil {
+		err = s.abandon(l, err)
+		s.stopReceiving()
+		return err
 	}
 	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
 	failpoint("before-seize")
