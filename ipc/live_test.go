@@ -41,6 +41,45 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRunLimits: a command has the limits and the nice value that were asked for, and what
+// it has used is told at the end.
+func TestRunLimits(t *testing.T) {
+	client, _ := startServer(t, nil)
+	ctx := testContext(t)
+	w, read := pipe(t)
+	q := sh(t.TempDir(), "ulimit -Sn; ulimit -Hn; nice")
+	nice := 3
+	q.Limits, q.Nice, q.Files = []ResourceLimit{{"nofile", 50, 60}, {"core", 0, -1}}, &nice, map[int]*os.File{1: w}
+	s, err := client.Run(ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	readRecord(t, s)
+	if got, want := read(), "50\n60\n3\n"; got != want {
+		t.Errorf("output %q, want %q", got, want)
+	}
+	if u := s.Result().Usage; u == nil || u.UserMicros+u.SystemMicros == 0 || u.MaxRSSBytes < 1<<20 {
+		t.Errorf("usage %+v", u)
+	}
+	for want, change := range map[string]func(*RunRequest){
+		"limits[0]": func(q *RunRequest) { q.Limits = []ResourceLimit{{"files", 1, 1}} },
+		"limits[1]": func(q *RunRequest) { q.Limits = []ResourceLimit{{"cpu", 1, 1}, {"cpu", 1, 1}} },
+		"nice":      func(q *RunRequest) { n := 20; q.Nice = &n },
+	} {
+		q := sh("/", "true")
+		change(q)
+		if _, err := client.Run(ctx, q); !errors.Is(err, ErrInvalidParameter) || !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	q = sh("/", "true")
+	q.Limits = []ResourceLimit{{"nofile", 2, 1}}
+	if _, err := client.Run(ctx, q); !errors.Is(err, ErrCannotRun) {
+		t.Errorf("soft above hard: %v", err)
+	}
+}
+
 // TestRunDescriptors: a command has the descriptors that were named for it, and no
 // other, whatever the daemon and its other commands have.
 func TestRunDescriptors(t *testing.T) {

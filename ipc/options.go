@@ -35,6 +35,9 @@ func (p *wireRun) command() (*tracer.Cmd, error) {
 		mask = *p.Umask
 	}
 	c := &tracer.Cmd{Path: argv[0], Args: argv, Env: env, Dir: cwd, Umask: &mask, Apart: true, KillAfter: 10 * time.Second}
+	if err := p.limits(c); err != nil {
+		return nil, err
+	}
 	return c, p.Options.apply(c)
 }
 

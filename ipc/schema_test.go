@@ -86,7 +86,7 @@ func TestSchemaTypes(t *testing.T) {
 	i := parse(t, Schema)
 	for name, value := range map[string]any{
 		"Options": Options{}, "Descriptor": wireDescriptor{}, "Launched": wireLaunched{}, "Result": Result{},
-		"Session": SessionInfo{}, "Exit": ExitInfo{}, "Reason": CheckReason{}, "Limits": Limits{},
+		"Session": SessionInfo{}, "Exit": ExitInfo{}, "Reason": CheckReason{}, "Limits": Limits{}, "ResourceLimit": ResourceLimit{}, "Usage": Usage{},
 	} {
 		at := slices.IndexFunc(i.Aliases, func(a *idl.Alias) bool { return a.Name == name })
 		if at < 0 {

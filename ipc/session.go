@@ -136,6 +136,7 @@ func (s *session) conclude(result *tracer.Result, err error) {
 	}
 	s.mu.Lock()
 	if result != nil {
+		s.result.Usage = usageOf(result.Usage)
 		s.result.Ending = map[tracer.Ending]string{tracer.EndedAfterTerm: "term", tracer.EndedByKill: "kill"}[result.Ending]
 	}
 	if err != nil {

@@ -27,6 +27,10 @@ type RunRequest struct {
 	Launch *tracer.Launch
 	// Umask, nil for 022.
 	Umask *int
+	// Limits are resource limits that it starts with, and Nice is its nice value, nil for
+	// the daemon's.
+	Limits []ResourceLimit
+	Nice   *int
 	// Files are the command's descriptors, by number. Others are closed; 0, 1 and 2
 	// are /dev/null then.
 	Files map[int]*os.File
@@ -69,7 +73,7 @@ type Update struct {
 // Run runs a command, and returns when its session has begun. The stream has the
 // record from the start.
 func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
-	in := wireRun{Umask: q.Umask, Options: &q.Options}
+	in := wireRun{Umask: q.Umask, Limits: q.Limits, Nice: q.Nice, Options: &q.Options}
 	in.Argv, in.ArgvBase64 = toTexts(q.Argv)
 	if q.Env != nil { // left out, the server asks for it
 		in.Env, in.EnvBase64 = toTexts(q.Env)

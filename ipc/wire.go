@@ -13,6 +13,8 @@ type wireRun struct {
 	Cwd         *string          `json:"cwd,omitempty"`
 	CwdBase64   []byte           `json:"cwdBase64,omitempty"`
 	Umask       *int             `json:"umask,omitempty"`
+	Limits      []ResourceLimit  `json:"limits,omitempty"`
+	Nice        *int             `json:"nice,omitempty"`
 	Descriptors []wireDescriptor `json:"descriptors,omitempty"`
 	Options     *Options         `json:"options,omitempty"`
 	Launched    *wireLaunched    `json:"launched,omitempty"`
@@ -151,6 +153,8 @@ type Result struct {
 	NotExecuted string `json:"notExecuted,omitempty"`
 	// Error is why the record is broken off.
 	Error string `json:"error,omitempty"`
+	// Usage is what the command has used, nil if that is not known.
+	Usage *Usage `json:"usage,omitempty"`
 }
 
 // A SessionInfo is a session in a list.
@@ -230,10 +234,14 @@ const (
 	FeatureLabel = "label"
 	// FeatureBatch: the size and the latency of replies with events.
 	FeatureBatch = "batch"
+	// FeatureLimits: limits and nice of Run.
+	FeatureLimits = "limits"
+	// FeatureUsage: use of resources in a result.
+	FeatureUsage = "usage"
 )
 
 // features are those of this version, in the order in which they came.
-var features = []string{FeatureDescriptors, FeatureFilter, FeatureMonitor, FeatureLabel, FeatureBatch}
+var features = []string{FeatureDescriptors, FeatureFilter, FeatureMonitor, FeatureLabel, FeatureBatch, FeatureLimits, FeatureUsage}
 
 // Limits are what a server takes and keeps at most.
 type Limits struct {
