@@ -16,7 +16,8 @@
 //
 // Each session's record is spooled to a file, once, as JSON lines. Whoever reads it
 // has an offset there, no more: one that does not read costs a buffer, and nobody
-// waits for it. Connections are read all the time, so that a client's end is noticed
+// waits for it. Where there is no more room, what all readers have read is given up.
+// Connections are read all the time, so that a client's end is noticed
 // while it is being answered.
 //
 // A command is started by the server ([Server]), with the descriptors, environment
@@ -24,7 +25,13 @@
 // caller has started a process to become the command, and passes it on
 // ([RunRequest.Launch]): then everything that a process inherits is the caller's.
 //
+// Manifests and whole records also go as descriptors of files, whatever their size.
+//
 // # Limits
+//
+// A request is let in when there is memory for what its message becomes, which may be a
+// hundred times as much: gate.go and weigh.go. Parameters are inspected before they are
+// decoded, for what encoding/json passes over in silence: inspect.go.
 //
 // Descriptors belong to the message that was sent together with them, by one
 // sendmsg(2) of its own. The kernel allows 253.

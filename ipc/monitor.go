@@ -94,6 +94,12 @@ func (s *Server) methodMonitor(r *request) error {
 		if !r.sibling {
 			siblings.follow(m, stop)
 		}
+		ending := false
+		select {
+		case <-s.ending: // nothing more comes after what is there
+			ending = true
+		default:
+		}
 		list, lost := m.take()
 		for _, n := range list {
 			if err := r.notice(n.wire()); err != nil {
@@ -106,8 +112,12 @@ func (s *Server) methodMonitor(r *request) error {
 				return err
 			}
 		}
+		if ending {
+			return r.reply(wireNotice{})
+		}
 		select {
 		case <-m.wake:
+		case <-s.ending:
 		case <-r.gone:
 			return errBrokenOff
 		}

@@ -106,6 +106,7 @@ type Server struct {
 	statistics   Statistics
 	draining     bool
 	closed       bool
+	ending       chan struct{} // closed when no session runs any more, at the end
 	changed      chan struct{} // closed and replaced when something may have become idle
 
 	events   atomic.Uint64 // of all sessions
@@ -119,7 +120,7 @@ func NewServer(c Config) *Server {
 	s := &Server{
 		config: c, began: time.Now(),
 		conns: make(map[*connection]bool), running: make(map[*session]bool), sessions: make(map[string]*session),
-		monitors: make(map[*monitor]bool), forgottenIDs: make(map[string]bool), changed: make(chan struct{}),
+		monitors: make(map[*monitor]bool), forgottenIDs: make(map[string]bool), ending: make(chan struct{}), changed: make(chan struct{}),
 	}
 	s.inbox = &budget{limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
 	s.gate = newGate(c.Limits.MemoryBytes)

@@ -151,8 +151,8 @@ func (s *session) conclude(result *tracer.Result, err error) {
 	s.mu.Unlock()
 	s.keepMemory(memoryOf(argv))
 	close(s.done)
-	s.server.sessionEnded(s)
 	s.server.tell(s, true)
+	s.server.sessionEnded(s)
 }
 
 // isDone tells whether the session has ended.

@@ -89,6 +89,13 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 	if !s.awaitFor(ended, s.config.Grace+shutdownPatience) {
 		s.config.Log.Error("sessions do not end by SIGKILL: left behind")
 	}
+	s.mu.Lock()
+	select {
+	case <-s.ending: // a second call
+	default:
+		close(s.ending)
+	}
+	s.mu.Unlock()
 	s.awaitFor(func() bool {
 		for c := range s.conns {
 			if c.busy.Load() {

@@ -241,6 +241,35 @@ func TestMonitor(t *testing.T) {
 	}
 }
 
+// TestMonitorShutdown: a monitor does not hold up the server's end, and hears of the end
+// of the sessions first.
+func TestMonitorShutdown(t *testing.T) {
+	client, s := startServer(t, func(c *Config) { c.newCommand, c.Drain = newWaiting(1), 100*patience })
+	stream, err := client.Run(testContext(t), &RunRequest{Argv: []string{"fake"}, Env: []string{}, Cwd: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	conn := rawConn(t, client)
+	if err := writeFrame(conn, []byte(`{"method":"io.fstrace.v1.Monitor","more":true}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	r := newFrameReader(conn, 1<<20, 0)
+	rawReply(t, r)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Shutdown(testContext(t), true)
+	}()
+	if got := rawReply(t, r); !strings.Contains(string(got.Parameters), `"ended":{`) {
+		t.Errorf("%s", got.Parameters)
+	}
+	if got := rawReply(t, r); got.Continues || string(got.Parameters) != "{}" {
+		t.Errorf("last: %+v %s", got, got.Parameters)
+	}
+	within(t, "the server's end", func() { <-done })
+}
+
 // TestMonitorSlow: a client that does not read is told that it has missed something, and
 // costs no more.
 func TestMonitorSlow(t *testing.T) {
