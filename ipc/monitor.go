@@ -173,7 +173,7 @@ func (m *monitor) relay(b *sibling, stop <-chan struct{}) {
 		return
 	}
 	defer c.close()
-	for answer := c.reply; ; {
+	for answer := c.reply; answer.Continues; { // the last says nothing
 		var n wireNotice
 		if err := json.Unmarshal(answer.Parameters, &n); err != nil {
 			return
