@@ -89,17 +89,25 @@ func (o *observer) handle(c *call, a *access) error {
 }
 
 func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
+	name := o.procfs.entry(c.tid, "cwd")
+	if fd := int(int32(c.args[0])); fd != unix.AT_FDCWD {
+		name = o.procfs.descriptor(c.tid, fd)
+	}
 	o.hand.enter()
-	mount, err := unix.Open(string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.args[0]))))), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	mount, err := unix.Open(string(trimNUL(name)), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	o.hand.leave()
-	if err != nil {
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.ENXIO: // EBADF, or of no file system that has handles
+		return resolved{}, errNoFile
+	default:
 		return resolved{}, fmt.Errorf("open the mount of a file handle: %w", err)
 	}
 	defer unix.Close(mount)
 	o.hand.enter()
 	fd, err := unix.OpenByHandleAt(mount, h, unix.O_PATH|unix.O_CLOEXEC)
 	o.hand.leave()
-	if err == unix.ESTALE {
+	if err == unix.ESTALE || err == unix.EINVAL {
 		return resolved{}, errNoFile
 	}
 	if err != nil {

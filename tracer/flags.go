@@ -21,6 +21,13 @@ type flagSet struct {
 	flags []flagName
 }
 
+// Flags of name_to_handle_at: linux/fcntl.h.
+const (
+	atHandleFID         = 0x200 // AT_REMOVEDIR elsewhere
+	atHandleMountUnique = 0x001
+	atHandleConnectable = 0x002
+)
+
 var openFlags = flagSet{
 	mode:  unix.O_ACCMODE,
 	modes: []string{"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"},
@@ -60,6 +67,13 @@ var flagSets = map[flagType]flagSet{
 	flagsAccess: {flags: []flagName{
 		{unix.AT_EACCESS, "AT_EACCESS"},
 		{unix.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"},
+		{unix.AT_EMPTY_PATH, "AT_EMPTY_PATH"},
+	}},
+	flagsHandle: {flags: []flagName{
+		{atHandleFID, "AT_HANDLE_FID"},
+		{atHandleMountUnique, "AT_HANDLE_MNT_ID_UNIQUE"},
+		{atHandleConnectable, "AT_HANDLE_CONNECTABLE"},
+		{unix.AT_SYMLINK_FOLLOW, "AT_SYMLINK_FOLLOW"},
 		{unix.AT_EMPTY_PATH, "AT_EMPTY_PATH"},
 	}},
 	flagsRename: {flags: []flagName{
@@ -124,7 +138,7 @@ type lookupBits struct{ noFollow, follow, empty uint64 }
 // lookupBits returns them for the first or the second path of a call.
 func (t flagType) lookupBits(second bool) lookupBits {
 	switch t {
-	case flagsAt, flagsAccess:
+	case flagsAt, flagsAccess, flagsHandle:
 		return lookupBits{unix.AT_SYMLINK_NOFOLLOW, unix.AT_SYMLINK_FOLLOW, unix.AT_EMPTY_PATH}
 	case flagsUmount:
 		return lookupBits{noFollow: unix.UMOUNT_NOFOLLOW}

@@ -21,6 +21,7 @@ type kernel interface {
 	listen(tid int)                  // PTRACE_LISTEN: stay stopped, but report a SIGCONT
 	detach(tid int, sig unix.Signal) // PTRACE_DETACH: as resume, and let go
 	interrupt(tid int)               // PTRACE_INTERRUPT: stop it
+	awaitStop(tid int)               // wait until one that was detached in a group stop is stopped
 	// settleSignal makes a file call that a signal has interrupted restart
 	// whatever the signal's handler is, before the signal is delivered; and one that
 	// waits, if the signal is ignored.
@@ -169,7 +170,7 @@ func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	}
 	switch {
 	case len(f.held[tid]) > 0:
-		f.letOut(tid, sig)
+		f.letOut(tid, sig, kind == evGroupStop)
 	case f.release && f.wishes.pending(tid): // fstrace's own SIGSTOP must not be left to it
 		f.kernel.resume(tid, sig)
 	case f.release:
@@ -342,13 +343,13 @@ func (f *follower) dropGone(p *process) {
 
 // releaseAll begins to let every tracee go. A leader that has ended before its
 // last thread cannot be stopped, and is not waited for: its end is reported only
-// after that of the threads.
+// after that of the threads. One that has no other thread is reported next.
 func (f *follower) releaseAll() {
 	f.release = true
 	for tid, t := range f.tasks {
 		f.kernel.interrupt(tid)
 		if tid == t.proc.pid {
-			if st, ok := f.kernel.status(tid); ok && st.zombie {
+			if st, ok := f.kernel.status(tid); ok && st.zombie && !st.alone {
 				f.letGo(tid)
 			}
 		}

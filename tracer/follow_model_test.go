@@ -215,6 +215,7 @@ func (k *modelKernel) remove(th *modelThread) {
 func (k *modelKernel) resume(tid int, sig unix.Signal)     { k.answer(tid, "resume", sig) }
 func (k *modelKernel) listen(tid int)                      { k.answer(tid, "listen", 0) }
 func (k *modelKernel) detach(tid int, sig unix.Signal)     { k.answer(tid, "detach", sig) }
+func (k *modelKernel) awaitStop(int)                       {}
 func (k *modelKernel) settleSignal(tid int, _ unix.Signal) { k.settled[tid] = true }
 
 func (k *modelKernel) answer(tid int, how string, sig unix.Signal) {

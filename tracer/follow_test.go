@@ -30,6 +30,7 @@ func (k *scriptedKernel) resume(tid int, sig unix.Signal)     { k.note("resume",
 func (k *scriptedKernel) listen(tid int)                      { k.note("listen", tid, 0) }
 func (k *scriptedKernel) detach(tid int, sig unix.Signal)     { k.note("detach", tid, sig) }
 func (k *scriptedKernel) interrupt(tid int)                   { k.note("interrupt", tid, 0) }
+func (k *scriptedKernel) awaitStop(tid int)                   { k.note("await", tid, 0) }
 func (k *scriptedKernel) settleSignal(tid int, _ unix.Signal) { k.note("settle", tid, 0) }
 
 func (k *scriptedKernel) isThread(pid, tid int) bool {
@@ -367,6 +368,7 @@ func TestRelease(t *testing.T) {
 	tests := []struct {
 		name      string
 		zombie    int
+		alone     bool // the zombie has no other thread
 		after     batches
 		did, left string // did is without what came before
 		told      string
@@ -425,13 +427,21 @@ func TestRelease(t *testing.T) {
 			did:      "detach 21; interrupt 20; interrupt 21",
 			released: []int{20},
 		},
+		{
+			name:   "one whose threads have ended, too, is reported next",
+			zombie: 20,
+			alone:  true,
+			after:  batches{{dead(21, exited(3))}, {dead(20, exited(3))}},
+			did:    "interrupt 20; interrupt 21",
+			told:   "exit 20: 3",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			k := &scriptedKernel{statuses: scriptStatuses()}
 			k.statuses[22] = status{tgid: 20, ppid: 10}
 			if st, ok := k.statuses[test.zombie]; ok {
-				st.zombie = true
+				st.zombie, st.alone = true, test.alone
 				k.statuses[test.zombie] = st
 			}
 			f, told := follow(k, before)

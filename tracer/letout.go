@@ -68,7 +68,7 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 	case !ok:
 		return false
 	case target == caller.tid, len(f.held[caller.tid]) > 0:
-		f.letOut(caller.tid, 0)
+		f.letOut(caller.tid, 0, false)
 	case f.tasks[target] == nil: // it has ended, or was let out meanwhile
 		f.kernel.resume(caller.tid, 0)
 	default:
@@ -81,7 +81,11 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 // letOut lets a stopped tracee go, delivering sig, and resumes who waited for that.
 // One that is about to be stopped by fstrace's own signal is let out at that stop:
 // the signal would be left to it.
-func (f *follower) letOut(tid int, sig unix.Signal) {
+//
+// A tracee in a group stop runs for a moment when it is let go, until it stops as its
+// group has. Who attaches to a stopped process finds it stopped: ptrace(2). So who waited
+// has to wait for that.
+func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
 	if f.wishes.pending(tid) {
 		f.kernel.resume(tid, sig)
 		return
@@ -97,6 +101,9 @@ func (f *follower) letOut(tid int, sig unix.Signal) {
 		f.escaped(p) // while its number is surely its own
 	}
 	f.kernel.detach(tid, sig)
+	if inGroupStop {
+		f.kernel.awaitStop(tid)
+	}
 	f.freeHeld(tid)
 }
 

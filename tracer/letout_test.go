@@ -83,7 +83,7 @@ func TestLetOutOrders(t *testing.T) {
 				{"", []waitEvent{stop(20)}},
 				{"", []waitEvent{groupStopped(30, unix.SIGTSTP)}},
 			},
-			did:     "interrupt 30; interrupt 30; detach 30; resume 10; resume 20",
+			did:     "interrupt 30; interrupt 30; detach 30; await 30; resume 10; resume 20",
 			escaped: []int{30}, left: "10 20",
 		},
 		{

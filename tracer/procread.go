@@ -97,6 +97,7 @@ type status struct {
 	tgid, ppid         int
 	innerPID, innerTID int // the ids in the thread's own pid namespace
 	zombie             bool
+	alone              bool // no other thread of its process is left
 }
 
 // readStatus reads /proc/TID/status: proc(5).
@@ -112,6 +113,8 @@ func readStatus(tid int) (s status, err error) {
 		switch string(key) {
 		case "State":
 			s.zombie = bytes.HasPrefix(value, []byte("Z"))
+		case "Threads":
+			s.alone = string(value) == "1"
 		case "Tgid":
 			s.tgid, err = lastNumber(value)
 		case "PPid":

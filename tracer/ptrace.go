@@ -1,7 +1,9 @@
 package tracer
 
 import (
+	"bytes"
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -101,6 +103,27 @@ func (linux) status(tid int) (status, bool) {
 
 func (linux) image(pid int) (exe string, argv []string) { return readLink(pid, "exe"), readArgv(pid) }
 func (linux) cwd(pid int) string                        { return readLink(pid, "cwd") }
+
+// awaitStop waits for the state of a process to show that it is stopped: proc(5). It is
+// on its way there, unless it has been continued or killed since.
+func (linux) awaitStop(tid int) {
+	const patience = 10 * time.Millisecond
+	var room [pathMax]byte
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); yield() {
+		data, err := readProc(tid, "stat", room[:])
+		if err != nil {
+			return
+		}
+		switch state := bytes.TrimLeft(data[bytes.LastIndexByte(data, ')')+1:], " "); {
+		case bytes.HasPrefix(state, []byte("R")), bytes.HasPrefix(state, []byte("t")):
+		default:
+			return
+		}
+	}
+}
+
+// yield lets another thread have the processor.
+func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 // restartNoIntr is the kernel's -ERESTARTNOINTR, restartSys its -ERESTARTSYS: how
 // a call that a signal has interrupted says, to the code that delivers the signal

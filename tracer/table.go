@@ -70,6 +70,7 @@ const (
 	flagsOpen
 	flagsAt
 	flagsAccess // AT_EACCESS, where others have AT_REMOVEDIR
+	flagsHandle // AT_HANDLE_FID, there
 	flagsRename
 	flagsUmount
 	flagsInotify
@@ -129,7 +130,7 @@ var table = []row{
 	{name: "faccessat", op: events.OpStat, first: at(0, 1), flags: none},
 	{name: "faccessat2", op: events.OpStat, first: at(0, 1), flags: 3, flagType: flagsAccess, follow: followUnlessFlag, empty: emptyWithFlag},
 	{name: "file_getattr", op: events.OpStat, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followUnlessFlag, empty: nullWithFlag},
-	{name: "name_to_handle_at", op: events.OpStat, first: at(0, 1), flags: 4, flagType: flagsAt, follow: followIfFlag, empty: emptyWithFlag},
+	{name: "name_to_handle_at", op: events.OpStat, first: at(0, 1), flags: 4, flagType: flagsHandle, follow: followIfFlag, empty: emptyWithFlag},
 	{name: "inotify_add_watch", op: events.OpStat, first: path(1), flags: 2, flagType: flagsInotify, follow: followUnlessFlag},
 	{name: "fanotify_mark", op: events.OpStat, first: at(3, 4), flags: 1, flagType: flagsFanotify, follow: followUnlessFlag, empty: nullIsFD},
 	{name: "getxattr", op: events.OpStat, first: path(0), flags: none},

@@ -29,5 +29,19 @@ int main(int argc, char **argv)
 	       "name_to_handle_at stat file ~/link as \"link\" links=~/link>f real=~/f");
 	traced(HANDLE(fd, "", AT_EMPTY_PATH), ANY, "name_to_handle_at stat file ~/f");
 	traced(HANDLE(AT_FDCWD, "no", 0), ENOENT, "name_to_handle_at stat absent ~/no as \"no\"");
+
+	/* It is opened by a descriptor of its mount: any, the working directory too. */
+	HANDLE(AT_FDCWD, "f", 0);
+	expect("name_to_handle_at stat file ~/f as \"f\"");
+	int here = must(syscall(SYS_openat, AT_FDCWD, ".", O_RDONLY | O_DIRECTORY));
+	expect("openat stat dir ~ as \".\"");
+	untraced(syscall(SYS_open_by_handle_at, 999, &h, O_RDONLY), ANY);
+	untraced(syscall(SYS_open_by_handle_at, -1, &h, O_RDONLY), ANY);
+	if (geteuid() == 0) {
+		traced(syscall(SYS_open_by_handle_at, AT_FDCWD, &h, O_RDONLY), 0,
+		       "open_by_handle_at read file ~/f");
+		traced(syscall(SYS_open_by_handle_at, here, &h, O_PATH), 0,
+		       "open_by_handle_at stat file ~/f");
+	}
 	return end();
 }

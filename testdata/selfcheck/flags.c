@@ -32,6 +32,8 @@ int main(int argc, char **argv)
 	       FSTATAT " stat file ~/f as \"f\" flags=AT_NO_AUTOMOUNT|AT_SYMLINK_NOFOLLOW");
 	traced(syscall(SYS_faccessat2, at, "f", R_OK, AT_EACCESS), 0,
 	       "faccessat2 stat file ~/f as \"f\" flags=AT_EACCESS");
+	traced(syscall(SYS_name_to_handle_at, at, "f", buffer, buffer, 0x200 | AT_SYMLINK_FOLLOW), ANY,
+	       "name_to_handle_at stat file ~/f as \"f\" flags=AT_HANDLE_FID|AT_SYMLINK_FOLLOW");
 	traced(syscall(SYS_linkat, at, "f", at, "g", AT_SYMLINK_FOLLOW), 0,
 	       "linkat create file ~/f as \"f\" -> ~/g absent as \"g\" flags=AT_SYMLINK_FOLLOW");
 	traced(syscall(SYS_renameat2, at, "g", at, "h", 1), 0,
