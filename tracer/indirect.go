@@ -176,6 +176,46 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 	return nil
 }
 
+// An expiry is a path that was given to umount2 with MNT_EXPIRE, and what it is relative
+// to.
+type expiry struct{ base, name string }
+
+// maxExpiring bounds the memory of such paths.
+const maxExpiring = 64
+
+// umount reads umount2(2). With MNT_EXPIRE a mount goes at the second call, if nobody has
+// looked at it since the first one: so what the first one found is taken for the second.
+func (o *observer) umount(c *call, v *view, a *access) error {
+	if a.flags&unix.MNT_EXPIRE == 0 {
+		return o.readRefs(c, v, a)
+	}
+	name, err := o.memory.cstring(c.tid, c.args[0])
+	if err != nil {
+		return err
+	}
+	key := expiry{name: string(name)}
+	if len(name) > 0 && name[0] != '/' {
+		base, err := o.cwd(c)
+		if err != nil {
+			return err
+		}
+		key.base = base.path
+	}
+	if r, ok := o.expiring[key]; ok {
+		delete(o.expiring, key)
+		a.first = r
+		return nil
+	}
+	if err := o.readRefs(c, v, a); err != nil {
+		return err
+	}
+	if o.expiring == nil || len(o.expiring) >= maxExpiring {
+		o.expiring = make(map[expiry]resolved)
+	}
+	o.expiring[key] = a.first
+	return nil
+}
+
 // fsconfig reads fsconfig(2), which gives one option of a mount to be.
 func (o *observer) fsconfig(c *call, v *view, a *access) error {
 	const setString, setPath, setPathEmpty = 1, 3, 4 // enum fsconfig_command

@@ -41,6 +41,7 @@ type common struct {
 	gaps     *gaps
 	moves    uint // how often directories were removed, renamed or mounted upon
 	served   served
+	expiring map[expiry]resolved
 
 	mountNS uint64 // fstrace's own mount namespace
 	// rootsVary: a call was seen after which a thread may have a root directory or
@@ -143,6 +144,8 @@ func (o *observer) read(c *call, v *view, a *access) error {
 		return o.handle(c, a)
 	case byMount:
 		return o.mount(c, v, a)
+	case byUmount:
+		return o.umount(c, v, a)
 	case byFsconfig:
 		return o.fsconfig(c, v, a)
 	case byBPF:

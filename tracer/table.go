@@ -51,6 +51,7 @@ const (
 	bySocketcall        // i386: argument 0 is the call, 1 points to its arguments
 	byHandle            // open_by_handle_at
 	byMount             // mount: the source is a path for some flags only
+	byUmount            // umount2: a mount that is to expire must not be looked at
 	byFsconfig          // fsconfig: a path for some commands and options only
 	byBPF               // bpf: a path for some commands, in a struct
 	byPerfEvent         // perf_event_open: a program to put a uprobe into, in a struct
@@ -219,7 +220,7 @@ var table = []row{
 	{name: "pivot_root", op: events.OpChdir, first: path(0), second: path(1), flags: none},
 	{name: "mount", op: events.OpStat, how: byMount, first: path(0), second: path(1), flags: none},
 	{name: "umount", op: events.OpStat, first: path(0), flags: none},
-	{name: "umount2", op: events.OpStat, first: path(0), flags: 1, flagType: flagsUmount, follow: followUnlessFlag},
+	{name: "umount2", op: events.OpStat, how: byUmount, first: path(0), flags: 1, flagType: flagsUmount, follow: followUnlessFlag},
 	{name: "open_tree", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
 	{name: "open_tree_attr", op: events.OpStat, first: at(0, 1), flags: 2, flagType: flagsAt, follow: followUnlessFlag, empty: emptyWithFlag},
 	{name: "move_mount", op: events.OpStat, first: at(0, 1), second: at(2, 3), flags: 4, flagType: flagsMoveMount, follow: followIfFlag, empty: emptyWithFlag},
