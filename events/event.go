@@ -136,6 +136,10 @@ type Event struct {
 	// the address, as "inet 127.0.0.1:80", "inet6 [::1]:80", "vsock 2:1024", "unix @name".
 	Address string
 
+	// Apart: the call changes mounts, but none of the mount namespace that the record's
+	// paths are of. It is not encoded.
+	Apart bool
+
 	// Info and ToInfo are what State and ToState were told by: zero where nothing
 	// was, or where nobody looked. They are for sinks in this process; the encodings
 	// leave them out.

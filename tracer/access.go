@@ -20,6 +20,7 @@ type access struct {
 	flags    uint64
 	hasFlags bool
 	opaque   bool // what the call names could not be read
+	apart    bool // it changes mounts, but none that fstrace sees
 
 	first, second resolved
 	target        string     // what a new symbolic link holds
@@ -95,6 +96,7 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 			e.ABI = a.abi.Name
 		}
 	}
+	e.Apart = a.apart
 	if a.opaque {
 		e.State = events.StateUnknown
 	}

@@ -9,30 +9,39 @@ const maxCachedDirs = 1 << 16
 // A dirCache remembers canonical paths at which a directory stands, so that walks
 // need not look at them again. It forgets a directory before the session removes
 // or renames it, and never again remembers one of that name: the kernel does not
-// say when such a call has run.
+// say when such a call has run. A directory may have other names (bind mounts, directories
+// that ignore case): it is distrusted under all of them, by its inode.
 //
 // A directory that somebody outside the session replaces by a symbolic link is
 // not noticed while the session runs.
 type dirCache struct {
-	known map[string]struct{}
+	known map[string]inode
 	// shaky are paths that the session removes or renames directories at.
 	shaky map[string]struct{}
-	off   bool // mounts have changed: nothing is known
+	// shakyDirs are those directories.
+	shakyDirs map[inode]struct{}
+	off       bool // mounts have changed: nothing is known
 }
 
 func (c *dirCache) has(path []byte) bool {
-	_, ok := c.known[string(path)]
+	dir, ok := c.known[string(path)]
+	return ok && (len(c.shakyDirs) == 0 || !c.isShaky(dir))
+}
+
+// isShaky reports whether the session removes or renames a directory, by whatever name.
+func (c *dirCache) isShaky(dir inode) bool {
+	_, ok := c.shakyDirs[dir]
 	return ok
 }
 
-func (c *dirCache) add(path []byte) {
+func (c *dirCache) add(path []byte, dir inode) {
 	if c.off || len(c.known) >= maxCachedDirs || len(c.shaky) > 0 && c.underShaky(string(path)) {
 		return
 	}
 	if c.known == nil {
-		c.known = make(map[string]struct{})
+		c.known = make(map[string]inode)
 	}
-	c.known[string(path)] = struct{}{}
+	c.known[string(path)] = dir
 }
 
 func (c *dirCache) underShaky(path string) bool {
@@ -49,26 +58,37 @@ func (c *dirCache) underShaky(path string) bool {
 }
 
 // removing is told of a directory about to be removed: it has no entries.
-func (c *dirCache) removing(path string) {
+func (c *dirCache) removing(path string, dir inode) {
 	delete(c.known, path)
-	c.distrust(path)
+	c.distrust(path, dir)
 }
 
 // moving is told of a directory about to be renamed, or to be replaced so.
-func (c *dirCache) moving(path string) {
-	for known := range c.known {
-		if known == path || strings.HasPrefix(known, path) && known[len(path)] == '/' {
-			delete(c.known, known)
+func (c *dirCache) moving(path string, dir inode) {
+	names := []string{path}
+	for known, is := range c.known {
+		if is == dir && dir != (inode{}) && known != path {
+			names = append(names, known)
 		}
 	}
-	c.distrust(path)
+	for known := range c.known {
+		for _, name := range names {
+			if isBelow(known, name) {
+				delete(c.known, known)
+			}
+		}
+	}
+	c.distrust(path, dir)
 }
 
-func (c *dirCache) distrust(path string) {
+func (c *dirCache) distrust(path string, dir inode) {
 	if c.shaky == nil {
-		c.shaky = make(map[string]struct{})
+		c.shaky, c.shakyDirs = make(map[string]struct{}), make(map[inode]struct{})
 	}
 	c.shaky[path] = struct{}{}
+	if dir != (inode{}) {
+		c.shakyDirs[dir] = struct{}{}
+	}
 	if len(c.shaky) > maxCachedDirs {
 		c.disable()
 	}
@@ -76,5 +96,5 @@ func (c *dirCache) distrust(path string) {
 
 // disable is told that any path may come to mean something else.
 func (c *dirCache) disable() {
-	c.off, c.known, c.shaky = true, nil, nil
+	c.off, c.known, c.shaky, c.shakyDirs = true, nil, nil, nil
 }

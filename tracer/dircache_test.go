@@ -14,7 +14,7 @@ import (
 func cacheOf(paths ...string) *dirCache {
 	c := new(dirCache)
 	for _, path := range paths {
-		c.add([]byte(path))
+		c.add([]byte(path), inode{})
 	}
 	return c
 }
@@ -37,13 +37,22 @@ func TestDirCache(t *testing.T) {
 		want string
 	}{
 		{"what was added", func(*dirCache) {}, "/a /a/b /a/b/c /a/bb /ab"},
-		{"a directory about to be removed", func(c *dirCache) { c.removing("/a/b/c") }, "/a /a/b /a/bb /ab"},
-		{"one about to be renamed, and all below it", func(c *dirCache) { c.moving("/a/b") }, "/a /a/bb /ab"},
-		{"never again one of that name", func(c *dirCache) { c.removing("/a/b/c"); c.add([]byte("/a/b/c")) }, "/a /a/b /a/bb /ab"},
-		{"nor one below it", func(c *dirCache) { c.moving("/a/b"); c.add([]byte("/a/b/c")); c.add([]byte("/a/b")) }, "/a /a/bb /ab"},
-		{"but its neighbours", func(c *dirCache) { c.moving("/a/b"); c.add([]byte("/a/bb")) }, "/a /a/bb /ab"},
-		{"nothing once mounts change", func(c *dirCache) { c.disable(); c.add([]byte("/a")) }, ""},
-		{"nothing after that, whatever is removed", func(c *dirCache) { c.disable(); c.moving("/a"); c.removing("/b"); c.add([]byte("/ab")) }, ""},
+		{"a directory about to be removed", func(c *dirCache) { c.removing("/a/b/c", inode{}) }, "/a /a/b /a/bb /ab"},
+		{"one about to be renamed, and all below it", func(c *dirCache) { c.moving("/a/b", inode{}) }, "/a /a/bb /ab"},
+		{"never again one of that name", func(c *dirCache) { c.removing("/a/b/c", inode{}); c.add([]byte("/a/b/c"), inode{}) }, "/a /a/b /a/bb /ab"},
+		{"nor one below it", func(c *dirCache) {
+			c.moving("/a/b", inode{})
+			c.add([]byte("/a/b/c"), inode{})
+			c.add([]byte("/a/b"), inode{})
+		}, "/a /a/bb /ab"},
+		{"but its neighbours", func(c *dirCache) { c.moving("/a/b", inode{}); c.add([]byte("/a/bb"), inode{}) }, "/a /a/bb /ab"},
+		{"nothing once mounts change", func(c *dirCache) { c.disable(); c.add([]byte("/a"), inode{}) }, ""},
+		{"nothing after that, whatever is removed", func(c *dirCache) {
+			c.disable()
+			c.moving("/a", inode{})
+			c.removing("/b", inode{})
+			c.add([]byte("/ab"), inode{})
+		}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -60,16 +69,16 @@ func TestDirCache(t *testing.T) {
 func TestDirCacheBounds(t *testing.T) {
 	c := new(dirCache)
 	for i := range maxCachedDirs + 10 {
-		c.add(fmt.Appendf(nil, "/%d", i))
+		c.add(fmt.Appendf(nil, "/%d", i), inode{})
 	}
 	if len(c.known) != maxCachedDirs || !c.has([]byte("/0")) || c.has(fmt.Appendf(nil, "/%d", maxCachedDirs)) {
 		t.Errorf("knows %d directories, want %d", len(c.known), maxCachedDirs)
 	}
 	c = cacheOf("/keep")
 	for i := range maxCachedDirs + 1 {
-		c.removing(fmt.Sprintf("/%d", i))
+		c.removing(fmt.Sprintf("/%d", i), inode{})
 	}
-	if c.add([]byte("/0")); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.shaky) > maxCachedDirs {
+	if c.add([]byte("/0"), inode{}); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.shaky) > maxCachedDirs {
 		t.Errorf("with %d shaky paths it still remembers directories", len(c.shaky))
 	}
 }
@@ -164,4 +173,73 @@ func TestDirCacheWhileTreeChanges(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDirCacheAliases: a directory that is removed, or renamed, is so under each of its
+// names, and so is what is below one that is renamed.
+func TestDirCacheAliases(t *testing.T) {
+	var c dirCache
+	for i, path := range []string{"/a", "/a/d", "/a/d/e", "/b", "/b/d", "/b/d/e"} {
+		c.add([]byte(path), inode{1, uint64(i%3 + 1)})
+	}
+	c.removing("/a/d/e", inode{1, 3})
+	if c.has([]byte("/b/d/e")) || !c.has([]byte("/b/d")) {
+		t.Error("removed by its other name")
+	}
+	c.moving("/b/d", inode{1, 2})
+	for path, want := range map[string]bool{"/a": true, "/b": true, "/a/d": false, "/b/d": false, "/a/d/e": false} {
+		if c.has([]byte(path)) != want {
+			t.Errorf("%s: known %v, want %v", path, !want, want)
+		}
+	}
+}
+
+// TestBindAlias: what is done by one name of a directory is known by the other.
+func TestBindAlias(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount")
+	}
+	dir := tempTree(t)
+	for _, name := range []string{"/a", "/a/d", "/a/d/e", "/b", "/x"} {
+		mkdir(t, dir+name)
+	}
+	writeFile(t, dir+"/a/d/f")
+	writeFile(t, dir+"/x/f")
+	symlink(t, "d", dir+"/a/link")
+	if err := unix.Mount(dir+"/a", dir+"/b", "", unix.MS_BIND, ""); err != nil {
+		t.Skipf("may not mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir+"/b", 0); err != nil {
+			t.Error(err)
+		}
+	})
+	r := newResolver()
+	r.now = time.Now() // for which no time passes
+	look := func(path string, follow bool) resolved {
+		got := r.resolve(hostView(), place{path: dir}, []byte(path), follow, !follow)
+		r.lately.keep(&got, &r.dirs, r.now)
+		return got
+	}
+	expect := func(path, want string) {
+		t.Helper()
+		if got := describe(look(path, true), dir); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	expect("b/d/f", "$/b/d/f file")
+	expect("b/link/f", "$/b/d/f file [$/b/link -> d]")
+	foreseeCall(r, "unlink", look("a/link", false), resolved{})
+	if err := os.Remove(dir + "/a/link"); err != nil {
+		t.Fatal(err)
+	}
+	symlink(t, "../x", dir+"/a/link")
+	expect("b/link/f", "$/x/f file [$/b/link -> ../x]")
+	foreseeCall(r, "rename", look("a/d", false), look("a/g", false))
+	if err := os.Rename(dir+"/a/d", dir+"/a/g"); err != nil {
+		t.Fatal(err)
+	}
+	symlink(t, "../x", dir+"/a/d")
+	expect("b/d/f", "$/x/f file [$/b/d -> ../x]")
+	expect("b/d/e", "$/x/e absent [$/b/d -> ../x]")
 }

@@ -41,7 +41,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 		if !script {
 			return nil
 		}
-		name = v.prefix + endOf(&program)
+		name = fileOf(&program)
 	}
 	return nil
 }
@@ -51,7 +51,15 @@ func (o *observer) nameFor(c *call, v *view, r *resolved) string {
 	if r.as == "" && c.row.first.dir != none { // by descriptor: it may have no name any more
 		return string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.first.dir))))))
 	}
-	return v.prefix + endOf(r)
+	return fileOf(r)
+}
+
+// fileOf returns a name by which fstrace can open what a path leads to.
+func fileOf(r *resolved) string {
+	if r.file != "" {
+		return r.file
+	}
+	return endOf(r)
 }
 
 // endOf returns what a path finally leads to.

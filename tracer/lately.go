@@ -24,12 +24,14 @@ const (
 // goroutine.
 //
 // It holds no absent paths. What the session is about to make, change or remove it
-// forgets, and never again remembers: the kernel does not say when such a call has run.
+// forgets, and never again remembers: the kernel does not say when such a call has run. It
+// does so by path, and by inode: a file can have other names.
 type lately struct {
 	found map[string]finding
 	links map[string]linkFinding // symbolic links that were followed
 	// unsettled are paths that the session makes, changes or removes things at.
 	unsettled map[string]struct{}
+	changed   map[inode]struct{} // those things, as far as they were there
 	off       bool
 	key       []byte
 }
@@ -43,7 +45,8 @@ type finding struct {
 
 type linkFinding struct {
 	events.Link
-	at time.Time
+	inode inode
+	at    time.Time
 }
 
 // find returns what is at a path, absolute or relative to base, if that is known.
@@ -64,8 +67,8 @@ func (l *lately) find(base string, name []byte, now time.Time) (resolved, bool) 
 	} else { // ".//a"
 		return resolved{}, false
 	}
-	f, ok := l.found[string(l.key)]
-	if !ok || now.Sub(f.at) > belief {
+	f, ok := l.file(l.key, now)
+	if !ok {
 		return resolved{}, false
 	}
 	r := resolved{set: true, path: f.path, state: f.state, info: f.info}
@@ -84,19 +87,28 @@ func (l *lately) at(p place, now time.Time) (f finding, ok bool) {
 		return finding{}, false
 	}
 	f, ok = l.found[p.path]
-	return f, ok && now.Sub(f.at) <= belief
+	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(infoInode(&f.info))
+}
+
+// isChanged reports whether the session changes what has an inode, under whatever name.
+func (l *lately) isChanged(i inode) bool {
+	if len(l.changed) == 0 {
+		return false
+	}
+	_, ok := l.changed[i]
+	return ok
 }
 
 // file returns what is known of the file at a canonical path: no symbolic link.
 func (l *lately) file(path []byte, now time.Time) (f finding, ok bool) {
 	f, ok = l.found[string(path)]
-	return f, ok && now.Sub(f.at) <= belief
+	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(infoInode(&f.info))
 }
 
 // link returns what is known of the symbolic link at a canonical path.
 func (l *lately) link(path []byte, now time.Time) (link events.Link, ok bool) {
 	f, ok := l.links[string(path)]
-	return f.Link, ok && now.Sub(f.at) <= belief
+	return f.Link, ok && now.Sub(f.at) <= belief && !l.isChanged(f.inode)
 }
 
 // keep remembers what a path led to.
@@ -107,7 +119,7 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 	default:
 		return
 	}
-	if !r.info.Known() || !l.settled(path, dirs, now) {
+	if !r.info.Known() || r.shaky || !l.settled(path, infoInode(&r.info), dirs, now) {
 		return
 	}
 	if l.found == nil {
@@ -119,8 +131,8 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 }
 
 // keepLink remembers a symbolic link at a canonical path.
-func (l *lately) keepLink(link events.Link, dirs *dirCache, now time.Time) {
-	if !l.settled(link.Path, dirs, now) {
+func (l *lately) keepLink(link events.Link, is inode, dirs *dirCache, now time.Time) {
+	if !l.settled(link.Path, is, dirs, now) {
 		return
 	}
 	if l.links == nil {
@@ -128,13 +140,13 @@ func (l *lately) keepLink(link events.Link, dirs *dirCache, now time.Time) {
 	} else if len(l.links) >= maxLately {
 		clear(l.links)
 	}
-	l.links[link.Path] = linkFinding{link, now}
+	l.links[link.Path] = linkFinding{link, is, now}
 }
 
 // settled tells whether what is at a canonical path is likely to be there in a moment,
 // too. /proc changes by itself.
-func (l *lately) settled(path string, dirs *dirCache, now time.Time) bool {
-	if l.off || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
+func (l *lately) settled(path string, is inode, dirs *dirCache, now time.Time) bool {
+	if l.off || l.isChanged(is) || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
 		return false
 	}
 	_, unsettled := l.unsettled[path]
@@ -148,7 +160,10 @@ func (l *lately) changing(op events.Op, r *resolved) {
 		return
 	}
 	if l.unsettled == nil {
-		l.unsettled = make(map[string]struct{})
+		l.unsettled, l.changed = make(map[string]struct{}), make(map[inode]struct{})
+	}
+	if r.info.Known() {
+		l.changed[infoInode(&r.info)] = struct{}{}
 	}
 	names := op != events.OpChattr && (op != events.OpWrite || r.state == events.StateAbsent)
 	for _, path := range [...]string{r.path, r.real} {

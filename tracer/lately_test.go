@@ -64,15 +64,15 @@ func TestLatelyUnsettled(t *testing.T) {
 		_, ok := l.find("", []byte(path), now)
 		return ok
 	}
-	for _, path := range []string{"/a", "/b", "/d/f"} {
-		l.keep(foundAt(path, 1), &dirs, now)
+	for i, path := range []string{"/a", "/b", "/d/f"} {
+		l.keep(foundAt(path, uint64(i+1)), &dirs, now)
 	}
 	l.changing(events.OpWrite, &resolved{set: true, path: "/link", real: "/a", state: events.StateFile})
 	l.keep(foundAt("/a", 2), &dirs, now) // by another process, before the call has run
 	if known("/a") || !known("/b") {
 		t.Errorf("/a is about to change: known %v, /b %v", known("/a"), known("/b"))
 	}
-	dirs.moving("/d")
+	dirs.moving("/d", inode{})
 	l.forget()
 	l.keep(foundAt("/d/f", 2), &dirs, now)
 	l.keep(foundAt("/b", 2), &dirs, now)

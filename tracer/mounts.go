@@ -15,6 +15,7 @@ type mount struct {
 	root       string // what of the file system is there: "/", or a directory of it
 	point      string // where, from the root of the thread whose mountinfo it is
 	kind       string // the type of its file system
+	shared     bool   // what is mounted on it is mounted elsewhere as well
 }
 
 // A mountTable is the mounts that a thread's paths can lead to.
@@ -27,12 +28,17 @@ type mountTable struct {
 
 // parseMounts reads a mountinfo. Lines that it does not understand are left out.
 func parseMounts(data []byte) *mountTable {
-	t := &mountTable{on: make(map[int][]*mount)}
+	var list []mount
 	for line := range bytes.Lines(data) {
 		if m, ok := parseMount(string(bytes.TrimSuffix(line, []byte("\n")))); ok {
-			t.list = append(t.list, m)
+			list = append(list, m)
 		}
 	}
+	return newMountTable(list)
+}
+
+func newMountTable(list []mount) *mountTable {
+	t := &mountTable{list: list, on: make(map[int][]*mount)}
 	byID := make(map[int]*mount, len(t.list))
 	for i := range t.list {
 		byID[t.list[i].id] = &t.list[i]
@@ -56,6 +62,7 @@ func parseMount(line string) (m mount, ok bool) {
 		return m, false
 	}
 	m.kind, _, _ = strings.Cut(tail, " ")
+	m.shared = strings.Contains(head, " shared:")
 	major, minor, _ := strings.Cut(fields[2], ":")
 	var numbers [4]int
 	for i, s := range []string{fields[0], fields[1], major, minor} {
@@ -94,6 +101,9 @@ func unescape(s string) string {
 // It goes down from the root as the kernel does, so that a mount that another one hides
 // is not found.
 func (t *mountTable) cover(path string) *mount {
+	if t == nil {
+		return nil
+	}
 	m := t.top
 	for m != nil {
 		var next *mount

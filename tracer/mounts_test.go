@@ -47,7 +47,7 @@ func TestCover(t *testing.T) {
 
 // TestServed: mounts of before are waited for, unless they are slow.
 func TestServed(t *testing.T) {
-	s := served{file: -1, before: map[int]bool{}, paths: new(servedPaths)}
+	s := served{file: -1, before: map[uint64]bool{}, paths: new(servedPaths)}
 	for i, m := range parseMounts([]byte(sampleMounts)).list {
 		if isRemote(m.kind) {
 			s.points = append(s.points, &servedMount{id: i, point: strings.TrimSuffix(m.point, "/")})

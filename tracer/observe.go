@@ -29,6 +29,7 @@ type observer struct {
 	memory   memory
 	procfs   procfs
 	resolver resolver
+	view     view  // of the caller
 	hand     *hand // who observes; nil for nobody who would be missed
 }
 
@@ -42,6 +43,7 @@ type common struct {
 	moves    uint // how often directories were removed, renamed or mounted upon
 	served   served
 	expiring map[expiry]resolved
+	spaces   spaces
 
 	mountNS uint64 // fstrace's own mount namespace
 	// rootsVary: a call was seen after which a thread may have a root directory or
@@ -63,7 +65,8 @@ func newCommon(registry *registry, gaps *gaps) (*common, error) {
 func newObserver(c *common, h *hand) *observer {
 	o := &observer{common: c, hand: h}
 	o.memory.hand, o.procfs.hand, o.resolver.hand = h, h, h
-	o.resolver.beliefs = &c.beliefs
+	o.resolver.beliefs, o.procfs.beliefs = &c.beliefs, &c.beliefs
+	o.resolver.jump = o.jump
 	return o
 }
 
@@ -76,17 +79,24 @@ func (o *observer) close() { o.procfs.dirs.close() }
 func (o *observer) observe(c *call, a *access) bool {
 	o.resolver.now = time.Now()
 	o.resolver.busy = false
+	if len(o.spaces.changing) > 0 {
+		o.spaces.calling(c.tid, o.registry)
+	}
 	if o.mounting {
-		o.served.refresh()
+		if o.served.refresh() {
+			o.spaces.changes++
+		}
 		o.resolver.served, o.procfs.served = &o.served, &o.served
 	}
 	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
-	v, err := o.viewOf(c)
+	var err error
+	o.view, err = o.viewOf(c)
 	if err == nil {
 		if c.row.flags != none && c.row.flagType != flagsNone {
 			a.flags, a.hasFlags = c.arg(c.row.flags), true
 		}
-		err = o.read(c, &v, a)
+		err = o.read(c, &o.view, a)
+		o.noteLost(c, a)
 	}
 	switch {
 	case err == nil:
@@ -158,6 +168,7 @@ func (o *observer) read(c *call, v *view, a *access) error {
 		return o.messageQueue(c, a)
 	case byNamespace:
 		o.rootsVary = true
+		o.spaces.joined = o.spaces.joined || c.row.name == "setns"
 		return errNoFile
 	case byRefs, byDenial, byPtrace, bySeccomp:
 	}
@@ -230,7 +241,7 @@ func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent 
 			return resolved{}, err
 		}
 	}
-	if parent || base.gone || v.root != "/" || v.prefix != "" || v.noLinks {
+	if parent || base.gone || v.root != "/" || v.anchor.name != "" || base.anchor != nil || v.noLinks {
 		return o.resolver.resolve(v, base, name, follow, parent), nil
 	}
 	if r, ok := o.resolver.lately.find(base.path, name, o.resolver.now); ok {
@@ -242,15 +253,24 @@ func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent 
 }
 
 // base returns the directory that a ref's relative paths begin at.
-func (o *observer) base(c *call, f ref) (place, error) {
-	if f.dir == none {
-		return o.cwd(c)
+func (o *observer) base(c *call, f ref) (p place, err error) {
+	dir := unix.AT_FDCWD
+	if f.dir != none {
+		dir = int(int32(c.arg(f.dir)))
 	}
-	dir := int(int32(c.arg(f.dir)))
 	if dir == unix.AT_FDCWD {
-		return o.cwd(c)
+		p, err = o.cwd(c)
+	} else {
+		p, err = o.procfs.fd(c.tid, dir)
 	}
-	return o.procfs.fd(c.tid, dir)
+	if err == nil && o.spaces.foreign {
+		name := o.procfs.entry(c.tid, "cwd")
+		if dir != unix.AT_FDCWD {
+			name = o.procfs.descriptor(c.tid, dir)
+		}
+		p.anchor = o.anchorOf(string(trimNUL(name)), p.path, &o.view)
+	}
+	return p, err
 }
 
 // descriptor returns what a descriptor, or AT_FDCWD, stands for.
@@ -259,7 +279,10 @@ func (o *observer) descriptor(c *call, f ref) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	r := resolved{set: true, path: p.path}
+	r := resolved{set: true, path: p.path, lost: p.lost}
+	if p.anchor != nil {
+		r.path, r.lost = p.anchor.space.hostPath(p.path)
+	}
 	if known, ok := o.resolver.lately.at(p, o.resolver.now); ok && !o.rootsVary {
 		r.path, r.state, r.info = known.path, known.state, known.info
 		return r, nil
@@ -323,6 +346,9 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 			return err
 		}
 		inside.root = base.path
+		if base.anchor != nil {
+			inside.anchor = *base.anchor
+		}
 		a.first = o.resolver.resolve(&inside, base, name, openFollows(a.flags), false)
 	} else {
 		inside.noLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
@@ -348,16 +374,17 @@ func (o *observer) foresee(c *call, a *access) {
 	case events.OpChdir:
 		o.changesDir(c)
 	}
+	o.beliefs.linked.changing(a)
 	switch a.op {
 	case events.OpDelete:
 		if a.first.state == events.StateDir {
-			o.resolver.dirs.removing(a.first.path)
+			o.resolver.dirs.removing(a.first.path, infoInode(&a.first.info))
 			o.moved()
 		}
 	case events.OpRename:
 		if a.first.state == events.StateDir || a.second.state == events.StateDir {
-			o.resolver.dirs.moving(a.first.path)
-			o.resolver.dirs.moving(a.second.path)
+			o.resolver.dirs.moving(a.first.path, infoInode(&a.first.info))
+			o.resolver.dirs.moving(a.second.path, infoInode(&a.second.info))
 			o.moved()
 		}
 	}
@@ -365,11 +392,43 @@ func (o *observer) foresee(c *call, a *access) {
 	case "chroot":
 		o.rootsVary = true
 	case "mount", "umount", "umount2", "move_mount", "pivot_root":
-		o.rootsVary, o.mounting = true, true
+		o.rootsVary = true
+		o.spaces.mounting(a.tid)
+		if a.apart = o.mountsApart(c); a.apart {
+			return
+		}
+		o.mounting = true
 		o.served.begin(a.first.path == "/proc" && a.row.name != "mount")
 		o.resolver.dirs.disable()
 		o.procfs.dirs.close()
 		o.moved()
+	}
+}
+
+// mountsApart reports whether a call that changes mounts changes none that fstrace sees:
+// mount(2).
+func (o *observer) mountsApart(c *call) bool {
+	const noMount = unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_SHARED | unix.MS_UNBINDABLE | unix.MS_REMOUNT
+	if c == nil {
+		return false
+	}
+	if c.row.name == "mount" && c.args[3]&noMount != 0 {
+		return true // it says how a mount that is there behaves
+	}
+	return o.view.space != nil && !o.view.space.shared
+}
+
+// noteLost notes the paths of a call that are not names of what it accesses.
+func (o *observer) noteLost(c *call, a *access) {
+	note := func(r *resolved) {
+		if r.lost != nil {
+			o.gaps.add(r.lost.reason, c.proc.pid, r.lost.detail)
+		}
+	}
+	note(&a.first)
+	note(&a.second)
+	for i := range a.interpreters {
+		note(&a.interpreters[i])
 	}
 }
 

@@ -20,6 +20,8 @@ type procfs struct {
 	hand *hand // that waits for the kernel; nil for none to tell
 	// served are the mounts that must not be waited for; nil for none.
 	served *served
+	// beliefs may know other names of files; nil for none.
+	beliefs *beliefs
 }
 
 // errNoFile says that a descriptor names no file: a pipe, a socket, an anonymous
@@ -89,10 +91,9 @@ func (p *procfs) at(dir int, name, text []byte) (place, error) {
 	if errno != 0 {
 		return place{}, procError(errno, name)
 	}
-	if p.stat.Nlink > 0 {
-		return place{path: string(text)}, nil
-	}
-	return place{path: string(bytes.TrimSuffix(text, deletedSuffix)), gone: true}, nil
+	found := place{gone: p.stat.Nlink == 0}
+	found.path, found.lost = p.beliefs.nameOf(text, &p.stat)
+	return found, nil
 }
 
 // mode returns the file mode of what a descriptor, or AT_FDCWD, stands for, which is at
@@ -118,6 +119,16 @@ func (p *procfs) mode(tid, fd int, path string) (uint32, error) {
 // inode returns the inode number of a namespace of a thread: "mnt", "pid".
 func (p *procfs) namespace(tid int, kind string) (uint64, error) {
 	name := p.entry(tid, "ns/"+kind)
+	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+		return 0, procError(errno, name)
+	}
+	return p.stat.Ino, nil
+}
+
+// namespaceOf returns the inode number of the mount namespace of a process, by its
+// directory in a procfs.
+func (p *procfs) namespaceOf(proc string) (uint64, error) {
+	name := []byte(proc + "/ns/mnt\x00")
 	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
 		return 0, procError(errno, name)
 	}

@@ -13,6 +13,9 @@ import (
 type place struct {
 	path string // canonical, as fstrace names it
 	gone bool   // it was removed: nothing but ".." can be found in it
+	// anchor is where it is, if that is not on fstrace's own mounts.
+	anchor *anchor
+	lost   *loss // why path is not its name; nil if it is
 }
 
 // A resolved path.
@@ -27,6 +30,15 @@ type resolved struct {
 	// blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
 	blocked bool
+	file    string // the kernel's name for the end, where that is another
+	shaky   bool   // it leads through a directory that the session removes or renames
+	lost    *loss  // why the names are not where it is; nil if they are
+}
+
+// A loss is why a path is not a name of what a call accesses.
+type loss struct {
+	reason events.Reason
+	detail string
 }
 
 // maxLinks is how many symbolic links the kernel follows on one path:
@@ -47,6 +59,8 @@ type resolver struct {
 	hand *hand     // that waits for the kernel; nil for none to tell
 
 	served *served // mounts that must not be waited for; nil for none
+	// jump returns where a magic link leads, if not to the host (anchorOf); nil for never.
+	jump func(name, path string, st *unix.Stat_t, v *view) *anchor
 	// busy reports whether a walk is in progress: cur and rest say how far it is.
 	busy bool
 
@@ -63,6 +77,7 @@ type resolver struct {
 type beliefs struct {
 	dirs   dirCache
 	lately lately
+	linked linked
 }
 
 func newResolver() *resolver { return &resolver{beliefs: new(beliefs)} }
@@ -72,7 +87,7 @@ func newResolver() *resolver { return &resolver{beliefs: new(beliefs)} }
 // call names an entry to be made or removed: a trailing slash then does not make
 // the kernel follow it.
 func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool) resolved {
-	w := walk{resolver: r, view: v, out: resolved{set: true, as: string(path)}, follow: follow, parent: parent}
+	w := walk{resolver: r, view: v, anchor: v.anchor, out: resolved{set: true, as: string(path)}, follow: follow, parent: parent}
 	name := bytes.TrimRight(path, "/")
 	if len(name) < len(path) && !parent || bytes.HasSuffix(name, []byte("/.")) {
 		w.follow = true // what comes last must be a directory
@@ -83,6 +98,9 @@ func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool
 	} else {
 		r.cur = setDir(r.cur, base.path)
 		w.gone = base.gone
+		if base.anchor != nil {
+			w.anchor = *base.anchor
+		}
 	}
 	w.skip()
 	r.busy = true
@@ -103,6 +121,7 @@ func setDir(cur []byte, path string) []byte {
 type walk struct {
 	*resolver
 	view   *view
+	anchor anchor // where cur is
 	out    resolved
 	follow bool
 	parent bool // the call makes or removes an entry
@@ -116,7 +135,7 @@ type walk struct {
 // on the way, nor dots.
 func (w *walk) skip() {
 	end := bytes.LastIndexByte(w.rest, '/')
-	if end <= 0 || w.gone || w.view.prefix != "" {
+	if end <= 0 || w.gone || !w.onHost() {
 		return
 	}
 	switch string(w.rest[end+1:]) {
@@ -157,7 +176,7 @@ func (w *walk) run() {
 		}
 		parent := len(w.cur)
 		w.cur = append(append(w.cur, '/'), name...)
-		if !last && w.view.prefix == "" && w.dirs.has(w.cur) {
+		if !last && w.onHost() && w.dirs.has(w.cur) {
 			continue
 		}
 		if w.step(parent, last) {
@@ -248,13 +267,24 @@ func (w *walk) step(parent int, last bool) bool {
 		w.finish(stateOf(w.stat.Mode))
 		return true
 	case kind == unix.S_IFDIR:
-		if w.view.prefix == "" {
-			w.dirs.add(w.cur)
+		if w.onHost() {
+			w.enterDir()
 		}
 		return false
 	}
 	w.finishMissing(stateOf(w.stat.Mode)) // a file where a directory should be: ENOTDIR
 	return true
+}
+
+// enterDir remembers the directory at cur, if it will stay there.
+func (w *walk) enterDir() {
+	dir := inode{w.stat.Dev, w.stat.Ino}
+	if len(w.dirs.shakyDirs) > 0 && w.dirs.isShaky(dir) {
+		w.out.shaky = true
+	}
+	if !w.out.shaky {
+		w.dirs.add(w.cur, dir)
+	}
 }
 
 // followLink replaces the link at cur by what it holds.
@@ -268,12 +298,12 @@ func (w *walk) followLink(parent int, last bool) bool {
 		w.finish(events.StateUnknown)
 		return true
 	}
-	if isMagic(w.belowRoot(w.cur[:parent]), w.cur[parent:]) {
+	if w.isMagic(parent) {
 		return w.jumpMagic(target, last)
 	}
 	link := w.linkAt(target)
-	if w.view.prefix == "" {
-		w.lately.keepLink(link, &w.dirs, w.now)
+	if w.onHost() && !w.out.shaky {
+		w.lately.keepLink(link, inode{w.stat.Dev, w.stat.Ino}, &w.dirs, w.now)
 	}
 	return w.goOnAt(parent, link, last)
 }
@@ -296,7 +326,7 @@ func (w *walk) goOnAt(parent int, link events.Link, last bool) bool {
 	}
 	w.rest, w.spare = w.spare, w.rest
 	if len(target) > 0 && target[0] == '/' {
-		w.cur = setDir(w.cur, w.view.root)
+		w.cur, w.anchor = setDir(w.cur, w.view.root), w.view.anchor
 	} else {
 		w.cur = w.cur[:parent]
 	}
@@ -307,7 +337,7 @@ func onlySlashes(path []byte) []byte { return bytes.Trim(path, "/") }
 
 // linkAt returns the link at cur, by what it holds.
 func (w *walk) linkAt(target []byte) events.Link {
-	return events.Link{Path: string(w.cur), Target: string(target)}
+	return events.Link{Path: w.hostPath(string(w.cur)), Target: string(target)}
 }
 
 // note records that the link at cur is followed, and where the path led if the
@@ -340,7 +370,10 @@ func (w *walk) finish(s events.State) {
 	if len(w.cur) > 0 {
 		path = w.text(w.cur)
 	}
-	w.finishAt(path, s)
+	if !w.onHost() {
+		w.out.file = string(trimNUL(w.kernelName()))
+	}
+	w.finishAt(w.hostPath(path), s)
 }
 
 // text makes a string of path: the one that the program gave, where it is the
@@ -411,12 +444,46 @@ func appendRest(cur, rest []byte) []byte {
 	return cur
 }
 
+// onHost reports whether cur is a path that the kernel finds as it is.
+func (w *walk) onHost() bool { return w.anchor.name == "" }
+
+// hostPath returns the host's name for a path in the space that the walk is in.
+func (w *walk) hostPath(path string) string {
+	if w.anchor.space == nil {
+		return path
+	}
+	name, lost := w.anchor.space.hostPath(path)
+	if w.out.lost == nil {
+		w.out.lost = lost
+	}
+	return name
+}
+
 // kernelName returns cur as an argument for the kernel, valid until the next call.
 func (w *walk) kernelName() []byte {
-	w.name = append(append(w.name[:0], w.view.prefix...), w.cur...)
+	if w.onHost() {
+		w.name = append(w.name[:0], w.cur...)
+	} else {
+		w.name = w.anchor.appendName(w.name[:0], w.cur)
+	}
 	if len(w.cur) == 0 {
 		w.name = append(w.name, '/')
 	}
 	w.name = append(w.name, 0)
 	return w.name
+}
+
+// appendName appends the kernel's name for a path of the space: one that goes down from the
+// anchor or, where the path is elsewhere, up first.
+func (a *anchor) appendName(b, path []byte) []byte {
+	b = append(b, a.name...)
+	at := strings.TrimSuffix(a.at, "/")
+	for !isBelow(string(path), at) {
+		b = append(b, "/.."...)
+		at = at[:strings.LastIndexByte(at, '/')]
+	}
+	if len(path) == len(at) {
+		return append(b, "/."...) // not the magic link itself
+	}
+	return append(b, path[len(at):]...)
 }

@@ -10,7 +10,7 @@ import (
 // knownLink returns the symbolic link at cur, if it is to be followed and was read a
 // moment ago.
 func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
-	if w.view.prefix != "" || w.view.noLinks || last && !w.follow {
+	if !w.onHost() || w.view.noLinks || last && !w.follow {
 		return events.Link{}, false
 	}
 	return w.lately.link(w.cur, w.now)
@@ -19,7 +19,7 @@ func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
 // finishKnown ends the walk at cur, if what is there was found a moment ago. What a call
 // is about to make or remove is looked at anew.
 func (w *walk) finishKnown() bool {
-	if w.view.prefix != "" || w.parent {
+	if !w.onHost() || w.parent {
 		return false
 	}
 	f, ok := w.lately.file(w.cur, w.now)
@@ -62,8 +62,12 @@ func (w *walk) readlink() (target []byte, errno unix.Errno) {
 // await must be called before a look at path, and reports whether there may be one.
 // hand.leave ends it.
 func (w *walk) await(path []byte) bool {
-	if w.view.prefix != "" {
-		return w.hand.enterAt(w.view.served, path)
+	if !w.onHost() {
+		if w.anchor.space == nil || w.anchor.space.served == nil {
+			w.hand.enter()
+			return true
+		}
+		return w.hand.enterAt(w.anchor.space.served, path)
 	}
 	return w.hand.enterAt(w.served, path)
 }

@@ -323,7 +323,7 @@ func FuzzResolve(f *testing.F) {
 		}
 		inside := hostView()
 		inside.root = dir
-		for _, v := range []*view{hostView(), inside, {root: "/", noLinks: true}, {root: "/", prefix: fmt.Sprintf("/proc/%d/root", os.Getpid())}} {
+		for _, v := range []*view{hostView(), inside, {root: "/", noLinks: true}, {root: "/", anchor: anchor{name: fmt.Sprintf("/proc/%d/root", os.Getpid())}}} {
 			for _, follow := range []bool{true, false} {
 				r := warm.resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)
 				again := newResolver().resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)

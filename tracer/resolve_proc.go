@@ -10,14 +10,35 @@ import (
 // Links in /proc that hold no path: proc(5). /proc/self leads each reader to
 // itself; others lead to an open file or directory, whatever its name is now.
 
-// isSelf tells whether cur is /proc/self or /proc/thread-self, which lead each
+// isSelf reports whether cur is /proc/self or /proc/thread-self, which lead each
 // reader to itself: fstrace must not read them for another.
 func (w *walk) isSelf(parent int) bool {
 	switch string(w.cur[parent:]) {
 	case "/self", "/thread-self":
-		return string(w.belowRoot(w.cur[:parent])) == "/proc"
+		return w.isProc(parent)
 	}
 	return false
+}
+
+// isProc reports whether cur, up to its end, is where a procfs is mounted.
+func (w *walk) isProc(end int) bool {
+	if string(w.belowRoot(w.cur[:end])) == "/proc" {
+		return true
+	}
+	const rootInode = 1 // PROC_ROOT_INO
+	whole := w.cur
+	w.cur = w.cur[:end]
+	defer func() { w.cur = whole }()
+	if end == 0 || !w.await(w.cur) {
+		return false
+	}
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	name := w.kernelName()
+	is := unix.Statfs(string(trimNUL(name)), &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC &&
+		fstatat(unix.AT_FDCWD, name, &st, 0) == 0 && st.Ino == rootInode
+	w.hand.leave()
+	return is
 }
 
 // belowRoot returns a canonical path as one from the thread's root.
@@ -40,41 +61,47 @@ func (w *walk) jumpSelf(parent int, last bool) bool {
 	return w.goOnAt(parent, w.linkAt([]byte(target)), last)
 }
 
-// isMagic tells whether a name in a directory is one of those links in /proc that
-// lead to an open file or directory itself and only look as if they held a path:
-// proc(5).
-func isMagic(dir, name []byte) bool {
-	dir, ok := bytes.CutPrefix(dir, []byte("/proc/"))
-	if !ok {
-		return false
-	}
-	dir, ok = cutNumber(dir)
-	if !ok {
-		return false
-	}
-	if task, ok := bytes.CutPrefix(dir, []byte("/task/")); ok {
-		if dir, ok = cutNumber(task); !ok {
-			return false
-		}
-	}
-	switch string(dir) {
-	case "":
-		switch string(name) {
-		case "/cwd", "/root", "/exe":
-			return true
-		}
-	case "/fd", "/map_files", "/ns":
-		return true
-	}
-	return false
+// isMagic reports whether cur is one of those links in /proc that lead to an open file or
+// directory itself and only look as if they held a path: proc(5).
+func (w *walk) isMagic(parent int) bool {
+	dir, ok := cutMagic(w.cur[:parent], w.cur[parent:])
+	return ok && w.isProc(len(dir))
 }
 
-func cutNumber(b []byte) (rest []byte, ok bool) {
-	i := 0
-	for i < len(b) && b[i] >= '0' && b[i] <= '9' {
-		i++
+// cutMagic cuts off a directory what makes a name in it such a link, in /proc.
+func cutMagic(dir, name []byte) (rest []byte, ok bool) {
+	switch string(name) {
+	case "/cwd", "/root", "/exe":
+	default:
+		found := false
+		for _, in := range []string{"/fd", "/map_files", "/ns"} {
+			if dir, found = bytes.CutSuffix(dir, []byte(in)); found {
+				break
+			}
+		}
+		if !found {
+			return nil, false
+		}
 	}
-	return b[i:], i > 0
+	if dir, ok = cutNumber(dir); !ok {
+		return nil, false
+	}
+	if process, ok := bytes.CutSuffix(dir, []byte("/task")); ok {
+		return cutNumber(process)
+	}
+	return dir, true
+}
+
+// cutNumber cuts off a last component that is a number.
+func cutNumber(dir []byte) (rest []byte, ok bool) {
+	i := len(dir)
+	for i > 0 && dir[i-1] >= '0' && dir[i-1] <= '9' {
+		i--
+	}
+	if i == 0 || i == len(dir) || dir[i-1] != '/' {
+		return nil, false
+	}
+	return dir[:i-1], true
 }
 
 // jumpMagic goes straight to what a magic link stands for. Its text is that
@@ -104,10 +131,21 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 		w.finishAt("", stateOf(st.Mode))
 		return true
 	}
-	if w.gone {
-		text = text[:len(text)-len(deletedSuffix)]
+	path, lost := w.beliefs.nameOf(text, &st)
+	if w.out.lost == nil {
+		w.out.lost = lost
 	}
-	w.cur = setDir(w.cur, string(text))
+	link := ""
+	if w.jump != nil && !w.gone {
+		link = string(trimNUL(w.kernelName()))
+	}
+	w.anchor = anchor{}
+	if link != "" {
+		if a := w.jump(link, path, &st, w.view); a != nil {
+			w.anchor = *a
+		}
+	}
+	w.cur = setDir(w.cur, path)
 	if last {
 		w.out.info = infoOf(&st)
 		w.finish(stateOf(st.Mode))

@@ -19,9 +19,11 @@ type served struct {
 	// file is the open /proc/self/mountinfo, which poll(2) reports changes of; -1 before
 	// the first mount.
 	file   int
-	before map[int]bool // the ids of the mounts that were there before
-	slow   map[int]int  // how often a look-up at others of them took long
-	paths  *servedPaths
+	before map[uint64]bool // the devices of the mounts that were there before
+	table  *mountTable     // as it was read last
+	seen   map[uint64]bool // the devices of all mounts that were there at some time
+	slow   map[int]int     // how often a look-up at others of them took long
+	paths  *servedPaths    // nil for nobody to tell
 	// unpinned: the session unmounts /proc. The file is not kept open, but read at each call.
 	unpinned bool
 }
@@ -67,9 +69,9 @@ func (s *served) begin(unpinned bool) {
 	if !ok {
 		return
 	}
-	s.before = make(map[int]bool, len(t.list))
+	s.before = make(map[uint64]bool, len(t.list))
 	for i := range t.list {
-		s.before[t.list[i].id] = true
+		s.before[t.list[i].dev] = true
 	}
 }
 
@@ -88,18 +90,37 @@ func (s *served) read() (*mountTable, bool) {
 	if s.file = file; s.unpinned {
 		s.close()
 	}
-	return parseMounts(data), true
+	s.table = parseMounts(data)
+	if s.seen == nil {
+		s.seen = make(map[uint64]bool)
+	}
+	for i := range s.table.list {
+		s.seen[s.table.list[i].dev] = true
+	}
+	return s.table, true
 }
 
-// refresh looks for new mounts, once begin was called.
-func (s *served) refresh() {
+// refresh looks for new mounts, once begin was called, and reports whether there may be.
+func (s *served) refresh() bool {
 	if s.file >= 0 {
 		p := []unix.PollFd{{Fd: int32(s.file), Events: unix.POLLPRI}}
 		if n, err := unix.Poll(p, 0); err != nil || n == 0 {
-			return
+			return false
 		}
 	}
 	s.update()
+	return true
+}
+
+// has reports whether a mount, by its id, is one of fstrace's mount namespace.
+func (s *served) has(id int) bool {
+	if s.table.has(id) {
+		return true
+	}
+	if id != 0 {
+		s.update() // it may be new
+	}
+	return s.table.has(id)
 }
 
 // update reads which mounts there are.
@@ -117,7 +138,7 @@ func (s *served) update() {
 		m := &t.list[i]
 		p := known[m.id]
 		isSlow := s.slow[m.id] >= slowLookups || p != nil && p.stuck > 0
-		if !(isRemote(m.kind) && !s.before[m.id]) && !isSlow {
+		if !(isRemote(m.kind) && !s.before[m.dev]) && !isSlow {
 			continue
 		}
 		if p == nil || p.point != m.point {

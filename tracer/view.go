@@ -1,26 +1,20 @@
 package tracer
 
-import (
-	"fmt"
-	"strconv"
-
-	"github.com/fstrace/fstrace/events"
-)
+import "strconv"
 
 // A view is how a thread sees the file system: where its absolute paths begin.
 type view struct {
 	// root is the thread's root directory: "/", or where chroot(2) led, named as
 	// fstrace sees it.
 	root string
-	// prefix comes before each path that is looked up: "" where the thread's
-	// mounts are fstrace's own, else /proc/TID/root, through which the kernel
-	// looks with the thread's mounts.
-	prefix string
-	// pid and tid are the thread's ids as the /proc of its mounts numbers threads.
+	// anchor is where absolute paths begin: the zero anchor where the thread's mounts
+	// are fstrace's own, else /proc/TID/root, through which the kernel looks with the
+	// thread's mounts.
+	anchor anchor
+	// space is the thread's mount namespace, nil where that is fstrace's own.
+	space *space
+	// pid and tid are the thread's ids in fstrace's own pid namespace.
 	pid, tid int
-	// served are the mounts, of those that the prefix leads to, that must not be waited for;
-	// nil for none.
-	served *served
 	// noLinks: the call does not follow any symbolic link (RESOLVE_NO_SYMLINKS).
 	noLinks bool
 }
@@ -44,21 +38,32 @@ func (o *observer) viewOf(c *call) (view, error) {
 	if ns == o.mountNS {
 		return v, nil
 	}
-	// Names of another namespace are from its own root; they are looked up through
-	// the thread's. A chroot within such a namespace is not told apart.
-	v.root = "/"
-	v.prefix = fmt.Sprintf("/proc/%d/root", c.tid)
-	st, err := readStatus(c.tid)
-	if err != nil {
-		return v, errCallerGone
+	if err := o.foreignView(c, &v, ns); err != nil {
+		return v, err
 	}
-	v.pid, v.tid = st.innerPID, st.innerTID
-	o.gaps.add(events.ReasonMountNamespace, c.proc.pid, "its paths are those of another mount namespace")
 	return v, nil
 }
 
 // self returns what /proc/self holds for the thread.
-func (v *view) self() string { return strconv.Itoa(v.pid) }
+func (v *view) self() string {
+	pid, _ := v.ids()
+	return strconv.Itoa(pid)
+}
 
 // threadSelf returns what /proc/thread-self holds for the thread.
-func (v *view) threadSelf() string { return v.self() + "/task/" + strconv.Itoa(v.tid) }
+func (v *view) threadSelf() string {
+	pid, tid := v.ids()
+	return strconv.Itoa(pid) + "/task/" + strconv.Itoa(tid)
+}
+
+// ids returns the thread's ids as the /proc of its mounts numbers threads.
+func (v *view) ids() (pid, tid int) {
+	if v.space == nil {
+		return v.pid, v.tid
+	}
+	st, err := readStatus(v.tid)
+	if err != nil {
+		return v.pid, v.tid // it is gone, and its call will not be recorded
+	}
+	return st.innerPID, st.innerTID
+}

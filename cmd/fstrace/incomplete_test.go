@@ -71,7 +71,8 @@ var provocations = []struct {
 	}},
 	{"other_mount_namespace", "mounts of its own", func(t *testing.T, p *provocation) {
 		needRoot(t, "to have a mount namespace")
-		p.run(t, needTool(t, "unshare"), "-m", "cat", "in.txt")
+		p.run(t, needTool(t, "unshare"), "-m", "sh", "-c",
+			`mkdir upper work merged && mount -t overlay o -o lowerdir=.,upperdir=upper,workdir=work merged && cat merged/in.txt`)
 	}},
 	{"unanswered_lookup", "a slow server", func(t *testing.T, p *provocation) {
 		needFUSE(t)

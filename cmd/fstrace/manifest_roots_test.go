@@ -1,8 +1,11 @@
 package main_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,17 +103,87 @@ func TestManifestChroot(t *testing.T) {
 }
 
 // In a mount namespace of its own the command sees files by names that lead elsewhere
-// outside.
+// outside. The manifest has those by which the host knows them.
 func TestManifestMountNamespace(t *testing.T) {
+	unshare := []string{needTool(t, "unshare"), "-m", "sh", "-c"}
+	bwrap := []string{"bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/run"}
+	for name, command := range map[string]func(dir string) []string{
+		"bind": func(string) []string {
+			return append(unshare, "mount --bind other root/mnt && cat root/mnt/file && ! cat root/mnt/gone 2>/dev/null")
+		},
+		"tmpfs": func(string) []string {
+			return append(unshare, "mount -t tmpfs none root/mnt && echo x >root/mnt/x && cat root/mnt/x >/dev/null && cat other/file && ! cat other/gone 2>/dev/null")
+		},
+		"chroot": func(string) []string {
+			return append(unshare, "mount --bind other root/mnt && exec chroot root /busybox sh -c 'cd mnt; busybox=/busybox; $busybox cat file; ! $busybox cat /mnt/gone'")
+		},
+		"bubblewrap": func(dir string) []string {
+			return append(slices.Clone(bwrap), "--bind", dir+"/other", "/mnt", "--unshare-pid", "sh", "-c", "cat /mnt/file; ! cat /mnt/gone 2>/dev/null")
+		},
+		"bare bubblewrap": func(dir string) []string {
+			return []string{
+				"bwrap", "--ro-bind", dir + "/root/busybox", "/busybox", "--bind", dir + "/other", "/o", "--symlink", "/o/file", "/link",
+				"--chdir", "/o", "/busybox", "sh", "-c", "/busybox cat /link; ! /busybox cat gone",
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRootTrial(t)
+			argv := command(r.dir)
+			argv[0] = needTool(t, argv[0])
+			m, out := r.record(t, nil, argv...)
+			if out != "above\n" {
+				t.Fatalf("printed %q", out)
+			}
+			if !m.Complete {
+				t.Fatalf("incomplete: %v", m.Incomplete)
+			}
+			for path, state := range map[string]string{"other/file": "file", "other/gone": "absent"} {
+				if !slices.ContainsFunc(m.Inputs, func(e loopEntry) bool { return e.Path == filepath.Join(r.dir, path) && e.State == state }) {
+					t.Errorf("%s is no input with state %s", path, state)
+				}
+			}
+			r.check(t, "0", "")
+			writeFile(t, filepath.Join(r.dir, "other", "file"), "edited\n")
+			r.check(t, "1", "content changed: "+filepath.Join(r.dir, "other", "file"))
+		})
+	}
+}
+
+// What a process outside the session has mounted for itself leads nowhere on the host.
+func TestManifestOutsideNamespace(t *testing.T) {
 	r := newRootTrial(t)
-	m, out := r.record(t, nil, needTool(t, "unshare"), "-m", "sh", "-c", "mount --bind other root/mnt && cat root/mnt/file")
-	if out != "above\n" {
-		t.Fatalf("printed %q", out)
+	barrier := newFIFO(t, r.dir, "barrier")
+	outside := exec.Command(needTool(t, "unshare"), "-m", "sh", "-c",
+		`mount -t tmpfs none root/mnt && echo inside >root/mnt/file && echo ready && read line <barrier`)
+	outside.Dir = r.dir
+	ready, err := outside.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := outside.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		outside.Process.Kill()
+		outside.Wait()
+	}()
+	if line, err := bufio.NewReader(ready).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	m, out := r.record(t, nil, "cat", fmt.Sprintf("/proc/%d/root%s/root/mnt/file", outside.Process.Pid, r.dir))
+	if out != "inside\n" {
+		t.Errorf("printed %q", out)
 	}
 	if m.Complete {
 		t.Errorf("complete: %v", m.Inputs)
 	}
 	r.check(t, "2", "incomplete: other_mount_namespace")
+	m, out = r.record(t, nil, "cat", fmt.Sprintf("/proc/%d/root%s/other/file", outside.Process.Pid, r.dir))
+	if out != "above\n" || !m.Complete {
+		t.Errorf("printed %q, incomplete: %v", out, m.Incomplete)
+	}
+	barrier.release(t, func() bool { return false })
 }
 
 // A command that mounts where fstrace sees it, and unmounts again, leaves no trace of

@@ -55,6 +55,9 @@ func (f *fold) mounts(e *events.Event) {
 	default:
 		return
 	}
+	if e.Apart {
+		return
+	}
 	if f.fs.privileged() && exists(e.State) {
 		f.gaps = append(f.gaps, events.Incomplete{
 			Reason: events.ReasonMountNamespace, PID: e.PID, Detail: "it mounts something: " + subject(e),

@@ -1,0 +1,316 @@
+package tracer
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// A space is the mounts of another mount namespace than fstrace's, as a root directory in
+// it shows them. Paths there are names from the namespace's own root, which the kernel
+// gives for /proc/TID/cwd and the like, and are not names on the host. But most mounts
+// show something that is mounted on the host as well: then hostPath says where.
+type space struct {
+	host   *mountTable
+	table  *mountTable // nil if nothing is known of the mounts
+	origin *common
+	shared bool // mounts made here may show elsewhere: mount_namespaces(7)
+	// outside: the namespace may be older than the session.
+	outside bool
+	same    bool // its mounts are the host's, at the same places
+	served  *served
+	read    uint // what spaces.changes was then
+}
+
+// An anchor is a directory at which a walk begins, and a name by which the kernel finds
+// it. The zero anchor is the root of fstrace itself.
+type anchor struct {
+	at    string // its path in the space
+	name  string // for the kernel; "" if it finds paths as they are
+	space *space // nil for the host
+}
+
+// spaces are the mount namespaces that were met.
+type spaces struct {
+	known map[spaceKey]*space
+	// mounts are all that were seen, by namespace and id. Of a thread whose root directory
+	// is not a mount's, /proc does not tell which mount that is on.
+	mounts map[uint64]map[int]mount
+	// changes counts calls that change mounts. One has taken effect for certain when its
+	// thread makes its next call, or is gone.
+	changes  uint
+	changing map[int]struct{}
+	foreign  bool // another namespace was met
+	joined   bool // a process may have joined a namespace that the session has not made
+}
+
+type spaceKey struct {
+	namespace uint64
+	root      string
+}
+
+// maxSpaces bounds the memory of spaces.
+const maxSpaces = 1 << 8
+
+// mounting is told of a call that changes mounts.
+func (s *spaces) mounting(tid int) {
+	s.changes++
+	if s.changing == nil {
+		s.changing = make(map[int]struct{})
+	}
+	s.changing[tid] = struct{}{}
+}
+
+// calling is told of a thread's call.
+func (s *spaces) calling(tid int, registry *registry) {
+	for t := range s.changing {
+		if p, _ := registry.find(t); t == tid || p == nil {
+			delete(s.changing, t)
+			s.changes++
+		}
+	}
+}
+
+// space returns the space of a process, by its directory in a procfs, whose root directory
+// is named root.
+func (o *observer) space(proc string, namespace uint64, root string) (*space, error) {
+	o.served.begin(false)
+	o.mounting = true // the host's mounts matter from now on
+	s := &o.spaces
+	key := spaceKey{namespace, root}
+	if sp := s.known[key]; sp != nil && sp.read == s.changes && len(s.changing) == 0 {
+		return sp, nil
+	}
+	file, err := unix.Open(proc+"/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, procError(err.(unix.Errno), []byte(proc+"/mountinfo\x00"))
+	}
+	defer unix.Close(file)
+	data, err := readAll(file, nil)
+	if err != nil {
+		return nil, errCallerGone
+	}
+	sp := &space{host: o.served.table, origin: o.common, read: s.changes, served: &served{file: -1}}
+	sp.table = s.place(parseMounts(data), namespace, root, proc)
+	sp.shared = slices.ContainsFunc(sp.table.list, func(m mount) bool { return m.shared })
+	sp.same = sp.host != nil && slices.EqualFunc(sp.table.list, sp.host.list, func(a, b mount) bool {
+		return a.dev == b.dev && a.root == b.root && a.point == b.point
+	})
+	for i := range sp.table.list {
+		if m := &sp.table.list[i]; isRemote(m.kind) && !o.served.before[m.dev] {
+			sp.served.points = append(sp.served.points, &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")})
+		}
+	}
+	if s.known == nil || len(s.known) >= maxSpaces {
+		s.known = make(map[spaceKey]*space)
+	}
+	s.known[key] = sp
+	return sp, nil
+}
+
+// place makes the points of a table paths of the namespace, and adds the mount that the
+// root directory is on, if it is a known one.
+func (s *spaces) place(t *mountTable, namespace uint64, root, proc string) *mountTable {
+	if s.mounts == nil || len(s.mounts) >= maxSpaces {
+		s.mounts = make(map[uint64]map[int]mount)
+	}
+	seen := s.mounts[namespace]
+	if seen == nil || len(seen) >= maxCachedDirs {
+		seen = make(map[int]mount)
+		s.mounts[namespace] = seen
+	}
+	if root != "/" {
+		for i := range t.list {
+			t.list[i].point = strings.TrimSuffix(root+t.list[i].point, "/")
+		}
+	}
+	for _, m := range t.list {
+		seen[m.id] = m
+	}
+	if t.top != nil {
+		return t
+	}
+	id := mountID(proc + "/root")
+	if m, ok := seen[id]; ok && id != 0 {
+		list := append(slices.Clone(t.list), m)
+		t = newMountTable(list)
+		t.top = &t.list[len(t.list)-1]
+	}
+	return t
+}
+
+// mountID returns the id of the mount that a name leads to, 0 if it cannot be learnt
+// (before Linux 5.8). It asks no server.
+func mountID(name string) int {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, name, unix.AT_STATX_DONT_SYNC, unix.STATX_MNT_ID, &st); err != nil || st.Mask&unix.STATX_MNT_ID == 0 {
+		return 0
+	}
+	return int(st.Mnt_id)
+}
+
+// has reports whether a mount is in a table.
+func (t *mountTable) has(id int) bool {
+	return t != nil && slices.ContainsFunc(t.list, func(m mount) bool { return m.id == id })
+}
+
+// hostPath returns the host's name for a path of the space. If there is none it returns
+// what to call it instead, and why that is not enough; nil if it is: what is on a file
+// system that the session has made, and nobody else can see, was not there before and is
+// not there afterwards.
+func (s *space) hostPath(path string) (string, *loss) {
+	if s.table == nil {
+		return path, &loss{events.ReasonMountNamespace, path + " is on a mount of which nothing is known"}
+	}
+	m := s.table.cover(path)
+	if m == nil {
+		return path, &loss{events.ReasonMountNamespace, path + " is on a mount of which nothing is known"}
+	}
+	if name, ok := s.host.find(m.dev, m.root+strings.TrimPrefix(path, strings.TrimSuffix(m.point, "/")), path); ok {
+		return name, nil
+	}
+	switch {
+	case ofKernel(path):
+		return path, nil
+	case kernelKinds[m.kind], isMemory(m.kind) && !s.outside && !s.origin.spaces.joined && !s.origin.served.seen[m.dev]:
+		return m.kind + ":" + path, nil
+	}
+	return path, &loss{events.ReasonMountNamespace, path + " is on " + m.point + " (" + m.kind + "), which is mounted nowhere else"}
+}
+
+// find returns where something of a file system is on the host; at best at preferred.
+func (t *mountTable) find(dev uint64, path, preferred string) (found string, ok bool) {
+	if t == nil {
+		return "", false
+	}
+	if path != "/" {
+		path = "/" + strings.Trim(path, "/")
+	}
+	for i := range t.list {
+		m := &t.list[i]
+		if m.dev != dev || !isBelow(path, m.root) {
+			continue
+		}
+		name := m.point
+		if rest := strings.TrimPrefix(path[len(strings.TrimSuffix(m.root, "/")):], "/"); rest != "" {
+			name = strings.TrimSuffix(m.point, "/") + "/" + rest
+		}
+		if t.cover(name) != m {
+			continue // something else is mounted there
+		}
+		if name == preferred {
+			return name, true
+		}
+		if !ok || m.root == "/" {
+			found, ok = name, true
+		}
+	}
+	return found, ok
+}
+
+// ofKernel reports whether a path is one at which the kernel shows what it makes up, whatever
+// is mounted there.
+func ofKernel(path string) bool {
+	return isBelow(path, "/proc") || isBelow(path, "/sys") || isBelow(path, "/dev")
+}
+
+// kernelKinds are file systems in which the kernel shows what it makes up.
+var kernelKinds = map[string]bool{
+	"proc": true, "sysfs": true, "devpts": true, "devtmpfs": true, "mqueue": true, "cgroup": true, "cgroup2": true,
+	"debugfs": true, "tracefs": true, "securityfs": true, "configfs": true, "fusectl": true, "bpf": true, "binfmt_misc": true,
+}
+
+// isMemory reports whether file systems of a type are empty when they are mounted, and gone
+// when they are not mounted any more.
+func isMemory(kind string) bool { return kind == "tmpfs" || kind == "ramfs" }
+
+// foreignView completes the view of a thread in another namespace.
+func (o *observer) foreignView(c *call, v *view, namespace uint64) error {
+	proc := "/proc/" + strconv.Itoa(c.tid)
+	sp, err := o.space(proc, namespace, v.root)
+	if err != nil {
+		return err
+	}
+	o.spaces.foreign = true
+	v.space = sp
+	if !sp.same {
+		v.anchor = anchor{at: v.root, name: proc + "/root", space: sp}
+	}
+	return nil
+}
+
+// anchorOf returns where a walk begins that begins at a magic link, by the kernel's name of
+// that and the path that it holds. Nil says that it is the host.
+func (o *observer) anchorOf(name, path string, v *view) *anchor {
+	id := mountID(name)
+	switch {
+	case id == 0 && v.anchor.space == nil, o.served.table.has(id):
+		return nil
+	case id == 0:
+		return &anchor{at: path, name: name, space: v.anchor.space}
+	case v.space != nil && v.space.same && v.space.table.has(id):
+		return nil
+	case v.space != nil && v.space.table.has(id):
+		return &anchor{at: path, name: name, space: v.space}
+	}
+	for _, sp := range o.spaces.known {
+		if sp.table.has(id) {
+			return &anchor{at: path, name: name, space: sp}
+		}
+	}
+	if o.served.has(id) {
+		return nil
+	}
+	return &anchor{at: path, name: name, space: &space{origin: o.common}}
+}
+
+// jump returns where a magic link leads, by the kernel's name of it and the path that it
+// holds; st is what is there. Nil says that it is on the host.
+func (o *observer) jump(name, path string, st *unix.Stat_t, v *view) *anchor {
+	if !o.spaces.foreign && st.Mode&unix.S_IFMT != unix.S_IFDIR && isAt(path, st) {
+		return nil
+	}
+	o.served.begin(false)
+	if id := mountID(name); id == 0 && isAt(path, st) || o.served.has(id) {
+		return nil
+	}
+	proc, pid := processDir(name)
+	var space *space
+	if ns, err := o.procfs.namespaceOf(proc); err == nil && ns != o.mountNS {
+		if n, errno := readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), o.procfs.link[:]); errno == 0 {
+			space, _ = o.space(proc, ns, string(o.procfs.link[:n]))
+		}
+	}
+	if space != nil {
+		if p, _ := o.registry.find(pid); p == nil || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(pid)+"/") {
+			space.outside = true
+		}
+	}
+	o.spaces.foreign = true
+	return o.anchorOf(name, path, v)
+}
+
+// isAt reports whether what st is of is at a path of the host's.
+func isAt(path string, st *unix.Stat_t) bool {
+	var there unix.Stat_t
+	errno := fstatat(unix.AT_FDCWD, append([]byte(path), 0), &there, unix.AT_SYMLINK_NOFOLLOW)
+	return errno == 0 && there.Dev == st.Dev && there.Ino == st.Ino
+}
+
+// processDir returns the directory of a process in a procfs that a magic link is in, and its
+// number.
+func processDir(link string) (dir string, pid int) {
+	dir = link[:max(0, strings.LastIndexByte(link, '/'))]
+	for dir != "" {
+		base := dir[strings.LastIndexByte(dir, '/')+1:]
+		if pid, err := strconv.Atoi(base); err == nil {
+			return dir, pid
+		}
+		dir = dir[:len(dir)-len(base)]
+		dir = strings.TrimSuffix(dir, "/")
+	}
+	return link, 0
+}
