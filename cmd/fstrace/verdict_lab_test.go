@@ -28,6 +28,7 @@ type program struct {
 type verdictLab struct {
 	fstrace, ops, base, dir, manifest string
 	checks                            verdictFlags
+	meeting                           meeting
 }
 
 // verdictFlags are the predicates that the program under test has.
@@ -66,6 +67,7 @@ func newVerdictLab(t testing.TB) *verdictLab {
 		dir: filepath.Join(base, "up", "t"), manifest: filepath.Join(base, "out", "m.json"),
 	}
 	writeExecutable(t, l.ops, ops)
+	l.meeting = newMeeting(t, base)
 	mkdir(t, l.dir, filepath.Join(base, "out"), l.cache(rootUID), l.cache(nobodyUID))
 	for _, dir := range []string{filepath.Join(base, "out"), l.cache(nobodyUID)} {
 		if err := os.Chmod(dir, 0o777); err != nil {
@@ -141,9 +143,16 @@ func startWithPatience(cmd *exec.Cmd) (hung func() bool, err error) {
 
 func (l *verdictLab) argv(p *program) []string {
 	if p.Shell {
-		return []string{"/bin/sh", "-c", strings.Join(p.Lines, "\n")}
+		script := strings.ReplaceAll(strings.Join(p.Lines, "\n"), "MEET", fmt.Sprintf("echo >%s; read x <%s", l.meeting.here, l.meeting.to))
+		return []string{"/bin/sh", "-c", script}
 	}
-	return append([]string{l.ops}, p.Lines...)
+	argv := append([]string{l.ops}, p.Lines...)
+	for i := range argv {
+		if argv[i] == "meet" {
+			argv[i] += "," + l.meeting.here + "," + l.meeting.to
+		}
+	}
+	return argv
 }
 
 // bare runs a program on a tree, and returns what it printed and left.

@@ -20,7 +20,7 @@ import (
 // FIFO to say that it has come, and another to be let go.
 type meeting struct{ here, to string }
 
-func newMeeting(t *testing.T, dir string) meeting {
+func newMeeting(t testing.TB, dir string) meeting {
 	t.Helper()
 	m := meeting{filepath.Join(dir, "here"), filepath.Join(dir, "go")}
 	for _, name := range []string{m.here, m.to} {
@@ -76,13 +76,13 @@ func (m meeting) exec(cmd *exec.Cmd, do func() error) (end ending, met bool, err
 }
 
 // meet runs a program on a tree, while somebody else does something.
-func (l *verdictLab) meet(m meeting, argv []string, on tree, do func() error) (end ending, left tree, met bool, err error) {
+func (l *verdictLab) meet(argv []string, on tree, do func() error) (end ending, left tree, met bool, err error) {
 	if err := l.restore(on); err != nil {
 		return end, nil, false, err
 	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env = l.dir, l.env(rootUID)
-	if end, met, err = m.exec(cmd, do); err != nil {
+	if end, met, err = l.meeting.exec(cmd, do); err != nil {
 		return end, nil, met, err
 	}
 	left, err = snapshot(l.dir)
@@ -98,7 +98,6 @@ func TestVerdictsOutsider(t *testing.T) {
 		n, seed = 20*rounds, rand.Uint64()
 	}
 	l := newVerdictLab(t)
-	m := newMeeting(t, l.base)
 	counts := map[string]int{}
 	for i := range n {
 		d := draw{rand.New(rand.NewPCG(seed, uint64(i)))}
@@ -106,88 +105,90 @@ func TestVerdictsOutsider(t *testing.T) {
 		p := &program{Lines: d.ops(before, false)}
 		// Before and after operations on the same paths, or it makes no difference.
 		meetAt := 1 + d.IntN(len(p.Lines))
-		p.Lines = slices.Insert(slices.Concat(p.Lines, p.Lines[:meetAt]), meetAt, "meet,"+m.here+","+m.to)
-		o := &outsider{verdictLab: l, meeting: m, program: p, before: before, change: d.mutation(before, p.paths())}
-		verdict, wrong, err := o.judge()
-		if err != nil {
+		p.Lines = slices.Insert(slices.Concat(p.Lines, p.Lines[:meetAt]), meetAt, "meet")
+		c := verdictCase{Judge: "outsider", Program: *p, Tree: before, Mutation: d.mutation(before, p.paths())}
+		verdict, wrong, err := l.outside(&c)
+		if err != nil && !skippable(err) {
 			t.Fatalf("seed %d, %d: %v", seed, i, err)
 		}
 		counts[verdict]++
-		if wrong != "" && (seed != 1 || !knownVerdicts[fmt.Sprint("outsider ", i)]) {
-			c := verdictCase{Judge: "run", Program: *p, Tree: before, Mutation: o.change}
-			t.Errorf("seed %d, %d: %s: %s\n%v    meanwhile: %v", seed, i, verdict, wrong, &c, o.change)
+		if wrong.none() || seed == 1 && knownVerdicts[fmt.Sprint("outsider ", i)] {
+			continue
 		}
+		small := &c
+		if s, w := l.shrink(&c, 300); !w.none() {
+			small, wrong = s, w
+		}
+		text := fmt.Sprintf("%s [seed %d, %d]\n%v    %s\n    %s", verdict, seed, i, small, wrong.text, small.line())
+		if reportVerdicts {
+			noteVerdict("outsider: "+small.kind(), small.kind(), text)
+		}
+		t.Errorf("wrong: %s", text)
 	}
 	t.Logf("seed %d: %v", seed, counts)
 }
 
-// An outsider is a change that somebody makes while a program runs.
-type outsider struct {
-	*verdictLab
-	meeting
-	program *program
-	before  tree
-	change  mutation
-}
-
-func (o *outsider) judge() (verdict, wrong string, err error) {
+// outside judges a program during whose run somebody makes a change. The verdict says
+// what is promised.
+func (l *verdictLab) outside(c *verdictCase) (verdict string, wrong difference, err error) {
 	nothing := func() error { return nil }
 	var failed error
-	traced := append([]string{o.fstrace, "-q", "-f", "manifest", "-o", o.manifest, "--"}, o.argv(o.program)...)
-	end, left, met, err := o.meet(o.meeting, traced, o.before, func() error {
-		failed = o.change.make(o.dir)
+	p, argv := &c.Program, l.argv(&c.Program)
+	traced := append([]string{l.fstrace, "-q", "-f", "manifest", "-o", l.manifest, "--"}, argv...)
+	end, left, met, err := l.meet(traced, c.Tree, func() error {
+		failed = c.Mutation.make(l.dir)
 		return nil
 	})
 	if err != nil || !met || failed != nil {
-		return "nothing happened", "", err
+		return "nothing happened", wrong, err
 	}
-	atOnce, _, err := o.check(o.program, false)
+	atOnce, _, err := l.check(p, false)
 	if err != nil || atOnce == exitCannotTell {
-		return "incomplete", "", err
+		return "incomplete", wrong, err
 	}
 	verdict = "stale"
 
 	// What the program does alone, and with the change made before it runs.
-	aloneEnd, alone, _, err := o.meet(o.meeting, o.argv(o.program), o.before, nothing)
+	aloneEnd, alone, _, err := l.meet(argv, c.Tree, nothing)
 	if err != nil {
-		return "", "", err
+		return "", wrong, err
 	}
-	if err := o.restore(o.before); err != nil {
-		return "", "", err
+	if err := l.restore(c.Tree); err != nil {
+		return "", wrong, err
 	}
-	changed, errChange := o.change.apply(o.dir, o.before)
+	changed, errChange := c.Mutation.apply(l.dir, c.Tree)
 	var changedEnd ending
 	var afterChange tree
 	if errChange == nil {
-		if changedEnd, afterChange, _, err = o.meet(o.meeting, o.argv(o.program), changed, nothing); err != nil {
-			return "", "", err
+		if changedEnd, afterChange, _, err = l.meet(argv, changed, nothing); err != nil {
+			return "", wrong, err
 		}
 	}
 
 	if atOnce == exitValid {
 		verdict = "as left"
 		first := errChange == nil && differs(end, changedEnd, left, afterChange, false).none()
-		last := end == aloneEnd && o.isApart(alone, left)
+		last := end == aloneEnd && isApart(c.Tree, alone, left)
 		if !first && !last {
-			return verdict, fmt.Sprintf("it ended %v; alone %v", end, aloneEnd), nil
+			return verdict, difference{"outsider", fmt.Sprintf("it ended %v; alone %v; with the change before %v", end, aloneEnd, changedEnd)}, nil
 		}
 	}
-	for _, start := range []tree{o.before, changed} {
+	for _, start := range []tree{c.Tree, changed} {
 		if start == nil {
 			continue
 		}
-		if err := o.restore(start); err != nil {
-			return "", "", err
+		if err := l.restore(start); err != nil {
+			return "", wrong, err
 		}
-		status, _, err := o.check(o.program, true)
+		status, _, err := l.check(p, true)
 		if err != nil {
-			return "", "", err
+			return "", wrong, err
 		}
 		if status != exitValid {
 			continue
 		}
 		verdict += ", as found"
-		x := &played{program: o.program, lab: o.verdictLab, before: start, left: left, first: end}
+		x := &played{program: p, lab: l, before: start, left: left, first: end}
 		again, after := aloneEnd, alone
 		if changed != nil {
 			x.before = changed
@@ -196,17 +197,17 @@ func (o *outsider) judge() (verdict, wrong string, err error) {
 			}
 		}
 		if d := x.foundDiffers(start, again, after); !d.none() {
-			return verdict, d.text, nil
+			return verdict, d, nil
 		}
 	}
-	return verdict, "", nil
+	return verdict, wrong, nil
 }
 
 // isApart reports whether the change concerns only what the program has left alone: left
 // is what it leaves alone but for that.
-func (o *outsider) isApart(alone, left tree) bool {
-	for _, name := range union(o.before, alone, left) {
-		if !sameNode(alone[name], left[name], false) && !sameNode(alone[name], o.before[name], false) {
+func isApart(before, alone, left tree) bool {
+	for _, name := range union(before, alone, left) {
+		if !sameNode(alone[name], left[name], false) && !sameNode(alone[name], before[name], false) {
 			return false
 		}
 	}
@@ -228,8 +229,7 @@ func TestVerdictOutsiderRows(t *testing.T) {
 				t.Skip("known to be wrong")
 			}
 			l := newVerdictLab(t)
-			m := newMeeting(t, l.base)
-			p := &program{Shell: true}
+			p := &program{Shell: true, Lines: []string{tt.command}}
 			sh := func(script string) error {
 				end, err := l.exec(rootUID, l.dir, "/bin/sh", "-c", script)
 				if err == nil && end.status != 0 {
@@ -244,9 +244,8 @@ func TestVerdictOutsiderRows(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			script := strings.ReplaceAll(tt.command, "MEET", fmt.Sprintf("echo >%s; read x <%s", m.here, m.to))
-			argv := []string{l.fstrace, "-q", "-f", "manifest", "-o", l.manifest, "--", "/bin/sh", "-c", script}
-			_, _, met, err := l.meet(m, argv, before.aged(pristineTime), func() error { return sh(tt.meanwhile) })
+			argv := append([]string{l.fstrace, "-q", "-f", "manifest", "-o", l.manifest, "--"}, l.argv(p)...)
+			_, _, met, err := l.meet(argv, before.aged(pristineTime), func() error { return sh(tt.meanwhile) })
 			if err != nil || !met {
 				t.Fatal(met, err)
 			}

@@ -14,7 +14,7 @@ import (
 type verdictCase struct {
 	// Judge is "left" or "found"; with "again", of a second run on what the first left, if
 	// that changes nothing; with "at once", of no change at all; or "run": that fstrace
-	// does not change what the program does.
+	// does not change what the program does. "outsider" is of a change during the run.
 	Judge    string
 	Program  program
 	Tree     tree
@@ -23,6 +23,10 @@ type verdictCase struct {
 
 // judge plays a case from the beginning. It returns what is wrong.
 func (l *verdictLab) judge(c *verdictCase) (difference, error) {
+	if c.Judge == "outsider" {
+		_, wrong, err := l.outside(c)
+		return wrong, err
+	}
 	x, wrong, err := l.play(&c.Program, c.Tree)
 	if err != nil || c.Judge == "run" || !wrong.none() {
 		return wrong, err
@@ -220,7 +224,11 @@ func (c *verdictCase) String() string {
 	}
 	fmt.Fprintf(&b, "    run as %d: %s\n", c.Program.UID, strings.ReplaceAll(strings.Join(c.Program.Lines, sep), "\n", "\\n"))
 	if c.changes() {
-		fmt.Fprintf(&b, "    then: %v\n", c.Mutation)
+		when := "then"
+		if c.Judge == "outsider" {
+			when = "meanwhile"
+		}
+		fmt.Fprintf(&b, "    %s: %v\n", when, c.Mutation)
 	}
 	return b.String()
 }
