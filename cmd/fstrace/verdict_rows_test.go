@@ -192,6 +192,8 @@ var formerRows = []verdictRow{
 	asLeft(1, "a mode that was set", "echo a >c", "chmod 600 c", "chmod 644 c"),
 	asLeft(1, "an owner that was set", "echo a >c", "chown 5 c", "chown 6 c"),
 	asLeft(1, "what was removed is back", "echo a >c", "rm c", "echo a >c"),
+	asLeft(1, "a name in a directory that was made and listed", "", "mkdir p; touch p/a; ls p", "touch p/x"),
+	asLeft(0, "a name in a directory that was made", "", "mkdir p; echo 1 >p/a", "touch p/x"),
 	both(0, "removed, made and listed twice", "mkdir d", "ls d; rmdir d; mkdir d; ls d; rmdir d; mkdir d", ""),
 	both(0, "stat, list, remove, make", "mkdir d", "stat -c %F d; ls d; rmdir d; mkdir d; stat -c %F d", ""),
 	both(0, "a tree removed and made", "mkdir d; touch d/a", "rm -r d; mkdir d; touch d/a; ls d; rm -r d; mkdir d", ""),
