@@ -95,7 +95,7 @@ func (l *verdictLab) meet(argv []string, on tree, do func() error) (end ending, 
 func TestVerdictsOutsider(t *testing.T) {
 	n, seed := 60, uint64(1)
 	if rounds := stormRounds(t, 0); rounds > 0 {
-		n, seed = 20*rounds, rand.Uint64()
+		n, seed = 5*rounds, rand.Uint64()
 	}
 	l := newVerdictLab(t)
 	counts := map[string]int{}

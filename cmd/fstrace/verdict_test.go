@@ -29,14 +29,14 @@ var verdictKinds = []struct {
 	name  string
 	uid   int
 	shell bool
-	// How many programs are drawn in an ordinary run, and for each that is
-	// asked for under make stress.
+	// How many programs are drawn in an ordinary run, and for each round of make
+	// stress. Each is judged by some fifteen changes.
 	few, many int
 }{
-	{"ops root", rootUID, false, 50, 60},
-	{"ops nobody", nobodyUID, false, 50, 60},
-	{"shell root", rootUID, true, 15, 20},
-	{"shell nobody", nobodyUID, true, 15, 20},
+	{"ops root", rootUID, false, 40, 4},
+	{"ops nobody", nobodyUID, false, 40, 4},
+	{"shell root", rootUID, true, 12, 1},
+	{"shell nobody", nobodyUID, true, 12, 1},
 }
 
 // TestVerdicts draws programs, trees and changes at random, and judges what check says
