@@ -163,7 +163,9 @@ func (x *played) foundDiffers(changed tree, end ending, after tree) difference {
 	// What somebody added to, or took from, a group of hard links is not the program's.
 	own := func(n node) node {
 		names := slices.DeleteFunc(strings.Fields(n.Group), func(name string) bool { return mutated[name] })
-		n.Group = strings.Join(names, " ")
+		if n.Group = ""; len(names) > 1 {
+			n.Group = strings.Join(names, " ")
+		}
 		return n
 	}
 	for _, name := range union(x.before, x.left, changed, after) {
@@ -212,6 +214,9 @@ func (x *played) asLeft(m mutation) (verdict, error) {
 	}
 	var start tree
 	if len(own) > 0 {
+		if m.replaces() {
+			return v, nil // by what the program left there: by nothing that could be done before
+		}
 		if start, err = x.changedBefore(m); err != nil {
 			return v, nil
 		}

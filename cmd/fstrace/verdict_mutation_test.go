@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -21,6 +22,11 @@ func (m mutation) String() string {
 		s += ", times restored"
 	}
 	return s
+}
+
+// replaces reports whether the change puts something in the place of what was there.
+func (m mutation) replaces() bool {
+	return slices.Contains([]string{"create", "mkdir", "symlink", "todir", "tolink", "tofile"}, m.Kind)
 }
 
 // mutations are the kinds of changes. A change that the state of the tree does not
