@@ -158,6 +158,8 @@ type request struct {
 	frame  *frame
 	files  []int   // of the message; who takes one over sets it to -1
 	reader *reader // of the session that it runs, if it wants the events
+
+	reserved int64 // of the memory of sessions
 }
 
 // name is the method's, without the interface.
@@ -191,6 +193,7 @@ func (c *connection) answer(f *frame) error {
 	if err = f.enter(c.server.gate, weigh(q.Parameters), c.gone); err == nil {
 		err = c.server.dispatch(r)
 	}
+	c.server.memory.give(r.reserved)
 	if errors.Is(err, ErrNoSuchSession) {
 		err = c.server.forward(r, err)
 	}

@@ -34,6 +34,9 @@ func (s *Server) methodSubscribe(r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.reserve(v); err != nil {
+		return err
+	}
 	r.understood()
 	n.subscribe()
 	defer n.leave()

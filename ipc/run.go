@@ -23,6 +23,13 @@ func (s *Server) methodRun(r *request) error {
 	if p.Options == nil {
 		p.Options = &Options{}
 	}
+	v, err := p.Options.view()
+	if err != nil {
+		return err
+	}
+	if err := r.reserve(v); err != nil {
+		return err
+	}
 	n, err := s.start(r, &p)
 	if err != nil {
 		return err
@@ -44,10 +51,6 @@ func (s *Server) methodRun(r *request) error {
 	s.logStart(n, r)
 	switch {
 	case r.More:
-		v, viewErr := p.Options.view()
-		if viewErr != nil { // checked before
-			return viewErr
-		}
 		if p.Options.Events != nil && !*p.Options.Events {
 			v = nil
 		}

@@ -45,6 +45,17 @@ func newView(from uint64, only, ignore []string, batch *int, latencyMs int64, pr
 	return v, nil
 }
 
+// reserve accounts for the buffers of a view whose replies are larger than usual. A client
+// that does not read keeps them. What is reserved is given back with the answer.
+func (r *request) reserve(v *view) error {
+	n := 2 * int64(max(0, v.batch-batchSize))
+	if !r.server.memory.take(n) {
+		return newError(ErrTooMuchMemory, "limit", r.server.memory.limit)
+	}
+	r.reserved = n
+	return nil
+}
+
 // validPatterns reports whether lists of patterns can be used.
 func validPatterns(only, ignore []string) bool {
 	for _, list := range [][]string{only, ignore} {

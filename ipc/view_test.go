@@ -101,6 +101,39 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// TestBatchMemory: large replies that nobody reads do not take the memory of all.
+func TestBatchMemory(t *testing.T) {
+	client, _ := startServer(t, func(c *Config) { c.newCommand, c.Limits.MemoryBytes = newWaiting(10), 20<<20 })
+	ctx := testContext(t)
+	size := largestBatch
+	first, err := client.Run(ctx, &RunRequest{Argv: []string{"fake"}, Env: []string{}, Cwd: "/", Options: Options{BatchBytes: &size}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := client.SubscribeView(ctx, first.Session(), View{BatchBytes: &size})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	if _, err := client.SubscribeView(ctx, first.Session(), View{BatchBytes: &size}); !errors.Is(err, ErrTooMuchMemory) {
+		t.Errorf("a third: %v", err)
+	}
+	if third, err := client.Subscribe(ctx, first.Session(), 0); err != nil {
+		t.Errorf("one of the usual size: %v", err)
+	} else {
+		third.Close()
+	}
+	second.Close()
+	eventually(t, "there is room again", func() bool {
+		third, err := client.SubscribeView(ctx, first.Session(), View{BatchBytes: &size})
+		if err == nil {
+			third.Close()
+		}
+		return err == nil
+	})
+}
+
 // TestLatency: events wait for others for as long as the client lets them, not longer than
 // the session.
 func TestLatency(t *testing.T) {

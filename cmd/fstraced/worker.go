@@ -205,7 +205,7 @@ func (of *worker) end(ctx context.Context, f *flags, log *slog.Logger) {
 		drain = 0
 	}
 	of.tell()
-	obeys := of.await(of.ending, passTime) && of.await(ctx.Done(), drain+f.grace+3*passTime)
+	obeys := of.await(of.ending, obeyTime) && of.await(ctx.Done(), drain+f.grace+3*passTime)
 	if obeys && ctx.Err() != nil {
 		of.tell()
 		obeys = of.await(nil, f.grace+3*passTime)
