@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -49,6 +51,9 @@ func parseIdentity(s string) (identity, error) {
 // read its memory, or take its descriptors, by ptrace(2) or pidfd_getfd(2). execve(2) as
 // that user would leave it dumpable until it says otherwise.
 func (i identity) become() error {
+	if err := leaveKeyring(); err != nil {
+		return err
+	}
 	if err := undumpable(); err != nil {
 		return err
 	}
@@ -76,6 +81,29 @@ func (i identity) become() error {
 		return errors.New("capabilities are left after setresuid: the daemon's securebits keep them")
 	}
 	return nil
+}
+
+// keyringVariable tells a worker that it has left root's keyring.
+const keyringVariable = "FSTRACED_KEYRING"
+
+// leaveKeyring gives the process a session keyring of its own. It has root's otherwise,
+// and whoever possesses a keyring may read its keys: session-keyring(7). The kernel knows
+// the keyring of each thread: only execve(2) makes that of one the process's.
+func leaveKeyring() error {
+	if os.Getenv(keyringVariable) != "" {
+		return os.Unsetenv(keyringVariable)
+	}
+	runtime.LockOSThread()
+	_, _, errno := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0)
+	switch errno {
+	case 0:
+	case unix.ENOSYS, unix.EPERM: // no keys, or a filter that the commands inherit
+		return nil
+	default:
+		return fmt.Errorf("keyctl(KEYCTL_JOIN_SESSION_KEYRING): %w", errno)
+	}
+	err := syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), keyringVariable+"=own"))
+	return fmt.Errorf("execute /proc/self/exe again: %w", err)
 }
 
 func undumpable() error {

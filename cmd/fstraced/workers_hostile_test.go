@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -161,6 +162,35 @@ func TestWorkerStopped(t *testing.T) {
 	}
 }
 
+// TestStormWorkerStopped: a worker that is stopped again and again does not hold up the
+// daemon's end either. It takes as long as a worker has to obey, so it is under make stress.
+func TestStormWorkerStopped(t *testing.T) {
+	if os.Getenv("FSTRACE_STRESS") == "" {
+		t.Skip("make stress")
+	}
+	d := startForNobody(t)
+	pid := workerPID(t, d)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = syscall.Kill(pid, syscall.SIGSTOP)
+			}
+		}
+	}()
+	d.signal(syscall.SIGTERM)
+	if status := d.end(); status != 0 {
+		t.Errorf("exit status %d", status)
+	}
+	if !strings.Contains(d.logged(), "worker does not end by SIGTERM: killed") {
+		t.Log("the worker was faster")
+	}
+}
+
 // TestWorkerHidden: a user gets nothing out of his worker, which has nothing of root's.
 func TestWorkerHidden(t *testing.T) {
 	d := startForNobody(t)
@@ -191,7 +221,7 @@ func TestWorkerHidden(t *testing.T) {
 // another. None is lost between the two.
 func TestWorkerIdle(t *testing.T) {
 	d := startForNobody(t, "--worker-idle", "1ms")
-	for range 20 {
+	for range 5 {
 		pid := workerPID(t, d)
 		eventually(t, "the worker ends", func() bool {
 			return strings.Contains(d.logged(), fmt.Sprintf(`msg="worker ended" uid=%d pid=%d state="exit status 0"`, nobody, pid))
@@ -338,5 +368,31 @@ func TestWorkersOfUser(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil || string(out) != want {
 			t.Errorf("with group %d: %v, %s, want %s", 5000+i, err, out, want)
 		}
+	}
+}
+
+// TestWorkerKeys: the keys of root's session are not those of another user's commands.
+func TestWorkerKeys(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may be another user")
+	}
+	runtime.LockOSThread() // for good: the thread ends with the test
+	if _, _, errno := unix.Syscall(unix.SYS_KEYCTL, unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0); errno != 0 {
+		t.Skipf("no session keyrings here: %v", errno)
+	}
+	name := fmt.Sprintf("fstraced-test-%d", os.Getpid())
+	if _, err := unix.AddKey("user", name, []byte("secret"), unix.KEY_SPEC_SESSION_KEYRING); err != nil {
+		t.Skipf("no keys here: %v", err)
+	}
+	if keys, err := os.ReadFile("/proc/keys"); err != nil || !strings.Contains(string(keys), name) {
+		t.Skipf("/proc/keys does not show the key: %v", err)
+	}
+	d := startForNobody(t)
+	got := asNobody(t, d.socket, "/proc/keys", "/")
+	if !strings.Contains(got, `"complete":true`) {
+		t.Fatalf("%s", got)
+	}
+	if strings.Contains(got, name) {
+		t.Errorf("another user's command has root's key: %.600s", got)
 	}
 }
