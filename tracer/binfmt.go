@@ -34,12 +34,11 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 	if named.path == "" || exe == named.path {
 		return
 	}
-	var name [procNameSize]byte
-	var st unix.Stat_t
-	if errno := fstatat(unix.AT_FDCWD, appendProcName(name[:0], p.pid, "exe"), &st, 0); errno != 0 {
+	dev, ino, err := programInode(p.pid)
+	if err != nil {
 		return // it is gone, or may not be looked at, of which the exec's own look tells
 	}
-	if st.Dev == named.dev && st.Ino == named.ino {
+	if dev == named.dev && ino == named.ino {
 		return // by another name
 	}
 	r := newResolver()
@@ -52,8 +51,9 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 		f = r.resolve(&v, place{}, []byte(path), true, false)
 		return f, f.state == events.StateFile
 	}
+	runs := func(f *resolved) bool { return f.info.Dev == dev && f.info.Ino == ino }
 	accessed := func(f *resolved) {
-		found = found || f.info.Dev == st.Dev && f.info.Ino == st.Ino
+		found = found || runs(f)
 		emit(&events.Event{
 			Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExec, Syscall: "execve",
 			Path: f.path, As: given(*f), State: f.state, Real: f.real, Links: f.links, Info: f.info,
@@ -65,11 +65,11 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 		}
 	}
 	if len(argv) > 0 {
-		if f, ok := tell(argv[0]); ok && f.info.Dev == st.Dev && f.info.Ino == st.Ino {
+		if f, ok := tell(argv[0]); ok && runs(&f) {
 			accessed(&f)
 		}
 	}
-	if f, ok := tell(exe); !found && ok && f.info.Dev == st.Dev && f.info.Ino == st.Ino {
+	if f, ok := tell(exe); !found && ok && runs(&f) {
 		accessed(&f)
 	}
 	if !found {
@@ -85,6 +85,14 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 	if f, ok := tell(string(loader)); ok {
 		accessed(&f)
 	}
+}
+
+// programInode identifies the file that a process runs. It does not ask a file system's
+// server: that may be waiting for this process's tracer.
+func programInode(pid int) (dev, ino uint64, err error) {
+	var st unix.Statx_t
+	err = unix.Statx(unix.AT_FDCWD, fmt.Sprintf("/proc/%d/exe", pid), unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &st)
+	return unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino, err
 }
 
 // scriptsBefore returns the arguments between the first one and the program, the
