@@ -174,7 +174,11 @@ func (r *receiver) appoint() {
 // good.
 func (h *hand) run() {
 	runtime.LockOSThread()
-	defer h.observer.close()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.observer.close()
+	}()
 	for h.receive() {
 		select {
 		case <-h.wake:

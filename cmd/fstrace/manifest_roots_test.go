@@ -118,7 +118,7 @@ func TestManifestMountNamespace(t *testing.T) {
 			return append(unshare, "mount --bind other root/mnt && exec chroot root /busybox sh -c 'cd mnt; busybox=/busybox; $busybox cat file; ! $busybox cat /mnt/gone'")
 		},
 		"bubblewrap": func(dir string) []string {
-			return append(slices.Clone(bwrap), "--bind", dir+"/other", "/mnt", "--unshare-pid", "sh", "-c", "cat /mnt/file; ! cat /mnt/gone 2>/dev/null")
+			return append(slices.Clone(bwrap), "--bind", dir+"/other", "/mnt", "sh", "-c", "cat /mnt/file; ! cat /mnt/gone 2>/dev/null")
 		},
 		"bare bubblewrap": func(dir string) []string {
 			return []string{

@@ -140,3 +140,29 @@ func TestKilledInLookup(t *testing.T) {
 	})
 	gone(t, serving)
 }
+
+// TestPermissionInside: a program of the session may have to allow files to be opened, those
+// that fstrace opens to look for interpreters among them.
+func TestPermissionInside(t *testing.T) {
+	needRoot(t, "to decide who opens files")
+	tr := &trial{dir: openDir(t)}
+	script := filepath.Join(tr.dir, "script")
+	writeExecutable(t, script, []byte("#!/bin/sh\necho ran\n"))
+	argv := []string{testProgram(t, "incomplete/permission"), script}
+	bare := tr.bare(t, argv...)
+	if statusName(bare.status) == "77" {
+		t.Skipf("the kernel has no permission events: %s", bare.stderr)
+	}
+	traced, r := tr.traced(t, argv...)
+	same(t, bare, traced, func(s string) string { return s })
+	if traced.stdout != "ran\n" || !r.complete() {
+		t.Errorf("printed %q, incomplete: %v", traced.stdout, r.reasons())
+	}
+	found := false
+	for _, e := range r.Events {
+		found = found || e.Op == "exec" && e.As == "/bin/sh"
+	}
+	if !found {
+		t.Error("the script's interpreter is not recorded")
+	}
+}
