@@ -140,6 +140,10 @@ type Event struct {
 	// paths are of. It is not encoded.
 	Apart bool
 
+	// Left has the directories that the paths lead through and leave by "..": they have to
+	// be there. It is for sinks in this process; the encodings leave it out.
+	Left []string
+
 	// Info and ToInfo are what State and ToState were told by: zero where nothing
 	// was, or where nobody looked. They are for sinks in this process; the encodings
 	// leave them out.

@@ -88,7 +88,7 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 	*e = events.Event{
 		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: m.flags(a),
 		Path: a.first.path, State: a.first.state, Real: a.first.real, Links: a.first.links,
-		Target: a.target, Address: a.address, Info: a.first.info, ToInfo: a.second.info,
+		Target: a.target, Address: a.address, Info: a.first.info, ToInfo: a.second.info, Left: a.first.left,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.name
@@ -106,19 +106,22 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 		if len(a.second.links) > 0 {
 			e.Links = append(e.Links[:len(e.Links):len(e.Links)], a.second.links...)
 		}
+		if len(a.second.left) > 0 {
+			e.Left = append(e.Left[:len(e.Left):len(e.Left)], a.second.left...)
+		}
 	}
 	yield(e)
 	for _, n := range a.more {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.tid, Op: n.op, Syscall: e.Syscall, ABI: e.ABI, Address: n.address,
-			Path: n.file.path, As: given(n.file), State: n.file.state, Real: n.file.real, Links: n.file.links, Info: n.file.info,
+			Path: n.file.path, As: given(n.file), State: n.file.state, Real: n.file.real, Links: n.file.links, Left: n.file.left, Info: n.file.info,
 		}
 		yield(e)
 	}
 	for _, in := range a.interpreters {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
-			Path: in.path, As: given(in), State: in.state, Real: in.real, Links: in.links, Info: in.info,
+			Path: in.path, As: given(in), State: in.state, Real: in.real, Links: in.links, Left: in.left, Info: in.info,
 		}
 		yield(e)
 	}

@@ -56,7 +56,7 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 		found = found || runs(f)
 		emit(&events.Event{
 			Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExec, Syscall: "execve",
-			Path: f.path, As: given(*f), State: f.state, Real: f.real, Links: f.links, Info: f.info,
+			Path: f.path, As: given(*f), State: f.state, Real: f.real, Links: f.links, Left: f.left, Info: f.info,
 		})
 	}
 	for _, path := range scriptsBefore(argv, named.as) {

@@ -26,6 +26,7 @@ type resolved struct {
 	real  string // what path leads to, if the call follows a link there
 	state events.State
 	links []events.Link
+	left  []string // directories that the path leads through and leaves by ".."
 	info  events.FileInfo // of what state is about, where it was looked at
 	// blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
@@ -224,6 +225,7 @@ func (w *walk) up() {
 	if w.atRoot() {
 		return
 	}
+	w.out.left = append(w.out.left, w.hostPath(string(w.cur)))
 	w.cur = w.cur[:max(0, bytes.LastIndexByte(w.cur, '/'))]
 	w.gone = false // a parent is there as long as its name is asked for: lstat tells
 }

@@ -58,6 +58,12 @@ func (f *fold) event(e *events.Event) {
 	for i := range e.Links {
 		f.hop(e, &e.Links[i])
 	}
+	for _, dir := range e.Left {
+		if !isVolatile(dir) {
+			_, n := f.tree.find(dir)
+			f.tree.onWay(n)
+		}
+	}
 	f.noteInodes(e)
 	switch e.Op {
 	case events.OpWrite:

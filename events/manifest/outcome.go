@@ -95,14 +95,15 @@ func (x *outcome) before(path string) events.State {
 func (x *outcome) standing(n *node, path string, s events.State, info *events.FileInfo) {
 	o := x.known(path)
 	was := o != nil && exists(o.state)
-	same := was && o.state == s && isSame(o.info, info)
+	// What was made here may have got the inode number of what was here before.
+	same := was && o.state == s && isSame(o.info, info) && (n.status != made || o.info.Ctime == info.Ctime)
 	switch {
 	case same && s != events.StateFile:
-		if isReowned(o.info, info) {
+		if isReowned(o.info, info) || x.isRetimed(path, o.info, info) {
 			x.put(n, path, s, info, false)
 		}
 	case same && !o.written:
-		if isReowned(o.info, info) {
+		if isReowned(o.info, info) || x.isRetimed(path, o.info, info) {
 			x.put(n, path, s, info, contentOf(o.info) != contentOf(info))
 		}
 	case same && *info == *o.info:
@@ -122,6 +123,12 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 // isReowned reports whether a file has other permission bits, or another owner.
 func isReowned(was, is *events.FileInfo) bool {
 	return permissions(was.Mode) != permissions(is.Mode) || was.UID != is.UID || was.GID != is.GID
+}
+
+// isRetimed reports whether the session may have given a file another time.
+func (x *outcome) isRetimed(path string, was, is *events.FileInfo) bool {
+	at := x.paths.find(path)
+	return at != nil && at.accessed.has(events.OpChattr) && was.Mtime != is.Mtime
 }
 
 // stayed reports whether a file that the session put at n, and was to rename or to remove,
