@@ -414,9 +414,8 @@ func (w *walk) finishMissing(state events.State) {
 			break
 		}
 		if string(name) == ".." {
-			w.cur, w.out.blocked = w.cur[:n], true
-			if state != events.StateAbsent {
-				w.out.info = infoOf(&w.stat)
+			if w.cur = w.cur[:n]; state != events.StateAbsent {
+				w.out.info, w.out.blocked = infoOf(&w.stat), true
 			}
 			w.finish(state)
 			return

@@ -22,6 +22,7 @@ type fold struct {
 	written map[inode]*writing // what the session may have written to, by whatever name
 	retold  map[inode]uint32   // files of which it may have changed the change time: the mode before
 	gaps    []events.Incomplete
+	mounted []string // where the session has mounted something, and the manifest says so
 
 	volatile  map[string]struct{}
 	external  externals
@@ -205,6 +206,9 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 // Of two calls at once, the one that makes the directory may be told of last.
 func (f *fold) unforeseen(n *node) {
 	path := n.path()
+	if slices.ContainsFunc(f.mounted, func(dir string) bool { return isWithin(path, dir) }) {
+		return // which the manifest is incomplete for
+	}
 	if !f.hasher.owns(path) {
 		f.foreign(path)
 		return

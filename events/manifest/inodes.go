@@ -1,6 +1,8 @@
 package manifest
 
 import (
+	"cmp"
+
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
@@ -55,6 +57,7 @@ func (f *fold) mounts(e *events.Event) {
 	default:
 		return
 	}
+	f.mounted = append(f.mounted, cmp.Or(e.To, subject(e)))
 	if e.Apart {
 		return
 	}
