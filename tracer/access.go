@@ -128,20 +128,43 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 }
 
 // guarded calls guard with each existing file or symbolic link that the call may change,
-// replace or remove, or give another time to, and with each that it may make.
-func (a *access) guarded(guard func(path string, info events.FileInfo)) {
+// replace or remove, or give another time to, with each that it may make, and with
+// whatever it may remove or rename.
+func (a *access) guarded(guard func(op events.Op, path string, info events.FileInfo)) {
+	op := a.op
 	switch {
-	case a.op == events.OpWrite, a.op == events.OpDelete, a.op == events.OpRename, a.row != nil && a.row.setsTimes:
+	case op == events.OpWrite && a.row != nil && !a.row.opens():
+		op = events.OpChattr // truncate, say
+	case op == events.OpWrite, op == events.OpDelete, op == events.OpRename, a.row != nil && a.row.setsTimes:
 	default:
+		return
+	}
+	if op == events.OpRename {
+		a.guardedRename(guard)
 		return
 	}
 	for _, r := range []*resolved{&a.first, &a.second} {
 		switch {
 		case !r.set:
 		case r.info.Mode&unix.S_IFMT == unix.S_IFREG, r.info.Mode&unix.S_IFMT == unix.S_IFLNK,
-			a.op == events.OpWrite && r.state == events.StateAbsent:
-			guard(endOf(r), r.info)
+			op == events.OpDelete, op == events.OpWrite && r.state == events.StateAbsent:
+			guard(op, endOf(r), r.info)
 		}
+	}
+}
+
+// guardedRename is guarded of a rename.
+func (a *access) guardedRename(guard func(op events.Op, path string, info events.FileInfo)) {
+	pass := func(op events.Op, r *resolved) {
+		if r.set {
+			guard(op, endOf(r), r.info)
+		}
+	}
+	pass(events.OpRename, &a.first)
+	pass(events.OpCreate, &a.second)
+	if a.flags&unix.RENAME_EXCHANGE != 0 {
+		pass(events.OpRename, &a.second)
+		pass(events.OpCreate, &a.first)
 	}
 }
 

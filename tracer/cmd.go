@@ -102,7 +102,12 @@ type Cmd struct {
 	// meanwhile, and for the first 20 ms so is every other that makes a file call. It must
 	// return in the end, whatever a file system does that it looks at: see Served. While it
 	// takes longer it is called for other calls: it must be safe for concurrent use.
-	Guard func(path string, info events.FileInfo)
+	//
+	// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
+	// removes it, events.OpRename if it renames it, events.OpCreate if it renames something to
+	// that path, and another if it changes the file in another way. Of what is removed or
+	// renamed it is called whatever is there, directories included.
+	Guard func(op events.Op, path string, info events.FileInfo)
 	// Stopped, if set, is called when the command itself is stopped by a job
 	// control signal. It must return soon, and not wait for the command, which is not
 	// continued meanwhile if it is traced. It may stop this process: StopWith.

@@ -25,8 +25,8 @@ type receiver struct {
 	queue      *queue
 	gaps       *gaps
 	ioUring    IOUringPolicy
-	guard      func(path string, info events.FileInfo) // nil for none
-	lastCaller *process                                // of the last access
+	guard      func(op events.Op, path string, info events.FileInfo) // nil for none
+	lastCaller *process                                              // of the last access
 	keeper     *keeper
 	err        error // after run
 
@@ -147,9 +147,9 @@ func (r *hand) handle(n *seccomp.Notification) error {
 }
 
 // guarded calls the guard, which may have much to read.
-func (r *hand) guarded(path string, info events.FileInfo) {
+func (r *hand) guarded(op events.Op, path string, info events.FileInfo) {
 	r.enter()
-	r.guard(path, info)
+	r.guard(op, path, info)
 	r.leave()
 }
 

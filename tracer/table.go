@@ -29,6 +29,9 @@ type ref struct {
 	set       bool
 }
 
+// opens reports whether the call opens a file.
+func (r *row) opens() bool { return r.how == byOpen || r.how == byOpenHow || r.how == byHandle }
+
 // none stands for an argument that a call does not have.
 const none = -1
 

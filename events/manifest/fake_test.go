@@ -297,10 +297,10 @@ func (p *play) event(e *events.Event) {
 	switch e.Op {
 	case events.OpWrite, events.OpDelete, events.OpRename:
 		if guarded(e.State) || e.Op == events.OpWrite && e.State == events.StateAbsent {
-			p.r.Guard(subject(e), e.Info)
+			p.r.Guard(e.Op, subject(e), e.Info)
 		}
 		if guarded(e.ToState) {
-			p.r.Guard(e.To, e.ToInfo)
+			p.r.Guard(e.Op, e.To, e.ToInfo)
 		}
 	}
 	p.held = append(p.held, e)

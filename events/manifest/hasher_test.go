@@ -116,7 +116,7 @@ func TestGuardBeforeFold(t *testing.T) {
 	p := newPlay(t, fs, Options{})
 	info, err := fs.lstat("/w/a")
 	p.ok(err)
-	p.r.Guard("/w/a", info)
+	p.r.Guard(events.OpWrite, "/w/a", info)
 	fs.write("/w/a", "x")
 	read := &events.Event{PID: 1, Op: events.OpRead, Syscall: "open", Path: "/w/a", State: events.StateFile, Info: info, Time: fs.now()}
 	write := *read
@@ -145,7 +145,7 @@ func TestGuardWaits(t *testing.T) {
 	p.ok(err)
 	guarded := make(chan struct{})
 	go func() {
-		p.r.Guard("/w/a", info)
+		p.r.Guard(events.OpWrite, "/w/a", info)
 		close(guarded)
 	}()
 	select {
@@ -190,11 +190,11 @@ func TestGuardMade(t *testing.T) {
 	fs := newFakeFS()
 	reads := counting(fs)
 	p := newPlay(t, fs, Options{})
-	p.r.Guard("/w/new", events.FileInfo{})
+	p.r.Guard(events.OpWrite, "/w/new", events.FileInfo{})
 	fs.write("/w/new", "x")
 	info, err := fs.lstat("/w/new")
 	p.ok(err)
-	p.r.Guard("/w/new", info)
+	p.r.Guard(events.OpWrite, "/w/new", info)
 	if n := reads("/w/new"); n != 0 {
 		t.Errorf("read %d times before its end", n)
 	}

@@ -23,6 +23,7 @@ type Recorder struct {
 	surroundings *Surroundings
 	begin        time.Time
 	hasher       *hasher
+	watch        *watcher // nil for none
 	fold         *fold
 	m            *Manifest
 }
@@ -50,7 +51,7 @@ func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
 	slow := &slowFS{fileSystem: newOSFS(), wait: lookPatience}
 	r, err := newRecorder(w, o, slow, time.Now)
 	if err == nil {
-		r.slow = slow
+		r.slow, r.watch = slow, newWatcher(slow.isServed)
 	}
 	return r, err
 }
@@ -88,6 +89,7 @@ func (r *Recorder) Begin(h *events.Header) error {
 
 // Event takes in one event.
 func (r *Recorder) Event(e *events.Event) error {
+	r.watch.event()
 	r.fold.event(e)
 	return nil
 }
@@ -97,16 +99,28 @@ func (r *Recorder) Event(e *events.Event) error {
 // so with a symbolic link; info is what lstat says of it. When it returns, what the
 // file holds is known, or need not be. If info is not Known, the call may make the
 // file. It may be called at the same time as the other methods.
-func (r *Recorder) Guard(path string, info events.FileInfo) {
-	switch {
-	case isVolatile(path):
-	case info.Mode&unix.S_IFMT == unix.S_IFLNK:
+//
+// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
+// removes it, events.OpRename if it renames it, events.OpCreate if it renames something to
+// that path, and another if it changes the file in another way. Guard must also be called
+// of directories that are removed or renamed. It must not be called less often than the
+// session opens files for writing and renames them: what happens more often was done by
+// somebody else.
+func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
+	if isVolatile(path) {
+		return
+	}
+	switch info.Mode & unix.S_IFMT {
+	case unix.S_IFLNK:
 		r.hasher.guardLink(path, &info)
-	case info.Known():
+	case unix.S_IFREG:
 		r.hasher.guard(path, &info)
 	default:
-		r.hasher.own(path, &info)
+		if op == events.OpWrite && !info.Known() {
+			r.hasher.own(path, &info)
+		}
 	}
+	r.watch.guard(op, path, &info)
 }
 
 // Incomplete returns what the manifest may miss, nil before End.
@@ -119,13 +133,17 @@ func (r *Recorder) Incomplete() []events.Incomplete {
 
 // Close ends the work of a recorder that has begun and whose End is not called. It
 // does no harm after.
-func (r *Recorder) Close() { r.hasher.close() }
+func (r *Recorder) Close() {
+	r.hasher.close()
+	r.watch.close()
+}
 
 // End looks at what the session left behind, and writes the manifest.
 func (r *Recorder) End(t *events.Trailer) error {
 	r.hasher.close()
 	x := r.outcome()
 	x.look()
+	x.strangers(r.watch)
 	all := x.paths.sorted(func(o *origin) bool { return o.isInput() || o.accesses != 0 })
 	x.inputs(all)
 	if r.slow != nil {
