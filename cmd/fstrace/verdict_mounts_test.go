@@ -29,8 +29,7 @@ func (l *verdictLab) unmount(t *testing.T, target string) {
 }
 
 // TestVerdictFixedTimes: a file of an image that was built reproducibly has the inode
-// number, the size and the times of the one before, and holds something else. So has a
-// file of a disk that was set back.
+// number, the size and the times of the one before, and holds something else.
 func TestVerdictFixedTimes(t *testing.T) {
 	l := newVerdictLab(t)
 	mksquashfs := needTool(t, "mksquashfs")
@@ -61,6 +60,47 @@ func TestVerdictFixedTimes(t *testing.T) {
 	l.unmount(t, at)
 	l.mount(t, filepath.Join(l.base, "aaa"), at, "-o", "loop,ro")
 	l.want(t, p, "the first image", exitStale, false)
+	l.unmount(t, at)
+}
+
+// TestVerdictDiskSetBack: so has a file of a disk that was set back to an older state.
+func TestVerdictDiskSetBack(t *testing.T) {
+	l := newVerdictLab(t)
+	mkfs := needTool(t, "mkfs.ext4")
+	image, at := filepath.Join(l.base, "image"), filepath.Join(l.base, "mnt")
+	if err := os.WriteFile(image, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 8<<20); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(mkfs, "-q", "-F", image).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	l.mount(t, image, at, "-o", "loop")
+	writeFile(t, filepath.Join(at, "f"), "the first content")
+	l.unmount(t, at)
+	content, err := os.ReadFile(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.ReplaceAll(string(content), "the first content", "the other content")
+	if other == string(content) {
+		t.Fatal("the file's content is not in the image")
+	}
+	if err := os.WriteFile(image+"2", []byte(other), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := &program{Shell: true, Lines: []string{"cat " + filepath.Join(at, "f")}}
+	l.mount(t, image, at, "-o", "loop,ro")
+	if _, _, err := l.traced(p, tree{".": {Type: 'd', Mode: 0o755, Mtime: pristineTime}}); err != nil {
+		t.Fatal(err)
+	}
+	l.want(t, p, "at once", exitValid, false)
+	l.unmount(t, at)
+	l.mount(t, image+"2", at, "-o", "loop,ro")
+	l.want(t, p, "another state of the disk", exitStale, false)
+	l.want(t, p, "another state of the disk", exitStale, true)
 	l.unmount(t, at)
 }
 

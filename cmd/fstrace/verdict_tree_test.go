@@ -18,7 +18,7 @@ import (
 // A node is a file of a tree, of any type: all of it that a program can ask for and
 // that can be restored.
 type node struct {
-	Type    byte // 'f' file, 'd' directory, 'l' symbolic link, 'p' FIFO
+	Type    byte // 'f' file, 'd' directory, 'l' symbolic link, 'p' FIFO, 's' socket
 	Mode    uint32
 	UID     int
 	Mtime   int64  // in nanoseconds
@@ -61,6 +61,8 @@ func snapshot(dir string) (tree, error) {
 			n.Content, err = os.Readlink(name)
 		case unix.S_IFIFO:
 			n.Type = 'p'
+		case unix.S_IFSOCK:
+			n.Type = 's'
 		case unix.S_IFREG:
 			n.Type = 'f'
 			var b []byte
