@@ -214,8 +214,9 @@ func (x *played) asLeft(m mutation) (verdict, error) {
 	}
 	var start tree
 	if len(own) > 0 {
-		if m.replaces() {
-			return v, nil // by what the program left there: by nothing that could be done before
+		apart := func(name string) bool { return x.before[name].Group != x.left[name].Group }
+		if m.replaces() || slices.ContainsFunc(own, apart) {
+			return v, nil // the same change would do something else to what was there before
 		}
 		if start, err = x.changedBefore(m); err != nil {
 			return v, nil
