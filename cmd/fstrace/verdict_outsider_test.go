@@ -62,10 +62,11 @@ func (m meeting) exec(cmd *exec.Cmd, do func() error) (end ending, met bool, err
 	}()
 	err = cmd.Wait()
 	here.Close()
+	errDo := <-done
 	if hung() {
 		return end, met, errHung
 	}
-	if errDo := <-done; met && errDo != nil {
+	if met && errDo != nil {
 		return end, met, errDo
 	}
 	var exit *exec.ExitError
