@@ -69,7 +69,7 @@ clean: ## remove what build made
 TOOLS := gcc=gcc make=make ar=binutils musl-gcc=musl-tools strace=strace cmake=cmake ninja=ninja-build \
 	node=nodejs npm=npm python3=python3 git=git tar=tar gzip=gzip find=findutils rsync=rsync \
 	busybox=busybox-static setpriv=util-linux unshare=util-linux mount=mount ps=procps bash=bash cargo=cargo \
-	gdb=gdb vim=vim less=less pytest=python3-pytest mksquashfs=squashfs-tools systemd-analyze=systemd bwrap=bubblewrap
+	gdb=gdb vim=vim less=less pytest=python3-pytest mksquashfs=squashfs-tools mkfs.ext4=e2fsprogs systemd-analyze=systemd bwrap=bubblewrap
 
 deps: ## install what the tests need, as root on Debian
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || exit 0; \
