@@ -67,8 +67,12 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 }
 
 func (linux) resume(tid int, sig unix.Signal) { _ = ptraceCall(unix.PTRACE_CONT, tid, 0, uintptr(sig)) }
-func (linux) listen(tid int)                  { _ = ptraceCall(unix.PTRACE_LISTEN, tid, 0, 0) }
-func (linux) interrupt(tid int)               { _ = ptraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }
+
+func (k linux) listen(tid int) {
+	k.waiting.groupStop(tid)
+	_ = ptraceCall(unix.PTRACE_LISTEN, tid, 0, 0)
+}
+func (linux) interrupt(tid int) { _ = ptraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }
 func (linux) detach(tid int, sig unix.Signal) {
 	_ = ptraceCall(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
 }

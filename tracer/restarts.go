@@ -94,6 +94,9 @@ var timesAreWide = map[string]bool{
 type restarts struct {
 	memory memory
 	calls  map[int]again // by thread
+	// stopped are threads that were in a group stop, which interrupts these calls
+	// whether anybody traces or not. It shows no more when the next signal comes.
+	stopped map[int]struct{}
 }
 
 // An again is a call with a timeout that was made to start again.
@@ -105,11 +108,25 @@ type again struct {
 // maxAgain bounds the memory of what threads that have ended leave.
 const maxAgain = 1 << 10
 
+// groupStop is told of a thread that is stopped with its group.
+func (w *waiting) groupStop(tid int) {
+	if w.stopped == nil || len(w.stopped) >= maxAgain {
+		w.stopped = make(map[int]struct{})
+	}
+	w.stopped[tid] = struct{}{}
+}
+
 // settle makes a call that has returned EINTR start again, if that is because of a signal
 // that is ignored.
 func (w *restarts) settle(tid int, sig unix.Signal, regs *callRegisters) {
 	call, ok := waitingNumbers()[indexKey(regs.arch, regs.number)]
 	if !ok || !canRestart {
+		return
+	}
+	if _, stopped := w.stopped[tid]; stopped {
+		if sig != unix.SIGCONT { // which ends the stop
+			delete(w.stopped, tid)
+		}
 		return
 	}
 	pid, ignored := ignores(tid, sig)

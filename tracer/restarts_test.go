@@ -49,6 +49,17 @@ func TestGoesOn(t *testing.T) {
 	}
 }
 
+// TestGroupStops: the note of them takes no more memory than that of calls.
+func TestGroupStops(t *testing.T) {
+	var w waiting
+	for tid := range 3 * maxAgain {
+		w.groupStop(tid)
+	}
+	if len(w.stopped) > maxAgain {
+		t.Errorf("%d threads are remembered", len(w.stopped))
+	}
+}
+
 func TestIgnores(t *testing.T) {
 	ossignal.Ignore(unix.SIGUSR1)
 	defer ossignal.Reset(unix.SIGUSR1)

@@ -1,8 +1,8 @@
 /*
  * Waits, in each call that returns EINTR after any signal, for a time, while signals come
  * that the process ignores: they interrupt nothing. Then the same with a signal that it
- * handles, which interrupts, and with one that is ignored before it. Prints what each call
- * returned.
+ * handles, which interrupts, and with one that is ignored before it; and while the process
+ * is stopped and continued, which interrupts as well. Prints what each call returned.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,6 +21,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { CALLS = 8 };
+static int done; /* where it is told of each call */
 
 static void handle(int sig) { (void)sig; }
 
@@ -42,13 +45,13 @@ static void until_asleep(pid_t pid)
 	} while (state == 'R' || state == 't' || state == 'D');
 }
 
-/* Sends the parent signals while it sleeps, one after the other. */
-static pid_t send_all(const int *signals)
+/* Sends the parent signals, if any, while it sleeps, one after the other. */
+static void send_all(const int *signals)
 {
-	pid_t parent = getpid(), child = fork();
+	pid_t parent = getpid(), child;
 
-	if (child != 0)
-		return child;
+	if (!signals || (child = fork()) != 0)
+		return;
 	for (; *signals; signals++) {
 		until_asleep(parent);
 		kill(parent, *signals);
@@ -64,6 +67,7 @@ static void report(const char *name, long result)
 		;
 	printf(" %s %ld %s", name, result, result < 0 ? strerrorname_np(error) : "-");
 	fflush(stdout);
+	write(done, "", 1);
 }
 
 static void all(const char *title, int ms, const int *signals)
@@ -105,10 +109,36 @@ static void all(const char *title, int ms, const int *signals)
 	close(pair[1]);
 }
 
+/* Stops and continues a child in each of its calls. */
+static void stop_and_continue(void)
+{
+	int pipes[2], status;
+	char byte;
+
+	fflush(stdout);
+	if (pipe(pipes))
+		exit(1);
+	done = pipes[1];
+	pid_t child = fork();
+	if (child == 0) {
+		all("stopped", 10000, NULL);
+		exit(0);
+	}
+	for (int i = 0; i < CALLS; i++) {
+		until_asleep(child);
+		kill(child, SIGSTOP);
+		waitpid(child, &status, WUNTRACED);
+		kill(child, SIGCONT);
+		read(pipes[0], &byte, 1);
+	}
+	waitpid(child, &status, 0);
+}
+
 int main(void)
 {
 	struct sigaction handler = {.sa_handler = handle};
 
+	done = open("/dev/null", O_WRONLY);
 	signal(SIGUSR1, SIG_IGN);
 	sigaction(SIGUSR2, &handler, NULL);
 	all("child ends", 60, (int[]){0});
@@ -116,5 +146,6 @@ int main(void)
 	all("ignored by default", 60, (int[]){SIGWINCH, SIGURG, SIGCONT, 0});
 	all("caught", 10000, (int[]){SIGUSR2, 0});
 	all("ignored, then caught", 10000, (int[]){SIGUSR1, SIGUSR2, 0});
+	stop_and_continue();
 	return 0;
 }
