@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
@@ -40,7 +39,7 @@ type hand struct {
 	turn  uint64
 
 	// Of a hand that is away; it belongs to who holds the lock.
-	since    time.Time
+	glances  int          // of the watch, since it left
 	at       *servedMount // where; nil if that is not known
 	patient  bool         // it must be waited for
 	givenUp  bool
@@ -56,9 +55,10 @@ const (
 )
 
 const (
-	// lookPatience is how long a look-up may take. Whoever makes the call would wait for the
-	// same answer, mostly.
-	lookPatience = 2 * time.Second
+	// lookPatience is how many glances of the watch a look-up may take, which is two seconds. They
+	// are counted, so that the time does not count in which fstrace itself was stopped.
+	// Whoever makes the call would wait for the same answer, mostly.
+	lookPatience = 200
 	// maxAway is how many hands may be away before look-ups at slow mounts are given up at
 	// once. Each is a thread.
 	maxAway = 64
@@ -137,7 +137,7 @@ func (h *hand) regain() {
 // stepAside has another hand receive, as h is away or about to be. The caller holds the
 // lock on behalf of h.
 func (r *receiver) stepAside(h *hand) {
-	h.since = time.Now()
+	h.glances = 0
 	h.aside = append(h.aside, h)
 	h.waits.Store(int32(len(h.aside)))
 	h.hold(h.n.ID)

@@ -45,7 +45,7 @@ func (r *receiver) watch() {
 		}
 		state = r.takeOver(state)
 		if r.waits.Load() > 0 {
-			r.giveUp(time.Now())
+			r.giveUp()
 		}
 	}
 }
@@ -81,13 +81,13 @@ func (r *receiver) takeOver(before uint64) uint64 {
 
 // giveUp lets the calls through whose look-ups take too long. If the lock is not to be had
 // now it will be at another glance.
-func (r *receiver) giveUp(now time.Time) {
+func (r *receiver) giveUp() {
 	if !r.mu.TryLock() {
 		return
 	}
 	defer r.mu.Unlock()
 	for _, h := range r.aside {
-		if !h.givenUp && !h.patient && now.Sub(h.since) > lookPatience {
+		if h.glances++; !h.givenUp && !h.patient && h.glances > lookPatience {
 			r.giveUpOn(h)
 		}
 	}

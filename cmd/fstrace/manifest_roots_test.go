@@ -46,7 +46,7 @@ func newRootTrial(t *testing.T) *rootTrial {
 
 type rootManifest struct {
 	Complete   bool
-	Incomplete []struct{ Reason string }
+	Incomplete []struct{ Reason, Detail string }
 	Inputs     []loopEntry
 }
 

@@ -66,12 +66,16 @@ func within[T any](s *slowFS, path string, look func() (T, error)) (T, error) {
 		value, err := look()
 		done <- result{value, err}
 	}()
-	timer := time.NewTimer(s.wait)
-	defer timer.Stop()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-timer.C:
+	// In steps: the time does not count in which this process was stopped.
+	const steps = 20
+	ticker := time.NewTicker(max(s.wait/steps, 1))
+	defer ticker.Stop()
+	for range steps {
+		select {
+		case r := <-done:
+			return r.value, r.err
+		case <-ticker.C:
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
