@@ -69,7 +69,7 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 func (linux) resume(tid int, sig unix.Signal) { _ = ptraceCall(unix.PTRACE_CONT, tid, 0, uintptr(sig)) }
 
 func (k linux) listen(tid int) {
-	k.waiting.groupStop(tid)
+	k.restarts.groupStop(tid)
 	_ = ptraceCall(unix.PTRACE_LISTEN, tid, 0, 0)
 }
 func (linux) interrupt(tid int) { _ = ptraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }

@@ -109,7 +109,7 @@ type again struct {
 const maxAgain = 1 << 10
 
 // groupStop is told of a thread that is stopped with its group.
-func (w *waiting) groupStop(tid int) {
+func (w *restarts) groupStop(tid int) {
 	if w.stopped == nil || len(w.stopped) >= maxAgain {
 		w.stopped = make(map[int]struct{})
 	}
