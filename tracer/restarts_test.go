@@ -51,7 +51,7 @@ func TestGoesOn(t *testing.T) {
 
 // TestGroupStops: the note of them takes no more memory than that of calls.
 func TestGroupStops(t *testing.T) {
-	var w waiting
+	var w restarts
 	for tid := range 3 * maxAgain {
 		w.groupStop(tid)
 	}

@@ -14,6 +14,7 @@ type accesses struct {
 	all      slab[access]
 	syscalls []string // their names, which are a few hundred at most
 	numbers  map[string]uint16
+	free     uint32 // the number of the first that was dropped, which knows the next as before; 0 if there is none
 }
 
 // An access is an Access, of a path that knows its last one.
@@ -53,8 +54,26 @@ func (a *accesses) add(at *origin, e *events.Event, path string, s events.State,
 	if as != "" || len(e.Links) > 0 {
 		x.more = &accessDetails{as, slices.Clone(e.Links)}
 	}
+	if a.free != 0 {
+		number := a.free
+		slot := a.all.at(int(number - 1))
+		a.free, *slot, at.accesses = slot.before, x, number
+		return
+	}
 	a.all.add(x)
 	at.accesses = uint32(a.all.len())
+}
+
+// drop forgets the accesses by a path.
+func (a *accesses) drop(at *origin) {
+	for at.accesses != 0 {
+		number := at.accesses
+		x := a.all.at(int(number - 1))
+		at.accesses = x.before
+		*x = access{before: a.free}
+		a.free = number
+	}
+	at.accessed = 0
 }
 
 func (a *accesses) number(syscall string) uint16 {

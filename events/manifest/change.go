@@ -26,6 +26,7 @@ func (f *fold) write(e *events.Event) {
 		return
 	}
 	o := f.touch(n, e, e.State, &e.Info)
+	delete(f.forgotten.isDead, inodeOf(&e.Info))
 	if w := f.written[inodeOf(&e.Info)]; w != nil {
 		w.shared = w.shared && rule == &ruleInherited
 	} else if e.Info.Known() {
@@ -135,7 +136,12 @@ func (f *fold) delete(e *events.Event) {
 	f.note(n)
 	// A directory is removed only if it is empty, which is not known: what was in
 	// it has been removed by name. If it is made again, that is seen.
+	f.forgotten.removals++
+	if left == nil {
+		f.died(&e.Info)
+	}
 	if isDir {
+		n.removed = n.status == made
 		return
 	}
 	seen := n.seen
@@ -175,12 +181,21 @@ func (f *fold) rename(e *events.Event) {
 		b = f.carried(to, e, e.To, e.ToState, &e.ToInfo)
 		_, from = f.tree.find(e.Path)
 	}
+	f.forgotten.removals++
 	from.edit().movedAt, to.edit().movedAt = e.Time.UnixNano(), e.Time.UnixNano()
 	if swap {
+		f.carryForgotten(at, toAt)
+		f.carryForgotten(toAt, at)
 		f.tree.exchange(from, to)
 		f.renamed = append(f.renamed, renaming{a, from}, renaming{b, to})
 	} else {
 		f.overwrite(to, e, ruleRenameTo.learns(e.ToState), e.To, e.ToState, &e.ToInfo)
+		if to.from == nil && exists(e.ToState) {
+			f.died(&e.ToInfo)
+		}
+		if e.State == events.StateDir {
+			f.carryForgotten(at, toAt)
+		}
 		rest := f.tree.move(from, to)
 		rest.edit().was = infoCopy(&e.Info)
 		f.note(rest)

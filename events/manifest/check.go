@@ -89,13 +89,16 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 		return nil, err
 	}
 	c := newComparison(m, o, fs, p)
-	results := make([][]Difference, len(c.wanted)+len(c.above))
+	results := make([][]Difference, len(c.wanted)+len(c.above)+len(c.forgottenDirs))
 	errs := make([]error, len(results))
 	parallel(len(results), func(i int) {
-		if i < len(c.wanted) {
+		switch dir, forgotten := i-len(c.wanted), i-len(c.wanted)-len(c.above); {
+		case dir < 0:
 			results[i], errs[i] = c.compare(c.wanted[i])
-		} else {
-			results[i] = c.directory(c.above[i-len(c.wanted)])
+		case forgotten < 0:
+			results[i] = c.directory(c.above[dir])
+		default:
+			results[i], errs[i] = c.forgotten(&c.forgottenDirs[forgotten])
 		}
 	})
 	all := slices.Concat(results...)
@@ -118,18 +121,19 @@ type wanted struct {
 
 // A comparison is one check.
 type comparison struct {
-	m        *Manifest
-	o        CheckOptions
-	fs       fileSystem
-	patterns *lockedPatterns
-	from, to string // the root, and what stands for it
-	outputs  map[string]*Entry
-	removed  map[string]bool
-	wanted   []wanted            // what has to be so
-	changed  map[string][]string // by directory, as left: the names that the command made or removed
-	stirred  map[string]bool     // directories in which the command made or removed names
-	above    []string            // directories above what must be there
-	buffers  sync.Pool
+	m             *Manifest
+	o             CheckOptions
+	fs            fileSystem
+	patterns      *lockedPatterns
+	from, to      string // the root, and what stands for it
+	outputs       map[string]*Entry
+	removed       map[string]bool
+	wanted        []wanted            // what has to be so
+	changed       map[string][]string // by directory, as left: the names that the command made or removed
+	stirred       map[string]bool     // directories in which the command made or removed names
+	above         []string            // directories above what must be there
+	forgottenDirs []forgottenDir
+	buffers       sync.Pool
 }
 
 func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *comparison {
@@ -162,6 +166,7 @@ func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *com
 			c.want(path)
 		}
 	}
+	c.findForgotten()
 	c.findAbove()
 	return c
 }

@@ -2,6 +2,7 @@ package manifest
 
 import (
 	"hash/maphash"
+	"slices"
 	"strings"
 )
 
@@ -49,6 +50,25 @@ func (c *children) add(o *origin) {
 		}
 	default:
 		c.index(n - 1)
+	}
+}
+
+// forgetDropped leaves out the paths that were dropped.
+func (c *children) forgetDropped() {
+	c.list = slices.DeleteFunc(c.list, (*origin).isDropped)
+	if cap(c.list) > 4*max(len(c.list), shortList) {
+		c.list = slices.Clone(c.list)
+	}
+	c.slots = nil
+	if n := len(c.list); n > shortList {
+		size := 4 * shortList
+		for n > size/4*3 {
+			size *= 2
+		}
+		c.slots = make([]uint32, size)
+		for i := range c.list {
+			c.index(i)
+		}
 	}
 }
 

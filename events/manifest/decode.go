@@ -37,6 +37,7 @@ type document struct {
 	Outputs      *[]wireEntry      `json:"outputs"`
 	Removed      wireList          `json:"removed"`
 	Temporary    wireList          `json:"temporary"`
+	Forgotten    []wireForgotten   `json:"forgotten"`
 	Renamed      []wireRenaming    `json:"renamed"`
 	External     *[]wireExternal   `json:"external"`
 	Digest       string            `json:"digest"`
@@ -145,6 +146,7 @@ func (d *document) manifest() (*Manifest, error) {
 	m.Inputs = p.entries("input", *d.Inputs)
 	m.Outputs = p.entries("output", *d.Outputs)
 	m.Removed, m.Temporary = p.paths(d.Removed), p.paths(d.Temporary)
+	m.Forgotten = p.forgotten(d.Forgotten)
 	for _, w := range d.Renamed {
 		m.Renamed = append(m.Renamed, Renaming{p.path(fromText(w.From, w.FromBase64)), p.path(fromText(w.To, w.ToBase64))})
 	}

@@ -40,6 +40,11 @@ func sample() *Manifest {
 		Outputs:   []Entry{{Path: "/w/a", State: events.StateFile, SHA256: sumOf("x"), Size: 1, Mtime: unset, UID: unset, GID: unset, Links: unset, Told: untold, Mode: 0o644, Before: events.StateFile}},
 		Removed:   []string{"/w/r\xff"},
 		Temporary: []string{"/tmp/t"},
+		Forgotten: []Forgotten{
+			{Dir: "/tmp", Count: 3, Filter: make([]byte, 8), Except: []string{"a", "b\xff"}},
+			{Dir: "/w/d\xff", Count: 1, Any: true},
+			{Dir: "/w/e", Count: 1},
+		},
 		Renamed:   []Renaming{{"/w/r\xff", "/w/s"}},
 		Volatile:  []string{"/dev/null"},
 		Processes: []Process{{PID: 1, From: -1, Argv: []string{"cc"}, Exe: "/cc"}, {PID: 2, PPID: 1, From: 0, Argv: []string{"as"}, Exit: &events.Exit{Code: 1}}},
@@ -123,6 +128,12 @@ func TestDecodeDamaged(t *testing.T) {
 		{`"sha256":"`, `"sha256":"A`},
 		{`"cc"`, "\"c\xff\""},
 		{`"ignore":["*.log"]`, `"ignore":["["]`},
+		{`"dir":"/tmp"`, `"dir":"tmp/."`},
+		{`"dir":"e"`, `"dir":"/tmp"`}, // twice
+		{`"count":3`, `"count":0`},
+		{`"filter":"AAAAAAAAAAA="`, `"filter":"AAAA"`},
+		{`"filter":"AAAAAAAAAAA="`, `"filter":"AAAAAAAAAAA=","any":true`},
+		{`"except":["a"`, `"except":["a/b"`},
 	} {
 		bad := strings.Replace(whole, change[0], change[1], 1)
 		if bad == whole {

@@ -72,6 +72,9 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	e.rows("modified", m.pathRows(m.Modified), nil)
 	e.summed("removed", m.pathRows(m.Removed))
 	e.rows("temporary", m.pathRows(m.Temporary), nil)
+	if len(m.Forgotten) > 0 {
+		e.list("forgotten", len(m.Forgotten), func(i int) any { return m.forgottenToWire(&m.Forgotten[i]) })
+	}
 	e.list("renamed", len(m.Renamed), func(i int) any {
 		var w wireRenaming
 		w.From, w.FromBase64 = toText(m.relative(m.Renamed[i].From))
@@ -287,6 +290,12 @@ func externalToWire(x *External) wireExternal {
 	if x.Descriptor >= 0 {
 		w.Descriptor = &x.Descriptor
 	}
+	return w
+}
+
+func (m *Manifest) forgottenToWire(t *Forgotten) wireForgotten {
+	w := wireForgotten{Count: t.Count, Filter: t.Filter, Any: t.Any, Except: t.Except}
+	w.Dir, w.DirBase64 = toText(m.relative(t.Dir))
 	return w
 }
 

@@ -63,7 +63,7 @@ func (f *fakeFS) put(path, content string, mode uint32) {
 	made := x == nil || x.info.Mode&unix.S_IFMT != mode&unix.S_IFMT
 	if made {
 		f.inos++
-		x = &fakeFile{info: events.FileInfo{Dev: 1, Ino: f.inos, Mode: mode}}
+		x = &fakeFile{info: events.FileInfo{Dev: 1, Ino: f.inos, Mode: mode, Nlink: 1}}
 		f.files[path] = x
 	}
 	x.content = content // by whatever name it has
@@ -88,6 +88,9 @@ func (f *fakeFS) symlink(path, target string) { f.put(path, target, unix.S_IFLNK
 func (f *fakeFS) remove(path string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if x := f.files[path]; x != nil {
+		x.info.Nlink--
+	}
 	delete(f.files, path)
 	f.touchDir(path)
 }
@@ -101,6 +104,9 @@ func (f *fakeFS) rename(from, to string) {
 			moved[to+path[len(from):]] = x
 			delete(f.files, path)
 		}
+	}
+	if over := f.files[to]; over != nil {
+		over.info.Nlink--
 	}
 	for path, x := range moved {
 		f.files[path] = x
@@ -147,6 +153,7 @@ func (f *fakeFS) link(from, to string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.files[to] = f.files[from]
+	f.files[to].info.Nlink++
 	f.files[to].info.Ctime = f.stamp()
 	f.touchDir(to)
 }
@@ -258,6 +265,10 @@ type play struct {
 	// not get a processor does.
 	late bool
 	held []*events.Event
+	// twin, if not nil, is told the same.
+	twin *Recorder
+	// sweeping, if set, has the fold look after each event for what it can forget.
+	sweeping bool
 }
 
 func newPlay(t testing.TB, fs *fakeFS, o Options) *play {
@@ -297,10 +308,10 @@ func (p *play) event(e *events.Event) {
 	switch e.Op {
 	case events.OpWrite, events.OpDelete, events.OpRename:
 		if guarded(e.State) || e.Op == events.OpWrite && e.State == events.StateAbsent {
-			p.r.Guard(e.Op, subject(e), e.Info)
+			p.guard(e.Op, subject(e), e.Info)
 		}
 		if guarded(e.ToState) {
-			p.r.Guard(e.Op, e.To, e.ToInfo)
+			p.guard(e.Op, e.To, e.ToInfo)
 		}
 	}
 	p.held = append(p.held, e)
@@ -309,11 +320,24 @@ func (p *play) event(e *events.Event) {
 	}
 }
 
+func (p *play) guard(op events.Op, path string, info events.FileInfo) {
+	p.r.Guard(op, path, info)
+	if p.twin != nil {
+		p.twin.Guard(op, path, info)
+	}
+}
+
 // flush has the recorder learn of what was held back.
 func (p *play) flush() {
 	p.t.Helper()
 	for _, e := range p.held {
+		if p.sweeping {
+			p.r.fold.forgotten.due = 0
+		}
 		p.ok(p.r.Event(e))
+		if p.twin != nil {
+			p.ok(p.twin.Event(e))
+		}
 	}
 	p.held = nil
 }

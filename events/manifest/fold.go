@@ -28,6 +28,7 @@ type fold struct {
 	external  externals
 	processes processes
 	accesses  accesses
+	forgotten forgetter
 }
 
 type renaming struct {
@@ -40,11 +41,17 @@ func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
 	return &fold{
 		fs: fs, hasher: h, now: now, paths: p, tree: newTree(p),
 		written: make(map[inode]*writing), retold: make(map[inode]uint32), volatile: make(map[string]struct{}),
+		forgotten: newForgetter(),
 	}
 }
 
 // event takes one event in.
 func (f *fold) event(e *events.Event) {
+	f.forget(e)
+	f.step(e)
+}
+
+func (f *fold) step(e *events.Event) {
 	if e.IsProcess() {
 		f.processes.step(e)
 		return
@@ -168,7 +175,7 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 	switch {
 	case n.status == made:
 		if exists(s) {
-			n.seen = true
+			n.seen, n.removed = true, false
 			f.hasher.own("", info)
 		}
 		return nil
@@ -232,6 +239,9 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 	o.known = true
 	f.tree.stands(o, n)
 	if o.state == events.StateNone {
+		if exists(s) {
+			f.noteForgotten(o, info)
+		}
 		o.state = s
 	}
 	if (!o.info.Known() || o.late) && info.Known() && s == o.state {

@@ -132,6 +132,23 @@ func (h *hasher) owns(path string) bool {
 	return ok
 }
 
+// disown notes that there is nothing of the session's making at path any more.
+func (h *hasher) disown(path string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.ownPaths, path)
+}
+
+// disownFiles notes that files of the session's making are gone.
+func (h *hasher) disownFiles(list []content) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range list {
+		delete(h.ownFiles, c.inode)
+		delete(h.targets, c)
+	}
+}
+
 // guard sees to it that what the file at path holds is known when it returns: it
 // is about to be changed. The events before this call may not have been folded
 // yet, so that it cannot be known whether anybody wants it.

@@ -26,6 +26,7 @@ func (f *fold) noteInodes(e *events.Event) {
 		return
 	}
 	for _, info := range []*events.FileInfo{&e.Info, &e.ToInfo} {
+		delete(f.forgotten.isDead, inodeOf(info)) // another file has its inode number
 		if _, ok := f.retold[inodeOf(info)]; !ok && info.Mode&unix.S_IFMT == unix.S_IFREG {
 			f.retold[inodeOf(info)] = info.Mode
 		}

@@ -35,12 +35,13 @@ type Manifest struct {
 
 	Inputs    []Entry
 	Outputs   []Entry
-	Modified  []string // outputs of which the command had read what was there before
-	Removed   []string // paths that were there before, and are no more
-	Temporary []string // paths that the session made and removed
+	Modified  []string    // outputs of which the command had read what was there before
+	Removed   []string    // paths that were there before, and are no more
+	Temporary []string    // paths that the session made and removed
+	Forgotten []Forgotten // what is not in Temporary because there were too many
 	Renamed   []Renaming
 
-	// Digest is a SHA-256 of what is compared, but for Temporary and what [Entry.Told]
+	// Digest is a SHA-256 of what is compared, but for Temporary, Forgotten and what [Entry.Told]
 	// says: the same accesses to the same files have the same. Encode and Decode set it.
 	Digest string
 
@@ -117,6 +118,20 @@ func newEntry(path string, s events.State) Entry {
 		Path: path, State: s, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset,
 		Told: untold,
 	}
+}
+
+// Forgotten tells of the paths in one directory that the session made and removed and that
+// a manifest does not list, because there were too many. None of them was there before.
+type Forgotten struct {
+	Dir   string
+	Count int64
+	// Filter is a Bloom filter of their names (docs/manifest.md). If it is empty and Any is
+	// not set, there is nothing to compare: a directory above them was absent before.
+	Filter []byte
+	// Any says that there was no room for a filter: each name may be one of them.
+	Any bool
+	// Except are names that were there all the time and are in the filter by chance.
+	Except []string
 }
 
 // A Renaming is a file or directory that was there before and has a new name.

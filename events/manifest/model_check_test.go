@@ -31,6 +31,9 @@ func (m *model) check(got *Manifest) (problems []string) {
 		}
 	}
 	for path, w := range m.wanted {
+		if _, ok := m.initial[path]; !ok && inputs[path] == nil && saysAbsent(got, path) {
+			continue
+		}
 		if why := lacks(inputs[path], w, m.initial[path]); why != "" {
 			wrong("input %s: %s", path, why)
 		}
@@ -150,4 +153,26 @@ func lacks(e *Entry, w want, was fakeFile) string {
 		return "without names"
 	}
 	return ""
+}
+
+// saysAbsent reports whether a manifest says that nothing was at path, without an input of
+// that name: because the session made and removed something there, or as it says so of a
+// directory above.
+func saysAbsent(got *Manifest, path string) bool {
+	for ; path != "/"; path = parentOf(path) {
+		if slices.Contains(got.Temporary, path) {
+			return true
+		}
+		for i := range got.Forgotten {
+			if t := &got.Forgotten[i]; t.Dir == parentOf(path) && t.has(baseOf(path)) {
+				return true
+			}
+		}
+		isAbsent := func(e Entry) bool { return e.Path == path && e.State == events.StateAbsent }
+		wasAbsent := func(e Entry) bool { return e.Path == path && e.Before == events.StateAbsent }
+		if slices.ContainsFunc(got.Inputs, isAbsent) || slices.ContainsFunc(got.Outputs, wasAbsent) {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -385,24 +386,115 @@ func (m *model) arrive() {
 // stress.
 func TestModel(t *testing.T) {
 	fixed.Draws(t, 2000)
+	names := slices.Sorted(maps.Keys(actions))
 	rapid.Check(t, func(r *rapid.T) {
 		m := newModel(t, r)
-		names := slices.Sorted(maps.Keys(actions))
-		var log []string
-		for range rapid.IntRange(1, 12).Draw(r, "calls") {
-			name := rapid.SampledFrom(names).Draw(r, "call")
-			before := len(m.held)
-			actions[name](m)
-			for _, e := range m.held[min(before, len(m.held)):] {
-				log = append(log, fmt.Sprintf("%s %s(%s %s) %v %s %s", e.Op, e.Syscall, e.Path, e.To, e.Flags, e.State, e.ToState))
-			}
-		}
-		m.fs.later()
+		log := m.act(names, 12)
 		if problems := m.check(m.end()); len(problems) > 0 {
-			r.Fatalf("%s\nbefore:\n%s\ncalls:\n%s\nafter:\n%s\nmanifest:\n%s", strings.Join(problems, "\n"), listing(m.initial),
-				strings.Join(log, "\n"), listing(m.now()), &m.out)
+			m.fail(problems, log)
 		}
 	})
+}
+
+// TestModelForgets plays sessions that make and remove more than others, with a recorder
+// that forgets temporary names as soon as it has more than a few. Where one that does not
+// is right, it must be right, too.
+func TestModelForgets(t *testing.T) {
+	fixed.Draws(t, 2000)
+	names := slices.Sorted(maps.Keys(actions))
+	names = append(names, "temporary", "temporary", "temporary", "temporary")
+	forgot := 0
+	rapid.Check(t, func(r *rapid.T) {
+		m := newModel(t, r)
+		m.play.r.fold.forgotten.keep, m.sweeping = rapid.IntRange(0, 2).Draw(r, "kept"), true
+		var out bytes.Buffer
+		var err error
+		m.twin, err = newRecorder(&out, Options{}, m.fs, m.fs.now)
+		m.ok(err)
+		defer m.twin.Close()
+		m.ok(m.twin.Begin(&events.Header{Session: "s", Argv: []string{"cmd"}, Cwd: "/w"}))
+		log := m.act(names, 40)
+		got := m.end()
+		m.ok(m.twin.End(&events.Trailer{}))
+		twin, err := Decode(&out)
+		m.ok(err)
+		if !twin.Complete() || len(m.check(twin)) > 0 {
+			return
+		}
+		if len(got.Forgotten) > 0 {
+			forgot++
+		}
+		if problems := m.check(got); len(problems) > 0 {
+			m.fail(problems, log)
+		}
+	})
+	if forgot < 100 {
+		t.Errorf("only %d sessions have forgotten anything", forgot)
+	}
+}
+
+// act makes calls drawn at random, at most so many, and returns what they were.
+func (m *model) act(names []string, most int) (log []string) {
+	for range rapid.IntRange(1, most).Draw(m.r, "calls") {
+		name := rapid.SampledFrom(names).Draw(m.r, "call")
+		before := len(m.held)
+		if action := actions[name]; action != nil {
+			action(m)
+		} else {
+			m.temporary()
+		}
+		for _, e := range m.held[min(before, len(m.held)):] {
+			log = append(log, fmt.Sprintf("%s %s(%s %s) %v %s %s", e.Op, e.Syscall, e.Path, e.To, e.Flags, e.State, e.ToState))
+		}
+	}
+	m.fs.later()
+	return log
+}
+
+// temporary makes something where nothing is, and removes it, renames it, or leaves that to
+// others.
+func (m *model) temporary() {
+	free := slices.DeleteFunc(slices.Clone(modelPaths), func(path string) bool {
+		return m.state(path) != events.StateAbsent || !m.canMake(path)
+	})
+	if len(free) == 0 {
+		return
+	}
+	path := rapid.SampledFrom(free).Draw(m.r, "free")
+	isDir := rapid.Bool().Draw(m.r, "a directory")
+	if isDir {
+		m.mkdir(path)
+	} else {
+		m.writes++
+		m.write(path, fmt.Sprint("new ", m.writes))
+	}
+	m.made(path)
+	m.truth[m.fs.files[path]].dirty = true
+	if rapid.Bool().Draw(m.r, "flush") {
+		m.flush()
+	}
+	switch to := rapid.SampledFrom(free).Draw(m.r, "to"); rapid.SampledFrom([]string{"remove", "rename", "fail", "leave"}).Draw(m.r, "then") {
+	case "remove":
+		if isDir {
+			m.event(&events.Event{Op: events.OpDelete, Syscall: "rmdir", Path: path})
+			m.fs.remove(path)
+		} else {
+			m.unlink(path)
+		}
+	case "rename":
+		if to != path && m.canMake(to) && !isWithin(to, path) {
+			m.put[m.originOf(to)] = true
+			m.rename(path, to)
+		}
+	case "fail":
+		m.refused = true
+		m.event(&events.Event{Op: events.OpDelete, Syscall: map[bool]string{true: "rmdir", false: "unlink"}[isDir], Path: path})
+	}
+}
+
+func (m *model) fail(problems, log []string) {
+	m.r.Fatalf("%s\nbefore:\n%s\ncalls:\n%s\nafter:\n%s\nmanifest:\n%s", strings.Join(problems, "\n"), listing(m.initial),
+		strings.Join(log, "\n"), listing(m.now()), &m.out)
 }
 
 func (m *model) now() map[string]fakeFile {

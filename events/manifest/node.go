@@ -17,6 +17,8 @@ type node struct {
 	noted  bool // it is in the fold's list of changes
 	listed bool // of a made one: the session listed it
 	linked bool // of a made one: it is another name of a file
+	// removed: of a made one: a directory that the session then removed, or tried to.
+	removed bool
 }
 
 // A dir has the nodes in a directory. It stays the same if the directory gets another
@@ -126,7 +128,7 @@ func (t *tree) home(n *node) *origin {
 // replace forgets what was at n, and all below it.
 func (t *tree) replace(n *node, s status, from *origin) {
 	t.forget(n)
-	n.status, n.from, n.below, n.seen, n.listed, n.linked = s, from, nil, false, false, false
+	n.status, n.from, n.below, n.seen, n.listed, n.linked, n.removed = s, from, nil, false, false, false, false
 	if n.change != nil {
 		n.change.left, n.change.went = nil, nil
 	}
@@ -136,7 +138,7 @@ func (t *tree) replace(n *node, s status, from *origin) {
 func (t *tree) move(n, to *node) (rest *node) {
 	t.forget(n)
 	t.forget(to)
-	rest = t.nodes.add(node{in: n.in, name: n.name, status: gone})
+	rest = &node{in: n.in, name: n.name, status: gone}
 	rest.change = &change{left: n.from, went: n}
 	n.in.put(rest)
 	n.in, n.name = to.in, to.name

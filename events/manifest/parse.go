@@ -210,6 +210,31 @@ func isSum(s string) bool {
 	return err == nil && len(b) == 32 && hex.EncodeToString(b) == s
 }
 
+// forgotten makes what stands for temporary names. One that would compare with less than it
+// says is an error.
+func (p *parser) forgotten(list []wireForgotten) []Forgotten {
+	var all []Forgotten
+	seen := make(map[string]bool, len(list))
+	for i := range list {
+		w := &list[i]
+		t := Forgotten{Dir: p.path(fromText(w.Dir, w.DirBase64)), Count: w.Count, Filter: w.Filter, Any: w.Any, Except: w.Except}
+		n := len(t.Filter)
+		switch {
+		case seen[t.Dir]:
+			p.fail("forgotten %q: there twice", t.Dir)
+		case t.Count <= 0:
+			p.fail("forgotten %q: %d names", t.Dir, t.Count)
+		case n > filterBytes, n&(n-1) != 0, n > 0 && t.Any:
+			p.fail("forgotten %q: a filter of %d bytes", t.Dir, n)
+		case slices.ContainsFunc(t.Except, func(name string) bool { return name == "" || strings.Contains(name, "/") }):
+			p.fail("forgotten %q: an exception that is no name", t.Dir)
+		}
+		seen[t.Dir] = true
+		all = append(all, t)
+	}
+	return all
+}
+
 func (p *parser) processes(list []wireProcess) []Process {
 	var all []Process
 	for i := range list {

@@ -11,6 +11,9 @@ type paths struct {
 	root  *origin
 	all   slab[origin]
 	names names
+	// freed are paths that were dropped, and that lists of children may still have; free
+	// those that may be used again.
+	freed, free []*origin
 }
 
 func newPaths() *paths {
@@ -24,10 +27,37 @@ func (p *paths) child(o *origin, name string) *origin {
 	if c := o.more.below.find(name); c != nil {
 		return c
 	}
-	c := p.all.add(origin{parent: o, name: p.names.keep(name), info: &noInfo, more: &noDetails})
+	x := origin{parent: o, name: p.names.keep(name), info: &noInfo, more: &noDetails}
+	var c *origin
+	if last := len(p.free) - 1; last >= 0 {
+		c = p.free[last]
+		p.free, *c = p.free[:last], x
+	} else {
+		c = p.all.add(x)
+	}
 	o.edit().below.add(c)
 	return c
 }
+
+// drop forgets a path. forgetDropped must be called of the children that it is among,
+// and then release.
+func (p *paths) drop(o *origin) {
+	*o = origin{parent: &dropped, info: &noInfo, more: &noDetails}
+	p.freed = append(p.freed, o)
+}
+
+// dropped is above the paths that were dropped.
+var dropped = origin{info: &noInfo, more: &noDetails}
+
+// release has the paths that were dropped used again.
+func (p *paths) release() {
+	p.free = append(p.free, p.freed...)
+	clear(p.freed)
+	p.freed = p.freed[:0]
+}
+
+// isDropped reports whether o was dropped.
+func (o *origin) isDropped() bool { return o.parent == &dropped }
 
 // at returns an absolute path, and makes it known.
 func (p *paths) at(path string) *origin {

@@ -76,6 +76,7 @@ func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*
 func (r *Recorder) Begin(h *events.Header) error {
 	r.hasher.start()
 	r.begin = r.now()
+	r.fold.forgotten.begin = r.begin
 	r.header = events.Header{Session: h.Session, Argv: slices.Clone(h.Argv), Cwd: h.Cwd}
 	if p := h.Process; p != nil {
 		s := surroundings(p, r.options.EnvironmentValues)
@@ -141,6 +142,7 @@ func (r *Recorder) Close() {
 // End looks at what the session left behind, and writes the manifest.
 func (r *Recorder) End(t *events.Trailer) error {
 	r.hasher.close()
+	r.fold.forgetLast()
 	x := r.outcome()
 	x.look()
 	x.strangers(r.watch)
@@ -203,6 +205,7 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 		m.Volatile = append(m.Volatile, path)
 	}
 	x.renamings()
+	x.tellForgotten()
 	m.External = x.external.sorted()
 	m.Incomplete = x.incomplete(t)
 	m.Processes = x.processes.list
@@ -283,6 +286,10 @@ func (m *Manifest) sort() {
 	}
 	slices.Sort(m.Removed)
 	slices.Sort(m.Temporary)
+	slices.SortFunc(m.Forgotten, func(a, b Forgotten) int { return cmp.Compare(a.Dir, b.Dir) })
+	for i := range m.Forgotten {
+		slices.Sort(m.Forgotten[i].Except)
+	}
 	slices.Sort(m.Volatile)
 	slices.SortFunc(m.Renamed, func(a, b Renaming) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))

@@ -12,7 +12,6 @@ import "strings"
 type tree struct {
 	paths *paths
 	root  *node
-	nodes slab[node]
 	plain node // the last one that look made up
 
 	// directories are those that were found, by their path: most paths are in the same
@@ -113,7 +112,7 @@ func (t *tree) child(n *node, name string) *node {
 	if c := in.nodes[name]; c != nil {
 		return c
 	}
-	c := t.nodes.add(node{in: in})
+	c := &node{in: in}
 	if n.from == nil {
 		c.name = t.paths.names.keep(name)
 	} else {

@@ -163,6 +163,15 @@ type wireRenaming struct {
 	ToBase64   []byte `json:"toBase64,omitempty"`
 }
 
+type wireForgotten struct {
+	Dir       string   `json:"dir,omitempty"`
+	DirBase64 []byte   `json:"dirBase64,omitempty"`
+	Count     int64    `json:"count"`
+	Filter    []byte   `json:"filter,omitempty"`
+	Any       bool     `json:"any,omitempty"`
+	Except    wireList `json:"except,omitempty"`
+}
+
 type wireProcess struct {
 	PID       int       `json:"pid"`
 	PPID      int       `json:"ppid,omitempty"`
