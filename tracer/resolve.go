@@ -26,7 +26,7 @@ type resolved struct {
 	real  string // what path leads to, if the call follows a link there
 	state events.State
 	links []events.Link
-	left  []string // directories that the path leads through and leaves by ".."
+	left  []string        // directories that the path leads through and leaves by ".."
 	info  events.FileInfo // of what state is about, where it was looked at
 	// blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
