@@ -124,7 +124,9 @@ func (h *hand) regain() {
 	h.hold(0)
 	if h.givenUp {
 		if h.at != nil {
-			h.at.stuck--
+			if h.at.stuck--; h.at.stuck == 0 {
+				h.common.served.update() // it may be waited for again, like any other
+			}
 		}
 		h.mu.Unlock()
 		runtime.Goexit()

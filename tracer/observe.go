@@ -79,6 +79,7 @@ func (o *observer) close() { o.procfs.dirs.close() }
 func (o *observer) observe(c *call, a *access) bool {
 	o.resolver.now = time.Now()
 	o.resolver.busy = false
+	o.resolver.unmounts = c.row.name == "umount" || c.row.name == "umount2"
 	if len(o.spaces.changing) > 0 {
 		o.spaces.calling(c.tid, o.registry)
 	}

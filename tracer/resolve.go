@@ -62,6 +62,8 @@ type resolver struct {
 	served *served // mounts that must not be waited for; nil for none
 	// jump returns where a magic link leads, if not to the host (anchorOf); nil for never.
 	jump func(name, path string, st *unix.Stat_t, v *view) *anchor
+	// unmounts: the call in hand asks no server, and may be made by one.
+	unmounts bool
 	// busy reports whether a walk is in progress: cur and rest say how far it is.
 	busy bool
 
@@ -246,7 +248,7 @@ func (w *walk) step(parent int, last bool) bool {
 	if last && w.finishKnown() {
 		return true
 	}
-	errno := w.lstat()
+	errno := w.lstat(last)
 	switch {
 	case errno == errnoUnanswered:
 		w.finishUnanswered()

@@ -170,7 +170,7 @@ func (s *served) learn(path []byte, givenUp bool) *servedMount {
 	if isRemote(m.kind) { // a disk that is slow now will not be later
 		s.slow[m.id]++
 	}
-	if s.slow[m.id] < slowLookups && !givenUp {
+	if s.slow[m.id] < slowLookups && !(givenUp && m.point != "/") { // most else is on that
 		return nil
 	}
 	p := &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}

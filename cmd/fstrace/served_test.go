@@ -65,6 +65,17 @@ func TestServedInside(t *testing.T) {
 	}
 }
 
+// TestUnmountedInside: a server that unmounts its own file system is not asked about it.
+func TestUnmountedInside(t *testing.T) {
+	needFUSE(t)
+	tr := &trial{dir: openDir(t)}
+	at := mountPoint(t, tr.dir)
+	_, r := tr.traced(t, testProgram(t, "incomplete/fuse"), at, "sh", "-c", `! cat "$0/unmount" 2>/dev/null`, at)
+	if !r.complete() {
+		t.Errorf("incomplete: %v", r.reasons())
+	}
+}
+
 // TestServedInsideManifest: nor does what makes a manifest wait for such a server for ever.
 func TestServedInsideManifest(t *testing.T) {
 	needFUSE(t)

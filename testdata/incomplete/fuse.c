@@ -3,6 +3,7 @@
 // its own before it answers anything. There is a file in it, f; its other names are:
 //
 //	late	is answered with EIO, for the first time after 2.5 seconds
+//	unmount	the server unmounts the file system, and answers with EIO
 //	stop	the server stops itself before it answers for the first time
 //
 // The file MOUNTPOINT.pid tells the server's process id.
@@ -45,9 +46,13 @@ static void answer(int fd, uint64_t unique, int error, const void *data, size_t 
 		die("answer");
 }
 
-static int lookup(const char *name) {
+static int lookup(const char *name, const char *mounted) {
 	static int stopped, waited;
 	struct timespec late = {2, 500 * 1000 * 1000};
+	if (!strcmp(name, "unmount")) {
+		umount2(mounted, MNT_DETACH);
+		return EIO;
+	}
 	if (!strcmp(name, "late")) {
 		if (!waited++)
 			nanosleep(&late, NULL);
@@ -60,7 +65,7 @@ static int lookup(const char *name) {
 	return 0;
 }
 
-static void serve(int fd) {
+static void serve(int fd, const char *mounted) {
 	static char in[1 << 17];
 	for (;;) {
 		ssize_t n = read(fd, in, sizeof in);
@@ -69,7 +74,7 @@ static void serve(int fd) {
 		if (n < 0) // unmounted
 			exit(0);
 		struct fuse_in_header *h = (void *)in;
-		int error = h->opcode == FUSE_LOOKUP ? lookup(in + sizeof *h) : 0;
+		int error = h->opcode == FUSE_LOOKUP ? lookup(in + sizeof *h, mounted) : 0;
 		access("/", F_OK);
 		switch (h->opcode) {
 		case FUSE_INIT: {
@@ -126,7 +131,7 @@ int main(int argc, char **argv) {
 		die("mount");
 	pid_t server = fork();
 	if (server == 0)
-		serve(fd);
+		serve(fd, argv[1]);
 	close(fd);
 	snprintf(pidfile, sizeof pidfile, "%s.pid", argv[1]);
 	FILE *f = fopen(pidfile, "w");
