@@ -94,6 +94,7 @@ type Server struct {
 
 	mu           sync.Mutex
 	listeners    []io.Closer
+	serving      int // connections, also those that are not in conns yet, or are refused
 	conns        map[*connection]bool
 	running      map[*session]bool   // those that have not ended
 	sessions     map[string]*session // those that have begun, and are kept
@@ -158,9 +159,21 @@ func (s *Server) Serve(l Listener) error {
 			pause = min(2*pause, time.Second)
 		default:
 			pause = time.Millisecond
-			go s.serve(conn)
+			s.arrive(+1) // before the next is accepted: AwaitIdle must not miss it
+			go func() {
+				defer s.arrive(-1)
+				s.serve(conn)
+			}()
 		}
 	}
+}
+
+// arrive counts connections that have been accepted and have not ended.
+func (s *Server) arrive(change int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving += change
+	s.pokeLocked()
 }
 
 // serve serves one connection to its end.

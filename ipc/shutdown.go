@@ -23,14 +23,14 @@ func (s *Server) pokeLocked() {
 func (s *Server) idle() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.running) == 0 && len(s.conns) == 0, s.changed
+	return len(s.running) == 0 && len(s.conns) == 0 && s.serving == 0, s.changed
 }
 
 // unused is idle, and that no record is kept either.
 func (s *Server) unused() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.running) == 0 && len(s.conns) == 0 && len(s.kept) == 0, s.changed
+	return len(s.running) == 0 && len(s.conns) == 0 && s.serving == 0 && len(s.kept) == 0, s.changed
 }
 
 // AwaitIdle waits until nothing has run and nobody has been connected for that long.

@@ -40,8 +40,9 @@ type handedOver struct {
 	link func(*net.UnixConn)
 
 	mu       sync.Mutex
-	received uint64
-	told     bool // that it is idle; nothing has come since
+	received uint64 // and taken: the server counts them as connections
+	taking   bool   // one more is received, which the server may not count yet
+	told     bool   // that it is idle; nothing has come since
 }
 
 func newHandedOver(fd int) (*handedOver, error) {
@@ -63,15 +64,21 @@ func newHandedOver(fd int) (*handedOver, error) {
 // errDismissed says that the daemon does not need an idle worker any more.
 var errDismissed = fmt.Errorf("dismissed: %w", io.EOF)
 
-// AcceptUnix returns the next connection. At the end it returns errDismissed if the
+// AcceptUnix returns the next connection. It must be called again only when the one before
+// is counted as a connection: sayIdle relies on that. At the end it returns errDismissed if the
 // worker had said that it was idle, and io.EOF otherwise: the daemon has ended.
 func (h *handedOver) AcceptUnix() (*net.UnixConn, error) {
 	for {
+		h.mu.Lock()
+		if h.taking { // whoever asks for the next has taken it
+			h.received, h.taking = h.received+1, false
+		}
+		h.mu.Unlock()
 		kind, conn, err := receive(h.conn)
 		h.mu.Lock()
 		told := h.told
 		if err == nil || !errors.Is(err, io.EOF) {
-			h.received, h.told = h.received+1, false
+			h.taking, h.told = true, false
 		}
 		h.mu.Unlock()
 		switch {
