@@ -83,7 +83,7 @@ func TestSiblings(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := io.ReadAll(followed.Record())
-	if err != nil || !strings.Contains(string(got), `"path":"/etc/hostname"`) || !strings.Contains(string(got), `"signal":"SIGKILL"`) {
+	if err != nil || !strings.Contains(string(got), `"path":"/etc/hostname"`) || !strings.Contains(string(got), `"exit":{"signal":"SIG`) {
 		t.Errorf("followed: %v, %.300s", err, got)
 	}
 	if r := <-late; r.err != nil || string(r.data) != string(got) {
