@@ -361,7 +361,7 @@ func (w *walk) finishDir() {
 		if w.finishKnown() {
 			return
 		}
-		if errno := w.lstat(); errno == 0 && stateOf(w.stat.Mode) == events.StateDir {
+		if errno := w.lstat(true); errno == 0 && stateOf(w.stat.Mode) == events.StateDir {
 			w.out.info = infoOf(&w.stat)
 		}
 	}
