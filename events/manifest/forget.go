@@ -19,10 +19,10 @@ type forgetter struct {
 	// removals counts calls that removed or renamed something since the last sweep. When it
 	// reaches due, the fold looks what it can forget.
 	removals, due int
-	// looked are names that are to be forgotten if they were absent indeed, and when they
-	// were looked at.
-	looked                  []absentName
-	lookedFrom, lookedUntil time.Time
+	// looked are names that are to be forgotten if they were absent indeed, as they were
+	// looked at until lookedUntil.
+	looked      []absentName
+	lookedUntil time.Time
 	// names has what was forgotten, by the directory that it was in.
 	names  map[*origin]*forgottenNames
 	budget int // how many bytes more the filters may take
@@ -42,12 +42,12 @@ func newForgetter() forgetter {
 // forget is called before an event is taken in. It forgets in two steps. First it looks
 // whether the oldest temporary names are absent, because their removal was only predicted.
 // By then calls may have been made of which no event has been taken in yet. So it waits
-// until all events from before the look have been: if a name then still is what it was, it
-// was absent.
+// for an event that is younger than the look. Each call that was made before the look was
+// told before that one: if a name then still is what it was, it was absent.
 func (f *fold) forget(e *events.Event) {
 	q := &f.forgotten
 	if len(q.looked) > 0 {
-		if e.IsProcess() || !e.Time.After(q.lookedUntil) { // steps of processes have a clock of their own
+		if !e.Time.After(q.lookedUntil) {
 			q.moved(e)
 			return
 		}
@@ -74,14 +74,28 @@ func (f *fold) forgetLast() {
 // lookAtOldest looks which of the oldest temporary names are absent.
 func (f *fold) lookAtOldest() {
 	q := &f.forgotten
-	q.lookedFrom = f.now()
+	begin := f.now()
 	for _, n := range f.oldest() {
 		path := n.path()
+		if n.isUnderMoved(begin.Add(-time.Second).UnixNano()) {
+			continue
+		}
 		if _, err := f.fs.lstat(path); isAbsent(err) {
 			q.looked = append(q.looked, absentName{n, path})
 		}
 	}
 	q.lookedUntil = f.now()
+}
+
+// isUnderMoved reports whether a directory above n got its name so late that the call may
+// not have come to its end yet.
+func (n *node) isUnderMoved(since int64) bool {
+	for up := n.parent(); up != nil; up = up.parent() {
+		if up.past().movedAt > since {
+			return true
+		}
+	}
+	return false
 }
 
 // An absentName is a temporary name at which nothing was when it was looked at.
@@ -93,7 +107,7 @@ type absentName struct {
 // moved is called of an event that was to come before or during the look. A directory that
 // had another name as it was looked at says nothing of what is in it.
 func (q *forgetter) moved(e *events.Event) {
-	if e.Op != events.OpRename || e.Time.Before(q.lookedFrom) {
+	if e.Op != events.OpRename {
 		return
 	}
 	q.looked = slices.DeleteFunc(q.looked, func(a absentName) bool {
