@@ -47,7 +47,7 @@ func (p *paths) drop(o *origin) {
 }
 
 // dropped is above the paths that were dropped.
-var dropped origin
+var dropped = origin{info: &noInfo, more: &noDetails}
 
 // release has the paths that were dropped used again.
 func (p *paths) release() {
