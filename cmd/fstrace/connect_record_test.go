@@ -160,6 +160,7 @@ var ids = []*regexp.Regexp{
 	regexp.MustCompile(`"(time|end)": ?"[^"]*"`),
 	regexp.MustCompile(`"(seq|pid|tid|ppid)": ?\d+`),
 	regexp.MustCompile(`"crc32c": ?"[0-9a-f]{8}"`),
+	regexp.MustCompile(`,"told":\{[^}]*\}`), // there is none of a directory that has just been made
 	regexp.MustCompile(`\b20\d\d-\d\d-\d\dT[0-9:.]+Z`),
 }
 
