@@ -245,7 +245,7 @@ type piece struct{ rows, counted []byte }
 // of times, which is new in each checkout.
 func appendCounted(b, row []byte) []byte {
 	if at := bytes.LastIndex(row, []byte(toldKey)); at >= 0 { // in a string the quotes are escaped
-		row = row[:at]
+		return append(append(b, row[:at]...), '}')
 	}
 	return append(b, row...)
 }

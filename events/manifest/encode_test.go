@@ -186,3 +186,36 @@ func TestIncomplete(t *testing.T) {
 		t.Errorf("got %v, want %v", got, m.Incomplete)
 	}
 }
+
+// TestDigest: what the command was told of times does not count, all else does.
+func TestDigest(t *testing.T) {
+	digest := func(change func(m *Manifest)) string {
+		m := sample()
+		change(m)
+		if err := m.Encode(&bytes.Buffer{}); err != nil {
+			t.Fatal(err)
+		}
+		return m.Digest
+	}
+	want := digest(func(*Manifest) {})
+	for name, change := range map[string]func(m *Manifest){
+		"session":   func(m *Manifest) { m.Session = "t" },
+		"told":      func(m *Manifest) { m.Inputs[0].Told = untold },
+		"temporary": func(m *Manifest) { m.Temporary = nil },
+	} {
+		if got := digest(change); got != want {
+			t.Errorf("%s: it counts", name)
+		}
+	}
+	for name, change := range map[string]func(m *Manifest){
+		"mode":    func(m *Manifest) { m.Inputs[0].Mode ^= 1 },
+		"owner":   func(m *Manifest) { m.Inputs[1].UID++ },
+		"mtime":   func(m *Manifest) { m.Inputs[1].Mtime++ },
+		"output":  func(m *Manifest) { m.Outputs[0].Size++ },
+		"removed": func(m *Manifest) { m.Removed = nil },
+	} {
+		if got := digest(change); got == want {
+			t.Errorf("%s: it does not count", name)
+		}
+	}
+}
