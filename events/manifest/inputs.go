@@ -138,10 +138,10 @@ func (x *outcome) settle(o *origin) *problem {
 	return nil
 }
 
-// isKept reports whether a directory had something in it, of which the session removed
-// nothing: it could not be removed.
+// isKept reports whether a directory had something in it, and the session removed nothing
+// there and made nothing: then that it could not be removed says no more than that.
 func (x *outcome) isKept(o *origin, names []string) bool {
-	return len(names) > 0 && !slices.ContainsFunc(o.more.below.list, func(c *origin) bool { return c.away && exists(c.state) })
+	return len(names) > 0 && !slices.ContainsFunc(o.more.below.list, func(c *origin) bool { return c.away })
 }
 
 // listLate reads the names in a directory that has another name by now. One that was
