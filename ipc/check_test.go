@@ -40,7 +40,7 @@ func entryOf(path string, s events.State) manifest.Entry {
 	const unset = -1
 	return manifest.Entry{
 		Path: path, State: s, Size: unset, Mtime: unset, UID: unset, GID: unset, Links: unset,
-		Told: manifest.Told{Mtime: unset, Links: unset},
+		Told: manifest.Told{Mtime: unset, Links: unset, UID: unset, GID: unset},
 	}
 }
 

@@ -65,8 +65,12 @@ func (c *comparison) attributes(e *Entry, info *events.FileInfo) (list []Differe
 	if c.o.Times == TimesIgnore {
 		return nil
 	}
-	if e.UID != unset && (e.UID != int64(info.UID) || e.GID != int64(info.GID)) {
-		list = differ(OwnerChanged, e.Path, fmt.Sprintf("%d:%d -> %d:%d", e.UID, e.GID, info.UID, info.GID))
+	uid, gid := e.UID, e.GID
+	if c.o.Times == TimesStrict && uid == unset {
+		uid, gid = e.Told.UID, e.Told.GID
+	}
+	if uid != unset && (uid != int64(info.UID) || gid != int64(info.GID)) {
+		list = differ(OwnerChanged, e.Path, fmt.Sprintf("%d:%d -> %d:%d", uid, gid, info.UID, info.GID))
 	}
 	links, mtime := e.Links, e.Mtime
 	if c.o.Times == TimesStrict && !(e.State == events.StateDir && c.isStirred(e.Path)) {

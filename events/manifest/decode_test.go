@@ -53,7 +53,7 @@ func sample() *Manifest {
 			{Path: "/y", Op: events.OpExec, State: events.StateAbsent, Process: -1},
 		},
 	}
-	m.Inputs[0].Told = Told{Mtime: 1_700_000_000_000_000_000, Links: 3}
+	m.Inputs[0].Told = Told{Mtime: 1_700_000_000_000_000_000, Links: 3, UID: 6, GID: 8}
 	m.Inputs = append(m.Inputs, newEntry("/w/a/b", events.StateAbsent), newEntry("/w/kept", events.StateDir))
 	m.Inputs[5].Error, m.Inputs[6].NotEmpty = "ENOTDIR", true
 	m.Inputs[5].Ops, m.Inputs[6].Ops = []events.Op{events.OpRead}, []events.Op{events.OpDelete}

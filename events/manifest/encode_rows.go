@@ -27,13 +27,7 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 		b = appendMode(b, x.Mode)
 		b = append(b, '"')
 	}
-	if x.UID != unset {
-		b = append(b, `,"owner":"`...)
-		b = strconv.AppendInt(b, x.UID, 10)
-		b = append(b, ':')
-		b = strconv.AppendInt(b, x.GID, 10)
-		b = append(b, '"')
-	}
+	b = appendOwnerIfSet(b, x.UID, x.GID)
 	b = appendNumberIfSet(b, `,"links":`, x.Links)
 	b = appendTextIfSet(b, `,"target`, x.Target)
 	b = appendWordIfSet(b, `,"error":`, x.Error)
@@ -63,19 +57,29 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 		b = appendWord(b, "", op.String())
 	}
 	b = append(b, ']')
-	if x.Told.Mtime == unset && x.Told.Links == unset {
+	if x.Told.Mtime == unset && x.Told.Links == unset && x.Told.UID == unset {
 		return append(b, '}')
 	}
 	start := len(b) + len(toldKey)
 	b = append(b, toldKey...)
 	b = appendTimeIfSet(b, `,"mtime":"`, x.Told.Mtime)
 	b = appendNumberIfSet(b, `,"links":`, x.Told.Links)
+	b = appendOwnerIfSet(b, x.Told.UID, x.Told.GID)
 	b[start] = '{' // for the first comma
 	return append(b, "}}"...)
 }
 
 // toldKey comes before what the digest leaves out of an entry.
 const toldKey = `,"told":`
+
+func appendOwnerIfSet(b []byte, uid, gid int64) []byte {
+	if uid == unset {
+		return b
+	}
+	b = strconv.AppendInt(append(b, `,"owner":"`...), uid, 10)
+	b = strconv.AppendInt(append(b, ':'), gid, 10)
+	return append(b, '"')
+}
 
 func appendNumberIfSet(b []byte, key string, n int64) []byte {
 	if n == unset {

@@ -40,13 +40,16 @@ func (m *Manifest) asWire(x *Entry) wireEntry {
 		w.Empty = new(bool)
 	}
 	w.Shared = x.Shared
-	if x.Told != untold {
+	if x.Told.Mtime != unset || x.Told.Links != unset || x.Told.UID != unset {
 		w.Told = &wireTold{}
 		if x.Told.Mtime != unset {
 			w.Told.Mtime = time.Unix(0, x.Told.Mtime).UTC().Format(time.RFC3339Nano)
 		}
 		if x.Told.Links != unset {
 			w.Told.Links = &x.Told.Links
+		}
+		if x.Told.UID != unset {
+			w.Told.Owner = fmt.Sprintf("%d:%d", x.Told.UID, x.Told.GID)
 		}
 	}
 	return w
@@ -80,7 +83,7 @@ func TestRows(t *testing.T) {
 		e := Entry{
 			UID: number.Draw(r, "uid"), GID: 3, Links: number.Draw(r, "links"), Error: rapid.SampledFrom(lookupErrors[:]).Draw(r, "error"),
 			NotEmpty: rapid.Bool().Draw(r, "notEmpty"), Shared: rapid.Bool().Draw(r, "shared"),
-			Told: Told{Mtime: number.Draw(r, "told mtime"), Links: number.Draw(r, "told links")},
+			Told: Told{Mtime: number.Draw(r, "told mtime"), Links: number.Draw(r, "told links"), UID: number.Draw(r, "told uid"), GID: 4},
 			Path: text.Draw(r, "path"), State: state.Draw(r, "state"), Ops: rapid.SliceOf(op).Draw(r, "ops"),
 			Size: rapid.Int64Min(-1).Draw(r, "size"), Mtime: rapid.Int64().Draw(r, "mtime"), Mode: rapid.Uint32Max(0o7777).Draw(r, "mode"),
 			Target: some.Draw(r, "target"), Names: rapid.SliceOf(text).Draw(r, "names"),

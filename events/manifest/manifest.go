@@ -107,10 +107,12 @@ func (e *Entry) isRead() bool { return e.SHA256 != "" || e.Entries != "" }
 type Told struct {
 	Mtime int64 // nanoseconds since 1970, or -1
 	Links int64 // number of names, or -1
+	// UID and GID are the owner of an output that the command made, or -1.
+	UID, GID int64
 }
 
 // untold is the Told of which nothing matters.
-var untold = Told{unset, unset}
+var untold = Told{unset, unset, unset, unset}
 
 // newEntry returns an entry of which nothing matters but the state.
 func newEntry(path string, s events.State) Entry {

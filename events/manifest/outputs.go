@@ -89,6 +89,9 @@ func (x *outcome) tellOutput(out *output) {
 		what &^= factStat // its times are the session's own
 	}
 	out.tell(what, &out.info)
+	if out.UID == unset {
+		out.Told.UID, out.Told.GID = int64(out.info.UID), int64(out.info.GID)
+	}
 	if out.Shared && !out.content {
 		out.Size, out.Mtime, out.Told = unset, unset, untold
 	}

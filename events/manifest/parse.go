@@ -103,7 +103,11 @@ func (p *parser) entry(w *wireEntry) Entry {
 	e.Size, e.Links = p.number(w.Size), p.number(w.Links)
 	e.Mtime = p.mtime(e.Path, w.Mtime)
 	if w.Told != nil {
-		e.Told = Told{Mtime: p.mtime(e.Path, w.Told.Mtime), Links: p.number(w.Told.Links)}
+		e.Told = untold
+		e.Told.Mtime, e.Told.Links = p.mtime(e.Path, w.Told.Mtime), p.number(w.Told.Links)
+		if w.Told.Owner != "" {
+			e.Told.UID, e.Told.GID = p.owner(e.Path, w.Told.Owner)
+		}
 	}
 	if w.Owner != "" {
 		e.UID, e.GID = p.owner(e.Path, w.Owner)

@@ -154,6 +154,7 @@ type wireEntry struct {
 type wireTold struct {
 	Mtime string `json:"mtime,omitempty"`
 	Links *int64 `json:"links,omitempty"`
+	Owner string `json:"owner,omitempty"`
 }
 
 type wireRenaming struct {

@@ -143,6 +143,8 @@ func (p *plainReader) told() *wireTold {
 			p.once(&t.Mtime)
 		case "links":
 			p.numberOnce(&t.Links)
+		case "owner":
+			p.once(&t.Owner)
 		default:
 			p.bad = true
 		}
