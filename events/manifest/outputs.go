@@ -18,7 +18,9 @@ func (x *outcome) describe() {
 		if n := out.node; n != nil && n.linked {
 			out.facts |= factLinks
 		}
-		if at := x.paths.find(path); at != nil && at.accessed.has(events.OpChattr) {
+		// Whoever owned what was there before decided what the command may do, and whoever
+		// owns what is there now decides it the next time.
+		if at := x.paths.find(path); at != nil && (at.accessed.has(events.OpChattr) || exists(at.state) && at.facts.has(factOwner)) {
 			out.facts |= factOwner
 		}
 		switch out.State {
