@@ -71,8 +71,12 @@ func decode(r io.Reader, doc *document) (*Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
+	isWhole := verifyChecksum(data)
+	if !isWhole || !doc.comparedOnly || !doc.unmarshalWritten(data) {
+		err = doc.unmarshal(data)
+	}
 	var m *Manifest
-	switch err = doc.unmarshal(data); {
+	switch {
 	case err == nil && doc.Fstrace == nil:
 		err = errors.New(`no "fstrace" field`)
 	case doc.Fstrace != nil && *doc.Fstrace != Version:
@@ -81,7 +85,6 @@ func decode(r io.Reader, doc *document) (*Manifest, error) {
 	case !utf8.Valid(data): // encoding/json would put U+FFFD there and say nothing
 		err = errors.New("not UTF-8")
 	default:
-		isWhole := verifyChecksum(data)
 		if !isWhole && doc.comparedOnly { // verifyAnew needs the rest
 			err = json.Unmarshal(data, &doc.explanation)
 		}

@@ -72,17 +72,26 @@ func (p *parser) exit(w *wireExit) events.Exit {
 }
 
 func (p *parser) entries(what string, list []wireEntry) []Entry {
-	all := make([]Entry, 0, len(list))
-	seen := make(map[string]bool, len(list))
-	for i := range list {
-		e := p.entry(&list[i])
-		if seen[e.Path] {
-			p.fail("%s %q: there twice", what, e.Path)
-		}
-		seen[e.Path] = true
-		all = append(all, e)
-		if p.err != nil {
+	all := make([]Entry, len(list))
+	errs := make([]error, len(list))
+	parallel(len(list), func(i int) {
+		one := parser{root: p.root}
+		all[i] = one.entry(&list[i])
+		errs[i] = one.err
+	})
+	for _, err := range errs {
+		if err != nil {
+			p.fail("%w", err)
 			return all
+		}
+	}
+	byPath := func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }
+	if !slices.IsSortedFunc(all, byPath) { // in a document that was written anew
+		slices.SortFunc(all, byPath)
+	}
+	for i := range all {
+		if i > 0 && all[i].Path == all[i-1].Path {
+			p.fail("%s %q: there twice", what, all[i].Path)
 		}
 	}
 	return all

@@ -34,9 +34,9 @@ type Cache struct{ file *os.File }
 const (
 	cacheName    = "sums-2" // the number is the version of the layout
 	slotSize     = 8*5 + 32 + 4 + 4
-	slotsPerSet  = 4
+	slotsPerSet  = 8
 	setSize      = slotSize * slotsPerSet
-	cacheSets    = 1 << 16 // 21 MB, if it is ever full
+	cacheSets    = 1 << 15 // 21 MB, if it is ever full
 	sumOffset    = 8 * 5
 	crcOffset    = sumOffset + 32
 	cacheFileMax = cacheSets * setSize
