@@ -139,7 +139,7 @@ func (w *restarts) settle(tid int, sig unix.Signal, regs *callRegisters) {
 	}
 }
 
-// goesOn tells whether a call of a thread is to start again; timeout is negative for
+// goesOn reports whether a call of a thread is to start again; timeout is negative for
 // none.
 func (w *restarts) goesOn(tid int, number uint32, timeout time.Duration, now time.Time) bool {
 	if timeout < 0 {
@@ -222,7 +222,7 @@ func socketTimeout(pid, fd, option int) (d time.Duration, ok bool) {
 	return time.Duration(tv.Nano()), true
 }
 
-// ignores tells whether a thread's process ignores a signal, by choice or by default:
+// ignores reports whether a thread's process ignores a signal, by choice or by default:
 // signal(7), proc(5).
 func ignores(tid int, sig unix.Signal) (pid int, ignored bool) {
 	var room [pathMax]byte

@@ -234,7 +234,7 @@ func readUnistd(path string) (map[string]uint32, error) {
 	return calls, lines.Err()
 }
 
-// is32BitOnly tells whether a number of the generic list is of 32-bit machines alone.
+// is32BitOnly reports whether a number of the generic list is of 32-bit machines alone.
 func is32BitOnly(nr uint32) bool { return nr >= 403 && nr <= 423 }
 
 // restMarkdown writes the table of calls that are not recorded.
