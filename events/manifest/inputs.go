@@ -129,7 +129,13 @@ func (x *outcome) settle(o *origin) *problem {
 			return changed("its entries changed as it was listed")
 		}
 	}
-	if o.written || o.away || o.retold || x.outputs[path] != nil || x.underRemoved(path) {
+	if o.written || o.away || x.outputs[path] != nil || x.underRemoved(path) {
+		return nil
+	}
+	if o.retold { // with another mode, owner or time it is still there
+		if info, err := x.fs.lstat(path); stateOf(&info, err) == events.StateAbsent && exists(o.state) {
+			return changed("was " + o.state.String() + ", is absent now")
+		}
 		return nil
 	}
 	if detail := x.verify(o, path); detail != "" {

@@ -76,7 +76,11 @@ func (f *fold) list(o *origin, e *events.Event, path string) {
 		return
 	}
 	l.info = before
-	l.late = before.Mtime >= e.Time.UnixNano()
+	// What the tracer saw as the call was made is better than the time of the call: files
+	// are stamped by a clock that is some milliseconds behind.
+	if l.late = before.Mtime >= e.Time.UnixNano(); e.Info.Known() && isSame(&e.Info, &before) {
+		l.late = before.Mtime != e.Info.Mtime
+	}
 	if l.names, err = f.fs.readDir(path); err != nil {
 		l.names, l.info, l.unread = nil, events.FileInfo{}, true
 	}
