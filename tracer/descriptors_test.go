@@ -119,7 +119,10 @@ func TestInheritedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	_, files := startDescriptors(c.Process.Pid)
+	_, files, err := startDescriptors(c.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, a := range files {
 		new(maker).make(&a, func(e *events.Event) {
 			got = append(got, fmt.Sprintf("%v %s %v %v", e.Op, strings.TrimPrefix(e.Path, dir), e.State, e.Flags[0]))

@@ -115,7 +115,10 @@ func TestInheritedFilesLetGo(t *testing.T) {
 		return len(entries)
 	}
 	before := count()
-	_, files := startDescriptors(os.Getpid())
+	_, files, err := startDescriptors(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
 	if n := len(files); n < 2*usesBeforeOpen {
 		t.Fatalf("%d files, want %d or more", n, 2*usesBeforeOpen)
 	}

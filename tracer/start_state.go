@@ -2,6 +2,7 @@ package tracer
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -16,21 +17,36 @@ import (
 // while the shim waits.
 func (s *session) startState(pid int) (*events.ProcessState, []access) {
 	state := &events.ProcessState{Env: s.cmd.Env}
-	state.UID, state.GID, state.Umask = readIdentity(pid)
+	var err error
+	if state.UID, state.GID, state.Umask, err = readIdentity(pid); err != nil {
+		s.missStart(pid, err)
+		return nil, nil
+	}
 	if s.cmd.Umask != nil {
 		state.Umask = uint32(*s.cmd.Umask)
 	}
 	var files []access
-	state.Descriptors, files = startDescriptors(pid)
+	if state.Descriptors, files, err = startDescriptors(pid); err != nil {
+		s.missStart(pid, err)
+		return nil, nil
+	}
 	return state, files
+}
+
+// missStart notes that it is not known what the command's process starts with. One that
+// has been killed meanwhile starts with nothing.
+func (s *session) missStart(pid int, err error) {
+	if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH) {
+		s.gaps.add(events.ReasonOpaqueProcess, pid, "what it starts with may not be read: "+err.Error())
+	}
 }
 
 // startDescriptors returns the descriptors that a process starts with, and an access for
 // each that leads to a regular file. Those that are close-on-exec are not its own.
-func startDescriptors(pid int) (list []events.Descriptor, files []access) {
+func startDescriptors(pid int) (list []events.Descriptor, files []access, err error) {
 	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
-		return nil, nil
+		return nil, nil, err
 	}
 	var p procfs
 	defer p.dirs.close()
@@ -66,7 +82,7 @@ func startDescriptors(pid int) (list []events.Descriptor, files []access) {
 		list = append(list, d)
 	}
 	slices.SortFunc(list, func(a, b events.Descriptor) int { return a.FD - b.FD })
-	return list, files
+	return list, files, nil
 }
 
 // descriptorKind says what a descriptor of that type and device number leads to.
@@ -99,10 +115,10 @@ func descriptorKind(mode uint32, rdev uint64) events.DescriptorKind {
 
 // readIdentity reads a process's effective ids and its umask: proc(5). The umask is
 // there since Linux 4.7.
-func readIdentity(pid int) (uid, gid, umask uint32) {
+func readIdentity(pid int) (uid, gid, umask uint32, err error) {
 	data, err := readProc(pid, "status", nil)
 	if err != nil {
-		return uint32(os.Geteuid()), uint32(os.Getegid()), 0
+		return 0, 0, 0, err
 	}
 	field := func(line []byte, name string, n, base int) (uint32, bool) {
 		value, found := bytes.CutPrefix(line, []byte(name))
@@ -123,5 +139,5 @@ func readIdentity(pid int) (uid, gid, umask uint32) {
 			umask = v
 		}
 	}
-	return uid, gid, umask
+	return uid, gid, umask, nil
 }

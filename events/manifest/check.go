@@ -79,6 +79,9 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 		g := m.Incomplete[0]
 		return nil, fmt.Errorf("%w: %s: %s", ErrIncomplete, g.Reason, g.Detail)
 	}
+	if len(o.Refuse) > 0 && m.Surroundings == nil {
+		return nil, fmt.Errorf("%w: the manifest does not say what it started with", ErrExternal)
+	}
 	for i := range m.External {
 		if x := &m.External[i]; slices.Contains(o.Refuse, x.Kind) {
 			return nil, fmt.Errorf("%w: %s", ErrExternal, x)

@@ -57,7 +57,7 @@ func (f *fold) step(e *events.Event) {
 		return
 	}
 	if e.Op == events.OpConnect {
-		f.external.add(External{Kind: ExternalNetwork, Address: e.Address, Descriptor: -1})
+		f.external.connect(e.Address)
 		return
 	}
 	if e.Path == "" && e.Real == "" {

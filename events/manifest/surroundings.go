@@ -56,7 +56,7 @@ func ExternalKinds() []ExternalKind {
 type External struct {
 	Kind    ExternalKind
 	Path    string // "" if it has none
-	Address string // of a network peer
+	Address string // of a network peer, or of an abstract socket
 	// Descriptor is the number of a pipe, socket or terminal that the command was
 	// started with, else -1.
 	Descriptor int
@@ -153,6 +153,15 @@ func (x *externals) note(e *events.Event, path string, info *events.FileInfo) {
 		return
 	}
 	x.add(source)
+}
+
+// connect notes that the session has called or sent to an address that is no path.
+func (x *externals) connect(address string) {
+	kind := ExternalNetwork
+	if strings.HasPrefix(address, "unix ") { // an abstract socket
+		kind = ExternalSocket
+	}
+	x.add(External{Kind: kind, Address: address, Descriptor: -1})
 }
 
 func (x *externals) add(source External) {
