@@ -15,6 +15,9 @@ type Rule struct {
 	// this number a run of the filter, where others are decided by the kernel's bitmap
 	// (Linux 5.11).
 	Where *Argument
+	// Key, if not nil, lets calls of x86_64 that carry it pass. Calls of the same name by
+	// other ABIs are notified. A rule has a Key or a Where, and all rules have the same Key.
+	Key *Key
 }
 
 // An Argument is a condition on an argument of a call.
@@ -51,11 +54,18 @@ const (
 //
 //	ld arch; if arch == ABI goto section ...; ret NOTIFY
 //	section: ld nr; if nr >= a goto right; left: ...; right: ...
+//
+// Where rules have a Key, their numbers jump to the check of it, which stands once behind
+// the tree of its section (key.go).
 func Program(abis []*ABI, rules []Rule) ([]bpf.RawInstruction, error) {
+	key, err := keyOf(rules)
+	if err != nil {
+		return nil, err
+	}
 	var program []bpf.Instruction
 	program = append(program, bpf.LoadAbsolute{Off: offArch, Size: wordSize})
 	for _, group := range groupByAudit(abis) {
-		section, err := assembleSection(group, rules)
+		section, err := assembleSection(group, rules, key)
 		if err != nil {
 			return nil, err
 		}
@@ -92,18 +102,20 @@ next:
 type span struct {
 	start uint32
 	where *Argument // if not nil, ret is for such calls only
+	keyed bool      // ret is for calls without the key
 	ret   assembler.Action
 }
 
 // assembleSection returns the code for ABIs that share an AUDIT_ARCH. It does
 // not fall through.
-func assembleSection(group []*ABI, rules []Rule) ([]bpf.Instruction, error) {
+func assembleSection(group []*ABI, rules []Rule, key *Key) ([]bpf.Instruction, error) {
 	p := assembler.NewProgram()
 	decide(&p, spans(group, rules))
 	tree, err := p.Assemble()
 	if err != nil {
 		return nil, fmt.Errorf("seccomp: assemble filter for %s: %w", group[0].Name, err)
 	}
+	tree = withKeyCheck(tree, key)
 	load := bpf.LoadAbsolute{Off: offNumber, Size: wordSize}
 	return append([]bpf.Instruction{load}, tree...), nil
 }
@@ -113,12 +125,13 @@ func spans(group []*ABI, rules []Rule) []span {
 	type decision struct {
 		nr    uint32
 		where *Argument
+		keyed bool
 	}
 	var notified []decision
 	for _, abi := range group {
 		for _, rule := range rules {
 			for _, nr := range abi.Numbers(rule.Syscall) {
-				notified = append(notified, decision{nr, rule.Where})
+				notified = append(notified, decision{nr, rule.Where, rule.Key != nil && abi.hasKey()})
 			}
 		}
 	}
@@ -128,12 +141,13 @@ func spans(group []*ABI, rules []Rule) []span {
 	for _, d := range notified {
 		last := &list[len(list)-1]
 		switch {
-		case last.start == d.nr && last.ret == retAllow:
-			*last = span{start: d.nr, where: d.where, ret: retNotify}
-		case last.start == d.nr: // a second rule for the same number
-			last.where = nil
+		case len(list) > 1 && list[len(list)-2].start == d.nr: // a second rule for the same number
+			list[len(list)-2].where, list[len(list)-2].keyed = nil, false
+			continue
+		case last.start == d.nr:
+			*last = span{start: d.nr, where: d.where, keyed: d.keyed, ret: retNotify}
 		default:
-			list = append(list, span{start: d.nr, where: d.where, ret: retNotify})
+			list = append(list, span{start: d.nr, where: d.where, keyed: d.keyed, ret: retNotify})
 		}
 		list = append(list, span{start: d.nr + 1, ret: retAllow})
 	}
@@ -145,7 +159,7 @@ func mergeSpans(list []span) []span {
 	merged := list[:1]
 	for _, s := range list[1:] {
 		last := merged[len(merged)-1]
-		if s.ret == last.ret && s.where == nil && last.where == nil {
+		if s.ret == last.ret && s.keyed == last.keyed && s.where == nil && last.where == nil {
 			continue
 		}
 		merged = append(merged, s)
@@ -170,6 +184,10 @@ func decide(p *assembler.Program, list []span) {
 }
 
 func decideSpan(p *assembler.Program, s span) {
+	if s.keyed {
+		p.Ret(checkKey)
+		return
+	}
 	if s.where == nil {
 		p.Ret(s.ret)
 		return

@@ -1,0 +1,83 @@
+package seccomp
+
+import (
+	"errors"
+
+	assembler "github.com/elastic/go-seccomp-bpf"
+	"golang.org/x/net/bpf"
+)
+
+// A Key is a random number of a session. A process that records its own calls shows by it
+// that a call need not be notified: it puts Key.At(address) into r9, the sixth argument, which
+// none of those calls has, where address is that of the instruction behind its syscall
+// instruction.
+//
+// The address is part of it because the kernel leaves r9 as it is when it enters a signal
+// handler: a handler that runs just after a recorded call has the value in r9, and a call
+// that it makes by an instruction of its own must be notified.
+//
+// A key is no secret from the processes that it is given to. One that takes it to hide its
+// calls hides calls that change nothing: those that change something have no rule with a Key.
+type Key uint64
+
+// At returns what a call carries whose syscall instruction ends at address.
+func (k Key) At(address uint64) uint64 { return uint64(k) ^ address }
+
+// hasKey reports whether calls of an ABI can carry a key.
+func (a *ABI) hasKey() bool { return a.Name == "x86_64" }
+
+// keyOf returns the key that rules have, nil if none has one.
+func keyOf(rules []Rule) (*Key, error) {
+	var key *Key
+	for _, r := range rules {
+		switch {
+		case r.Key == nil:
+		case r.Where != nil:
+			return nil, errors.New("seccomp: the rule for " + r.Syscall + " has both a key and an argument")
+		case key != nil && *key != *r.Key:
+			return nil, errors.New("seccomp: rules have different keys")
+		default:
+			key = r.Key
+		}
+	}
+	return key, nil
+}
+
+// checkKey stands in a decision tree for the check of the key. No filter returns it: it is
+// replaced by a jump of the same length.
+const checkKey = assembler.Action(0x7fc00001)
+
+// Offsets in struct seccomp_data of what a keyed call is told by, low words first.
+const (
+	offPointer = 8
+	offSixth   = 16 + 5*8
+)
+
+// withKeyCheck puts the check of the key behind a tree, and replaces each checkKey by a jump
+// to it. Instructions keep their places, so that the tree's own jumps stay right.
+//
+//	ld ip low; tax; ld r9 low; xor x; if != key low goto notify
+//	ld ip high; tax; ld r9 high; xor x; if != key high goto notify
+//	ret ALLOW
+//	notify: ret NOTIFY
+func withKeyCheck(tree []bpf.Instruction, key *Key) []bpf.Instruction {
+	end, used := len(tree), false
+	for i, in := range tree {
+		if in == (bpf.RetConstant{Val: uint32(checkKey)}) {
+			tree[i], used = bpf.Jump{Skip: uint32(end - i - 1)}, true
+		}
+	}
+	if !used {
+		return tree
+	}
+	low, high := uint32(*key), uint32(*key>>32)
+	return append(tree,
+		bpf.LoadAbsolute{Off: offPointer, Size: wordSize}, bpf.TAX{},
+		bpf.LoadAbsolute{Off: offSixth, Size: wordSize}, bpf.ALUOpX{Op: bpf.ALUOpXor},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: low, SkipTrue: 6},
+		bpf.LoadAbsolute{Off: offPointer + wordSize, Size: wordSize}, bpf.TAX{},
+		bpf.LoadAbsolute{Off: offSixth + wordSize, Size: wordSize}, bpf.ALUOpX{Op: bpf.ALUOpXor},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: high, SkipTrue: 1},
+		bpf.RetConstant{Val: uint32(retAllow)},
+		bpf.RetConstant{Val: uint32(retNotify)})
+}
