@@ -17,9 +17,17 @@ import (
 // keyedRules has rules with a key between others.
 func keyedRules(key *Key) []Rule {
 	return []Rule{
-		{Syscall: "open"}, {Syscall: "stat", Key: key}, {Syscall: "lstat", Key: key}, {Syscall: "access", Key: key},
-		{Syscall: "mkdir"}, {Syscall: "readlink", Key: key}, {Syscall: "prctl", Where: &Argument{Index: 0, Values: []uint32{22}}},
-		{Syscall: "newfstatat", Key: key}, {Syscall: "statx", Key: key}, {Syscall: "openat"}, {Syscall: "stat64", Key: key},
+		{Syscall: "open"},
+		{Syscall: "stat", Key: key},
+		{Syscall: "lstat", Key: key},
+		{Syscall: "access", Key: key},
+		{Syscall: "mkdir"},
+		{Syscall: "readlink", Key: key},
+		{Syscall: "prctl", Where: &Argument{Index: 0, Values: []uint32{22}}},
+		{Syscall: "newfstatat", Key: key},
+		{Syscall: "statx", Key: key},
+		{Syscall: "openat"},
+		{Syscall: "stat64", Key: key},
 	}
 }
 
