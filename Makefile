@@ -11,7 +11,7 @@ LDFLAGS ?= -E=fstrace_entry
 # the machine that built them.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
 
-.PHONY: help build test deps lint format vet staticcheck unit cross stress bench microbench docs clean
+.PHONY: help build test deps lint format tidy vet staticcheck unit cross stress bench microbench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,10 +25,14 @@ test: deps lint unit cross ## everything that has to hold before a change goes i
 # A program, but one that ./... does not find.
 BENCH := ./testdata/bench
 
-lint: format vet staticcheck ## what can be said of the source without running it
+lint: format tidy vet staticcheck ## what can be said of the source without running it
 
 format:
 	@files=$$($(GO) tool gofumpt -l . $(BENCH)) && [ -z "$$files" ] || { echo "not formatted as gofumpt does:"; echo "$$files"; exit 1; }
+
+# go.mod and go.sum have what the imports need, and no more.
+tidy:
+	@$(GO) mod tidy -diff
 
 # The other architecture's files, tests among them, are at least to be type-checked.
 vet:
