@@ -274,3 +274,16 @@ type Sink interface {
 	Event(*Event) error
 	End(*Trailer) error
 }
+
+// A SinkFunc is a Sink that calls a function for each event and ignores the header and
+// the trailer.
+type SinkFunc func(*Event) error
+
+// Begin returns nil.
+func (SinkFunc) Begin(*Header) error { return nil }
+
+// Event calls f.
+func (f SinkFunc) Event(e *Event) error { return f(e) }
+
+// End returns nil.
+func (SinkFunc) End(*Trailer) error { return nil }

@@ -81,10 +81,7 @@ func TestAdoptSame(t *testing.T) {
 	}
 	var here collector
 	cmd := &tracer.Cmd{Path: q.Argv[0], Args: q.Argv, Env: q.Env, Dir: dir, Sink: &here}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := cmd.Await(); err != nil {
+	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
 	want := outline(here.list)

@@ -110,10 +110,7 @@ func BenchmarkLatency(b *testing.B) {
 		var l latencies
 		cmd := tracer.Command("/bin/sh", "-c", script(b.N))
 		cmd.Sink = &l
-		if err := cmd.Start(); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := cmd.Await(); err != nil {
+		if err := cmd.Run(); err != nil {
 			b.Fatal(err)
 		}
 		l.report(b)

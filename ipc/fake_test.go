@@ -64,11 +64,12 @@ func (f *fake) run() {
 	}
 }
 
-func (f *fake) Await() (*tracer.Result, error) {
+func (f *fake) Wait() error {
 	<-f.done
-	return &tracer.Result{}, nil
+	return nil
 }
 
+func (f *fake) Result() *tracer.Result        { return &tracer.Result{} }
 func (f *fake) Signal(unix.Signal) error      { return os.ErrProcessDone }
 func (f *fake) SignalGroup(unix.Signal) error { return os.ErrProcessDone }
 func (f *fake) Cancel(time.Duration)          { f.once.Do(func() { close(f.cancelled) }) }

@@ -58,12 +58,13 @@ func (n *session) command() command {
 // knew of the processes.
 type endedCommand struct{ pid int }
 
-func (endedCommand) Start() error                   { return os.ErrProcessDone }
-func (endedCommand) Await() (*tracer.Result, error) { return nil, os.ErrProcessDone }
-func (endedCommand) Signal(unix.Signal) error       { return os.ErrProcessDone }
-func (endedCommand) SignalGroup(unix.Signal) error  { return os.ErrProcessDone }
-func (endedCommand) Cancel(time.Duration)           {}
-func (c endedCommand) Pid() int                     { return c.pid }
+func (endedCommand) Start() error                  { return os.ErrProcessDone }
+func (endedCommand) Wait() error                   { return os.ErrProcessDone }
+func (endedCommand) Result() *tracer.Result        { return nil }
+func (endedCommand) Signal(unix.Signal) error      { return os.ErrProcessDone }
+func (endedCommand) SignalGroup(unix.Signal) error { return os.ErrProcessDone }
+func (endedCommand) Cancel(time.Duration)          {}
+func (c endedCommand) Pid() int                    { return c.pid }
 
 // listedBytes is how much of a command's arguments a list of sessions has.
 const listedBytes = 4096

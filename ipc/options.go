@@ -34,7 +34,7 @@ func (p *wireRun) command() (*tracer.Cmd, error) {
 	if p.Umask != nil {
 		mask = *p.Umask
 	}
-	c := &tracer.Cmd{Path: argv[0], Args: argv, Env: env, Dir: cwd, Umask: &mask, Apart: true, KillAfter: 10 * time.Second}
+	c := &tracer.Cmd{Path: argv[0], Args: argv, Env: env, Dir: cwd, Umask: &mask, Setsid: true, KillAfter: 10 * time.Second}
 	if err := p.limits(c); err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (o *Options) apply(c *tracer.Cmd) error {
 	switch o.Wait {
 	case "", "root":
 	case "all":
-		c.Wait = tracer.WaitAll
+		c.WaitFor = tracer.WaitAll
 	default:
 		return invalidParameter("options.wait")
 	}

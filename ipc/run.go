@@ -214,6 +214,6 @@ func (n *session) adopt(r *request, l *wireLaunched, c *tracer.Cmd) error {
 		return asError(err)
 	}
 	launch.Mask, launch.Ignored = mask, ignored
-	n.launch, c.Adopt, c.Apart, c.Umask = launch, launch, false, nil
+	n.launch, c.Adopt, c.Setsid, c.Umask = launch, launch, false, nil
 	return nil
 }

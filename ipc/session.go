@@ -16,7 +16,8 @@ import (
 // A command is what runs: *tracer.Cmd, or a test's own.
 type command interface {
 	Start() error
-	Await() (*tracer.Result, error)
+	Wait() error
+	Result() *tracer.Result
 	Signal(unix.Signal) error
 	SignalGroup(unix.Signal) error
 	Cancel(grace time.Duration)
@@ -109,9 +110,9 @@ func (s *session) run() {
 	if cancelled {
 		cmd.Cancel(grace) // there was nothing to cancel before
 	}
-	result, err := cmd.Await()
+	_ = cmd.Wait() // the result says all of it
 	s.closeLaunch()
-	s.conclude(result, err)
+	s.conclude(cmd.Result())
 }
 
 func (s *session) closeLaunch() {
@@ -121,7 +122,7 @@ func (s *session) closeLaunch() {
 }
 
 // conclude notes what became of the run.
-func (s *session) conclude(result *tracer.Result, err error) {
+func (s *session) conclude(result *tracer.Result) {
 	var at, size, weight int64
 	missing := ""
 	if s.manifest != nil {
@@ -136,11 +137,11 @@ func (s *session) conclude(result *tracer.Result, err error) {
 	}
 	s.mu.Lock()
 	if result != nil {
+		if result.Err != nil {
+			s.result.Error = result.Err.Error()
+		}
 		s.result.Usage = usageOf(result.Usage)
 		s.result.Ending = map[tracer.Ending]string{tracer.EndedAfterTerm: "term", tracer.EndedByKill: "kill"}[result.Ending]
-	}
-	if err != nil {
-		s.result.Error = err.Error()
 	}
 	if s.trailer == nil {
 		s.ended = time.Now()

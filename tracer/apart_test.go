@@ -24,7 +24,7 @@ func TestApart(t *testing.T) {
 	const script = `umask; cut -d' ' -f1,5,6 /proc/$$/stat; grep -e SigBlk -e SigIgn /proc/$$/status | cut -f2; test -e /proc/$$/fd/4 || echo no 4`
 	cmd := &Cmd{
 		Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"},
-		Apart: true, Umask: &mask, Descriptors: map[int]int{1: int(w.Fd()), 2: 2, 5: int(w.Fd())}, Sink: &recorder{},
+		Setsid: true, Umask: &mask, Descriptors: map[int]int{1: int(w.Fd()), 2: 2, 5: int(w.Fd())}, Sink: &recorder{},
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cmd.Await(); err != nil {
+	if _, err := ended(cmd); err != nil {
 		t.Fatal(err)
 	}
 	pid := strconv.Itoa(cmd.Pid())
@@ -54,7 +54,7 @@ func TestSignalGroup(t *testing.T) {
 	const script = `trap 'exit 9' USR1; sh -c 'echo ready; exec >&-; exec sleep 1000' & exec >&-; wait`
 	cmd := &Cmd{
 		Path: "/bin/sh", Args: []string{"sh", "-c", script}, Env: []string{"PATH=/usr/bin:/bin"},
-		Apart: true, Wait: WaitAll, Descriptors: map[int]int{1: int(w.Fd())}, Sink: &recorder{},
+		Setsid: true, WaitFor: WaitAll, Descriptors: map[int]int{1: int(w.Fd())}, Sink: &recorder{},
 	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func TestSignalGroup(t *testing.T) {
 	if err := cmd.SignalGroup(unix.SIGUSR1); err != nil {
 		t.Fatal(err)
 	}
-	result, err := cmd.Await()
+	result, err := ended(cmd)
 	if err != nil || result.Status.ExitStatus() != 9 {
 		t.Errorf("%+v, %v", result, err)
 	}
@@ -97,7 +97,7 @@ func TestCmdCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		cmd.Cancel(c.grace)
-		result, err := cmd.Await()
+		result, err := ended(cmd)
 		if err != nil || result.Ending != c.ending {
 			t.Errorf("%q: %+v, %v", c.script, result, err)
 		}

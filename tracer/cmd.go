@@ -1,8 +1,11 @@
 package tracer
 
 import (
+	"context"
 	"errors"
+	"io"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -46,8 +49,9 @@ const (
 	WaitAll
 )
 
-// A Cmd is a command to be run and traced, in the manner of os/exec. Its fields
-// must not be changed after Start. It can be started once.
+// A Cmd is a command to run and trace. It is used as [os/exec.Cmd] is: set the
+// fields, then call Run, or Start and Wait. The fields must not be changed after
+// Start. A Cmd can be started once. Its methods are safe for concurrent use.
 type Cmd struct {
 	// Path is the program's file, looked up in the PATH of Env if it has no slash.
 	Path string
@@ -58,18 +62,28 @@ type Cmd struct {
 	// Dir is its working directory; "" stands for this process's.
 	Dir string
 
-	// Stdin, Stdout and Stderr are its first descriptors; nil stands for /dev/null.
-	// ExtraFiles[i] becomes descriptor 3+i.
-	Stdin, Stdout, Stderr *os.File
-	ExtraFiles            []*os.File
-	// Descriptors, if not nil, are used instead of the four fields above: descriptors
-	// of this process, by their number in the command. Others are closed there, but 0, 1
-	// and 2, which are /dev/null then.
+	// Stdin is the command's standard input, Stdout and Stderr are its standard output
+	// and error. Nil means /dev/null. The command gets the descriptor of an *os.File
+	// itself. For any other reader or writer, Start makes a pipe and a goroutine that
+	// copies, and Wait waits until the copying is done: see WaitDelay. If Stdout and
+	// Stderr are the same writer, at most one goroutine at a time calls Write.
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	// ExtraFiles[i] becomes descriptor 3+i; nil leaves that number closed.
+	ExtraFiles []*os.File
+	// Descriptors, if not nil, replaces the four fields above. It maps numbers in the
+	// command to descriptors of this process. Other numbers are closed in the command,
+	// but 0, 1 and 2 are /dev/null if they are not given.
 	Descriptors map[int]int
-	// InheritFiles gives it each descriptor of this process that is not
-	// close-on-exec, under its own number, as execve(2) does; the four fields
-	// above are not used.
+	// InheritFiles passes on each descriptor of this process that is not
+	// close-on-exec, under its own number, as execve(2) does. The five fields
+	// above must not be set.
 	InheritFiles bool
+	// WaitDelay is how long Wait waits, after the session's end, for the copying from
+	// and to the command's pipes: a descendant that outlives the session may hold them
+	// open. Wait then closes the pipes and returns [os/exec.ErrWaitDelay]. 0 means no
+	// limit.
+	WaitDelay time.Duration
 
 	// Umask is its file mode creation mask; nil stands for this process's.
 	Umask *int
@@ -77,10 +91,10 @@ type Cmd struct {
 	// that are not given, nil, are this process's.
 	Limits []Limit
 	Nice   *int
-	// Apart starts it apart from this process: in a session of its own, without a
-	// controlling terminal, as the leader of its own process group, and with no signal
+	// Setsid makes the command the leader of a session and of a process group of its
+	// own, without a controlling terminal: setsid(2). It then also starts with no signal
 	// blocked or ignored.
-	Apart bool
+	Setsid bool
 	// Adopt, if set, is the process that is to become the command: another program's
 	// child, which has all that it inherits from there. Dir must be that program's
 	// directory; of the fields above only Path, Args and Env are used beside it.
@@ -88,48 +102,65 @@ type Cmd struct {
 
 	Lifecycle Lifecycle
 	IOUring   IOUringPolicy
-	Wait      WaitPolicy
-	// Timeout, if not 0, is how long the session may last before every process of it
-	// gets SIGTERM; those that are left KillAfter later get SIGKILL. The session then
-	// ends with the last of them, whatever Wait says.
+	// WaitFor says when the session ends.
+	WaitFor WaitPolicy
+	// Timeout, if not 0, is how long the session may last before each of its processes
+	// gets SIGTERM. Those that are left after KillAfter get SIGKILL. The session then
+	// ends with the last of them, whatever WaitFor says.
 	Timeout, KillAfter time.Duration
 	// Sink receives the record. Required.
 	Sink events.Sink
-	// Guard, if set, is called before a call is let through that may change what is
-	// in an existing regular file or its times, or a symbolic link, put another in its
-	// place, or remove it: by path and with what is there. It is also called for a file
-	// that the call may make, with an info that is not Known. The caller is held
-	// meanwhile, and for the first 20 ms so is every other that makes a file call. It must
-	// return in the end, whatever a file system does that it looks at: see Served. While it
-	// takes longer it is called for other calls: it must be safe for concurrent use.
+	// Guard, if set, is called before a system call continues that may modify, replace or
+	// remove an existing regular file or a symbolic link, or change its times. It gets the
+	// path and what is there now. It is also called for a file that the call may make, with
+	// an info that is not Known. The caller waits meanwhile, and for the first 20 ms so does
+	// every other process that makes a file call. Guard must return even if a file system
+	// does not answer: see Served. It must be safe for concurrent use: while one call takes
+	// longer than 20 ms, Guard is called for others.
 	//
 	// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
-	// removes it, events.OpRename if it renames it, events.OpCreate if it renames something to
-	// that path, and another if it changes the file in another way. Of what is removed or
-	// renamed it is called whatever is there, directories included.
+	// removes it, events.OpRename if it renames it, events.OpCreate if it renames something
+	// to that path, and another operation if it changes the file in another way. For a file
+	// that is removed or renamed, Guard is called whatever its type, directories included.
 	Guard func(op events.Op, path string, info events.FileInfo)
-	// Stopped, if set, is called when the command itself is stopped by a job
-	// control signal. It must return soon, and not wait for the command, which is not
+	// OnStop, if set, is called when a job control signal has stopped the command
+	// itself. It must return soon, and must not wait for the command, which is not
 	// continued meanwhile if it is traced. It may stop this process: StopWith.
-	Stopped func(sig unix.Signal)
+	OnStop func(sig unix.Signal)
 
-	// Ready, if set, holds the command's process back until it is closed: for what
-	// must be there before, and can be prepared while Start prepares the rest.
-	Ready <-chan struct{}
+	// StartAfter, if set, delays the command's process until the channel is closed.
+	// Start prepares the rest meanwhile.
+	StartAfter <-chan struct{}
+
+	ctx     context.Context // nil for none
+	streams streams
 
 	mu      sync.Mutex
 	session *session
 	early   []unix.Signal // sent before there was a session
-	opened  []*os.File    // for the command, closed once it has them
 }
 
-// Command returns a Cmd to run name with the given arguments.
+// Command returns a Cmd to run name with the given arguments. A name without a slash
+// is looked up in the PATH of the command's environment when it is executed.
 func Command(name string, arg ...string) *Cmd {
 	return &Cmd{Path: name, Args: append([]string{name}, arg...)}
 }
 
+// CommandContext is Command with a context. When the context is done before the
+// session has ended, the session's processes are ended as Cancel does, with KillAfter
+// as the grace, and Wait returns the context's error.
+func CommandContext(ctx context.Context, name string, arg ...string) *Cmd {
+	if ctx == nil {
+		panic("tracer: nil Context")
+	}
+	c := Command(name, arg...)
+	c.ctx = ctx
+	return c
+}
+
 // A Result is how a traced command ended.
 type Result struct {
+	// Exit is the exit status or the signal, as the record has it.
 	Exit events.Exit
 	// Status is the command's wait status: wait(2).
 	Status unix.WaitStatus
@@ -142,24 +173,43 @@ type Result struct {
 	Usage *unix.Rusage
 	// Incomplete says what the record may miss; empty if it is complete.
 	Incomplete []events.Incomplete
+	// Err says why the record is cut off; nil if it is whole.
+	Err error
+}
+
+// Success reports whether the command exited with status 0.
+func (r *Result) Success() bool { return r.Status.Exited() && r.Status.ExitStatus() == 0 }
+
+// An ExitError says that the command has run and did not exit with status 0. The
+// record is whole.
+type ExitError struct{ *Result }
+
+func (e *ExitError) Error() string {
+	if e.Status.Signaled() {
+		return "signal: " + e.Status.Signal().String()
+	}
+	return "exit status " + strconv.Itoa(e.Status.ExitStatus())
+}
+
+// Run starts the command and waits until the session has ended. It returns the
+// errors of Start and Wait.
+func (c *Cmd) Run() error {
+	if err := c.Start(); err != nil {
+		return err
+	}
+	return c.Wait()
 }
 
 // Start starts the command and returns when it has been executed. The sink has
-// received the record's header by then.
+// received the record's header by then. If Start returns nil, Wait must be called.
 //
-// If the command cannot be executed Start returns an *ExecError; the session is
-// over then, and the sink has the whole record, which tells where the command was
+// If the command cannot be executed, Start returns an [*ExecError]. The session is
+// over then, and the sink has the whole record, which says where the command was
 // looked for. After any other error nothing has been run, and the sink has
 // received nothing or no end.
 func (c *Cmd) Start() error {
-	if c.current() != nil {
-		return errors.New("tracer: already started")
-	}
-	if c.Sink == nil {
-		return errors.New("tracer: no sink")
-	}
-	if len(c.Args) == 0 {
-		return errors.New("tracer: no arguments: not even a name")
+	if err := c.valid(); err != nil {
+		return err
 	}
 	if c.Env == nil {
 		c.Env = os.Environ()
@@ -174,7 +224,33 @@ func (c *Cmd) Start() error {
 		_ = s.owner.signal(sig) // kept until there is a process
 	}
 	c.mu.Unlock()
-	return s.start()
+	err = s.start()
+	c.streams.started(err == nil)
+	if err == nil && c.ctx != nil {
+		context.AfterFunc(c.ctx, func() { c.Cancel(c.KillAfter) })
+	}
+	return err
+}
+
+// valid returns what is wrong with the fields.
+func (c *Cmd) valid() error {
+	switch {
+	case c.current() != nil:
+		return errors.New("tracer: already started")
+	case c.Sink == nil:
+		return errors.New("tracer: no sink")
+	case len(c.Args) == 0:
+		return errors.New("tracer: no arguments: not even a name")
+	case c.ctx != nil:
+		return c.ctx.Err()
+	}
+	return nil
+}
+
+// Observe sets Sink and Guard. It is for packages that know a Cmd by an interface, as
+// events/manifest does.
+func (c *Cmd) Observe(sink events.Sink, guard func(events.Op, string, events.FileInfo)) {
+	c.Sink, c.Guard = sink, guard
 }
 
 // current returns the session, nil before Start.
@@ -234,14 +310,42 @@ func (c *Cmd) Served(path string) bool {
 	return s != nil && s.served.servedAt(path)
 }
 
-// Await waits for the session's end, and for the sink to have the whole record.
-// The error is the sink's, or says why notifications were lost; the Result is
-// there all the same.
-func (c *Cmd) Await() (*Result, error) {
+// Wait waits for the session to end, for the sink to have the whole record, and for
+// the copying from and to the command's pipes.
+//
+// The error is nil if the record is whole and the command exited with status 0. It is
+// an [*ExitError] if the record is whole and the command did not. Any other error says
+// why the record or a pipe is cut off, or is the context's. A command that Start could
+// not execute can be waited for too: the record says where it was looked for.
+func (c *Cmd) Wait() error {
 	s := c.current()
 	if s == nil {
-		return nil, errors.New("tracer: not started")
+		return errors.New("tracer: not started")
 	}
 	<-s.done
-	return &s.result, s.err
+	copied := c.streams.wait(c.WaitDelay)
+	result := &s.result
+	switch {
+	case result.Err != nil:
+		return result.Err
+	case result.Ending != EndedByItself && c.ctx != nil && c.ctx.Err() != nil:
+		return c.ctx.Err()
+	case !result.Success():
+		return &ExitError{result}
+	}
+	return copied
+}
+
+// Result returns how the command ended, nil before the session's end.
+func (c *Cmd) Result() *Result {
+	s := c.current()
+	if s == nil {
+		return nil
+	}
+	select {
+	case <-s.done:
+		return &s.result
+	default:
+		return nil
+	}
 }

@@ -145,10 +145,21 @@ func runTrace(t testing.TB, c *Cmd) (*Result, *recorder) {
 	return res, r
 }
 
-// awaitTrace is Await with an end.
+// ended waits for a command, and returns what became of it and of its record.
+func ended(c *Cmd) (*Result, error) {
+	err := c.Wait()
+	result := c.Result()
+	var exit *ExitError
+	if errors.As(err, &exit) && exit.Result == result {
+		err = nil
+	}
+	return result, err
+}
+
+// awaitTrace is ended with a deadline.
 func awaitTrace(t testing.TB, c *Cmd) (res *Result, err error) {
 	t.Helper()
-	await(t, fmt.Sprintf("the end of %q", c.Args), finished(func() { res, err = c.Await() }))
+	await(t, fmt.Sprintf("the end of %q", c.Args), finished(func() { res, err = ended(c) }))
 	return res, err
 }
 
@@ -293,7 +304,7 @@ func TestCmdRefused(t *testing.T) {
 	if err := (&Cmd{Path: "true", Sink: new(recorder)}).Start(); err == nil {
 		t.Error("a command without arguments was started")
 	}
-	if _, err := Command("true").Await(); err == nil {
+	if _, err := ended(Command("true")); err == nil {
 		t.Error("a command that was not started has ended")
 	}
 	needTracing(t)
@@ -452,7 +463,7 @@ func newLingering(t *testing.T, wait WaitPolicy) *lingering {
 		t.Fatal(err)
 	}
 	c := shell(t, "(read line <&3; cat file >&4) & exit 5")
-	c.Dir, c.Wait, c.Sink = dir, wait, new(recorder)
+	c.Dir, c.WaitFor, c.Sink = dir, wait, new(recorder)
 	c.ExtraFiles = []*os.File{r, aw}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -497,18 +508,18 @@ func TestCmdWaitRoot(t *testing.T) {
 func TestCmdWaitAll(t *testing.T) {
 	needTracing(t)
 	l := newLingering(t, WaitAll)
-	ended := finished(func() { _, _ = l.cmd.Await() })
+	over := finished(func() { _ = l.cmd.Wait() })
 	eventually(t, "the command itself has ended", func() bool {
 		return errors.Is(l.cmd.Signal(0), os.ErrProcessDone)
 	})
 	select {
-	case <-ended:
+	case <-over:
 		t.Error("the session has ended before the last descendant")
 	default:
 	}
 	l.release(t)
-	await(t, "the session", ended)
-	res, err := l.cmd.Await()
+	await(t, "the session", over)
+	res, err := ended(l.cmd)
 	r := l.cmd.Sink.(*recorder)
 	if err != nil || res.Exit.Code != 5 || len(res.Incomplete) > 0 || !r.trailer.Complete() {
 		t.Errorf("await: %+v, %v", res, err)
@@ -558,7 +569,7 @@ func TestCmdConcurrent(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if res, err := c.Await(); err != nil || res.Exit.Code != i || len(res.Incomplete) > 0 {
+			if res, err := ended(c); err != nil || res.Exit.Code != i || len(res.Incomplete) > 0 {
 				t.Errorf("command %d: %+v, %v", i, res, err)
 			}
 			checkRecord(t, r)
@@ -597,7 +608,7 @@ func TestHostChildren(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if res, err := c.Await(); err != nil || res.Exit != (events.Exit{}) {
+			if res, err := ended(c); err != nil || res.Exit != (events.Exit{}) {
 				t.Errorf("trace %d: %+v, %v", traces, res, err)
 			}
 			checkRecord(t, r)

@@ -23,19 +23,23 @@ func (c *Cmd) descriptors(socket int) ([]uintptr, error) {
 	if c.Descriptors != nil {
 		return c.numbered(socket)
 	}
+	standard, err := c.streams.open(c.Stdin, c.Stdout, c.Stderr)
+	if err != nil {
+		return nil, fmt.Errorf("launch: %w", err)
+	}
 	var list []uintptr
-	for i, f := range append([]*os.File{c.Stdin, c.Stdout, c.Stderr}, c.ExtraFiles...) {
+	for i, f := range append(standard, c.ExtraFiles...) {
 		switch {
 		case f != nil:
 			list = append(list, f.Fd())
 		case i > 2:
 			list = append(list, closedFD)
 		default:
-			null, err := c.openNull()
+			null, err := c.streams.openNull()
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("launch: %w", err)
 			}
-			list = append(list, null)
+			list = append(list, null.Fd())
 		}
 	}
 	return append(list, uintptr(socket)), nil
@@ -56,33 +60,14 @@ func (c *Cmd) numbered(socket int) ([]uintptr, error) {
 		case number > 2:
 			list = append(list, closedFD)
 		default:
-			null, err := c.openNull()
+			null, err := c.streams.openNull()
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("launch: %w", err)
 			}
-			list = append(list, null)
+			list = append(list, null.Fd())
 		}
 	}
 	return append(list, uintptr(socket)), nil
-}
-
-// openNull opens /dev/null for the command.
-func (c *Cmd) openNull() (uintptr, error) {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		c.closeOpened()
-		return 0, fmt.Errorf("launch: %w", err)
-	}
-	c.opened = append(c.opened, null)
-	return null.Fd(), nil
-}
-
-// closeOpened closes what descriptors opened for the command.
-func (c *Cmd) closeOpened() {
-	for _, f := range c.opened {
-		f.Close()
-	}
-	c.opened = nil
 }
 
 // inheritAll passes on each descriptor that is not close-on-exec. Those above the

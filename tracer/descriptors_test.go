@@ -83,10 +83,7 @@ func TestCmdDescriptors(t *testing.T) {
 			t.Errorf("descriptor %d is %q, %v, want %s", i, name, err, os.DevNull)
 		}
 	}
-	c.closeOpened()
-	if len(c.opened) > 0 {
-		t.Errorf("%d files are still open for the command", len(c.opened))
-	}
+	c.streams.started(false)
 	for _, i := range []int{0, 2} {
 		if _, err := unix.FcntlInt(list[i], unix.F_GETFD, 0); err != unix.EBADF {
 			t.Errorf("descriptor %d for the command's %d is still open: %v", list[i], i, err)

@@ -1,13 +1,12 @@
 // Package tracer runs a command unchanged and records every file access of it and
-// of all its descendants, in the manner of os/exec:
+// of all its descendants. It is used like os/exec:
 //
 //	cmd := tracer.Command("make", "-j4")
-//	cmd.InheritFiles = true
+//	cmd.Stdout = os.Stdout
 //	cmd.Sink = events.NewJSONL(file)
-//	if err := cmd.Start(); err != nil { ... }
-//	result, err := cmd.Await()
+//	err := cmd.Run()
 //
-// The record goes to an [events.Sink]; the [Result] says how the command ended and
+// The record goes to an [events.Sink]. The [Result] says how the command ended and
 // whether the record may miss something.
 //
 // # How it works

@@ -28,6 +28,7 @@ func (s *session) finish() {
 	}
 	s.result.Incomplete = s.gaps.list()
 	s.end()
+	s.result.Err = s.err
 	close(s.done)
 }
 
@@ -37,7 +38,7 @@ func (s *session) drain(running bool) bool {
 	if s.listener == nil {
 		return false
 	}
-	if !running && s.cmd.Wait == WaitRoot {
+	if !running && s.cmd.WaitFor == WaitRoot {
 		// The filter goes with its last thread; before Linux 6.11 only when that is
 		// reaped, by whoever has to.
 		const reaping = 200 * time.Millisecond

@@ -42,7 +42,7 @@ func (c *Cmd) Launch() (*Launch, error) {
 		pid, fd, err = forkShim(files, &syscall.SysProcAttr{Setpgid: true})
 	}
 	unix.Close(pair[1])
-	c.closeOpened()
+	closeAll(c.streams.theirs)
 	if err != nil {
 		unix.Close(pair[0])
 		return nil, err

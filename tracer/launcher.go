@@ -121,7 +121,7 @@ func (l *launcher) fork(files []uintptr) error {
 		return nil
 	}
 	attr := &syscall.SysProcAttr{Setpgid: true}
-	if s.cmd.Apart {
+	if s.cmd.Setsid {
 		attr = &syscall.SysProcAttr{Setsid: true}
 	}
 	pid, fd, err := forkShim(files, attr)
@@ -136,7 +136,7 @@ func (l *launcher) fork(files []uintptr) error {
 // leavesRest tells whether descendants that outlive the command are let go: not if
 // they are to be waited for, nor if a timeout has told them to end.
 func (s *session) leavesRest() bool {
-	return s.cmd.Wait == WaitRoot && !ask(s.owner, func(r chan<- bool) message { return msgTimedOut{r} })
+	return s.cmd.WaitFor == WaitRoot && !ask(s.owner, func(r chan<- bool) message { return msgTimedOut{r} })
 }
 
 // spareDescriptors are left for everything else that has to be opened, where the
@@ -254,8 +254,8 @@ func (l *launcher) follow() traceEnd {
 		delete(unheld, p)
 		s.owner.mail.send(msgEnded{p, ws}) // at once: its number may be another's soon
 	}
-	if s.cmd.Stopped != nil {
-		f.stopped = s.cmd.Stopped
+	if s.cmd.OnStop != nil {
+		f.stopped = s.cmd.OnStop
 	}
 	f.begin(s.root, l.traced)
 	var batch []waitEvent

@@ -20,7 +20,7 @@ func TestLimits(t *testing.T) {
 	nice := 7
 	cmd := &Cmd{
 		Path: "/bin/sh", Args: []string{"sh", "-c", "ulimit -Sn; ulimit -Hn; ulimit -c; nice; i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"},
-		Env: []string{"PATH=/usr/bin:/bin"}, Apart: true, Descriptors: map[int]int{1: int(w.Fd())}, Sink: &recorder{},
+		Env: []string{"PATH=/usr/bin:/bin"}, Setsid: true, Descriptors: map[int]int{1: int(w.Fd())}, Sink: &recorder{},
 		Limits: []Limit{{unix.RLIMIT_NOFILE, 100, 200}, {unix.RLIMIT_CORE, 0, unix.RLIM_INFINITY}, {unix.RLIMIT_AS, 1 << 30, 1 << 30}},
 		Nice:   &nice,
 	}
@@ -32,7 +32,7 @@ func TestLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := cmd.Await()
+	result, err := ended(cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +52,11 @@ func TestLimits(t *testing.T) {
 // TestLimitRefused: what cannot be set is an error, and nothing runs.
 func TestLimitRefused(t *testing.T) {
 	cmd := &Cmd{
-		Path: "/bin/true", Args: []string{"true"}, Env: []string{}, Apart: true, Descriptors: map[int]int{}, Sink: &recorder{},
+		Path: "/bin/true", Args: []string{"true"}, Env: []string{}, Setsid: true, Descriptors: map[int]int{}, Sink: &recorder{},
 		Limits: []Limit{{unix.RLIMIT_NOFILE, 200, 100}},
 	}
 	if err := cmd.Start(); err == nil {
 		t.Error("it has started")
-		_, _ = cmd.Await()
+		_, _ = ended(cmd)
 	}
 }

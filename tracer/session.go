@@ -111,12 +111,12 @@ func (s *session) startShim() (*launcher, error) {
 	}
 	m := shim.Launch{
 		Path: s.cmd.Path, Dir: s.cmd.Dir, Argv: s.cmd.Args, Env: s.cmd.Env,
-		Filter: filter, Signals: shim.Inherited(), Umask: -1, Apart: s.cmd.Apart,
+		Filter: filter, Signals: shim.Inherited(), Umask: -1, Apart: s.cmd.Setsid,
 	}
 	if s.cmd.Umask != nil {
 		m.Umask = int32(*s.cmd.Umask)
 	}
-	if s.cmd.Apart {
+	if s.cmd.Setsid {
 		m.Signals = shim.Signals{}
 	}
 	if a := s.cmd.Adopt; a != nil {
@@ -145,13 +145,12 @@ func (s *session) fork(l *launcher) (err error) {
 		defer unix.Close(pair[1])
 		s.control = pair[0]
 		files, err = s.cmd.descriptors(pair[1])
-		defer s.cmd.closeOpened()
 		if err != nil {
 			return err
 		}
 	}
-	if s.cmd.Ready != nil {
-		<-s.cmd.Ready
+	if s.cmd.StartAfter != nil {
+		<-s.cmd.StartAfter
 	}
 	tracerThread(func() { l.run(files) })
 	return <-l.forked
@@ -335,6 +334,7 @@ func (s *session) endEarly(ws unix.WaitStatus, ending Ending) {
 	if s.err == nil {
 		s.err = s.cmd.Sink.End(&events.Trailer{End: time.Now(), Exit: s.result.Exit})
 	}
+	s.result.Err = s.err
 	close(s.done)
 }
 

@@ -126,3 +126,43 @@ func TestConnectExampleMinibuild(t *testing.T) {
 		t.Error("steps go on after one that failed")
 	}
 }
+
+// TestExampleWhatMakeRead: the program in the README is the one in docs/examples, and
+// prints what make and its commands read.
+func TestExampleWhatMakeRead(t *testing.T) {
+	needTool(t, "make")
+	source, err := os.ReadFile(example("whatmakeread/main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, _ := strings.Cut(string(source), "func main()")
+	if !strings.Contains(string(readme), "func main()"+strings.ReplaceAll(body, "\t", "    ")) {
+		t.Error("the program in README.md is not that of docs/examples/whatmakeread")
+	}
+	dir := openDir(t)
+	exe := filepath.Join(dir, "whatmakeread")
+	build := exec.Command(needTool(t, "go"), "build", "-o", exe, "./"+example("whatmakeread"))
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for name, content := range map[string]string{"Makefile": "b: a\n\t@cat a >b\n", "a": "text\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(exe)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, name := range []string{"Makefile", "a"} {
+		if !strings.Contains(string(out), "/"+name+"\n") {
+			t.Errorf("%s is not among\n%s", name, out)
+		}
+	}
+}

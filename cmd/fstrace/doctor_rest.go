@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -89,13 +90,11 @@ func tryTrace(how tracer.Lifecycle) finding {
 	sink := &trialSink{}
 	cmd := tracer.Command(exe, "--version")
 	cmd.Sink, cmd.Lifecycle = sink, how
-	err = cmd.Start()
-	var result *tracer.Result
-	if err == nil {
-		result, err = cmd.Await()
-	}
+	err = cmd.Run()
+	var failed *tracer.ExitError
+	result := cmd.Result()
 	switch {
-	case err != nil:
+	case err != nil && !errors.As(err, &failed):
 		f.State, f.Found, f.Effect = weightMissing, err.Error(), "a command cannot be traced"
 	case result.Exit != (events.Exit{}):
 		f.State, f.Found, f.Effect = weightMissing, "a command that does nothing ended: "+describe(result.Exit), "commands do not run under fstrace as they do without"

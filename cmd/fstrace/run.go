@@ -71,7 +71,7 @@ func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	return &tracer.Cmd{
 		Path: args[0], Args: args, InheritFiles: true,
 		Timeout: f.timeout, KillAfter: f.killAfter,
-		Lifecycle: lifecycle, IOUring: ring, Wait: wait,
+		Lifecycle: lifecycle, IOUring: ring, WaitFor: wait,
 	}, nil
 }
 
@@ -133,15 +133,17 @@ func (c *countingSink) End(t *events.Trailer) error {
 // the command was killed by a signal.
 func (r *run) run(s *signals) int {
 	others := otherDescriptors()
-	r.cmd.Ready = s.ready
-	r.cmd.Stopped = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
+	r.cmd.StartAfter = s.ready
+	r.cmd.OnStop = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
 	go s.forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {
 		return r.failed(err)
 	}
 	s.launched()
 	letGoOfDescriptors(others, r.output.isStdout())
-	result, err := r.cmd.Await()
+	_ = r.cmd.Wait() // the result says all of it
+	result := r.cmd.Result()
+	err := result.Err
 	if err == nil {
 		err = r.output.commit()
 	} else {
@@ -170,8 +172,7 @@ func (r *run) failed(err error) int {
 		return exitFailed
 	}
 	fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
-	_, err = r.cmd.Await()
-	if err == nil {
+	if err = r.cmd.Result().Err; err == nil {
 		err = r.output.commit()
 	}
 	if err != nil {
