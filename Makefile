@@ -62,7 +62,7 @@ microbench: ## the Go benchmarks of parts
 	$(GO) test -run '^$$' -bench . ./...
 
 docs: ## write docs/syscalls.md and docs/semantics.md anew from their tables
-	$(GO) test ./tracer -run TestSyscallsDoc -update
+	$(GO) test ./tracer/internal/syscalls -run TestSyscallsDoc -update
 	$(GO) test ./events/manifest -run TestSemanticsDoc -update
 
 clean: ## remove what build made

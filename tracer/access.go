@@ -5,6 +5,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +15,7 @@ import (
 type access struct {
 	time     time.Time
 	pid, tid int
-	row      *row // nil for a descriptor that the command inherited
+	row      *syscalls.Row // nil for a descriptor that the command inherited
 	abi      *seccomp.ABI
 	op       events.Op
 	flags    uint64
@@ -42,7 +43,7 @@ func (a *access) setOpaque() {
 	a.opaque = true
 	a.first, a.second = resolved{}, resolved{}
 	if a.op == events.OpNone {
-		a.op = openOp(a.flags, events.StateUnknown)
+		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
 	}
 }
 
@@ -54,7 +55,7 @@ type maker struct {
 }
 
 type flagsKey struct {
-	kind flagType
+	kind syscalls.FlagType
 	bits uint64
 }
 
@@ -63,9 +64,9 @@ const maxFlagNames = 1 << 12
 
 // flags returns the names of an access's flags.
 func (m *maker) flags(a *access) []string {
-	key := flagsKey{flagsOpen, a.flags}
+	key := flagsKey{syscalls.FlagsOpen, a.flags}
 	if a.row != nil {
-		key.kind = a.row.flagType
+		key.kind = a.row.FlagType
 	}
 	if !a.hasFlags {
 		return nil
@@ -75,7 +76,7 @@ func (m *maker) flags(a *access) []string {
 		if m.names == nil || len(m.names) >= maxFlagNames {
 			m.names = make(map[flagsKey][]string)
 		}
-		names = key.kind.names(key.bits)
+		names = key.kind.Names(key.bits)
 		m.names[key] = names
 	}
 	return names
@@ -91,8 +92,8 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 		Target: a.target, Address: a.address, Info: a.first.info, ToInfo: a.second.info, Left: a.first.left,
 	}
 	if a.row != nil {
-		e.Syscall = a.row.name
-		if a.abi.Name != nativeABI {
+		e.Syscall = a.row.Name
+		if a.abi.Name != syscalls.NativeABI {
 			e.ABI = a.abi.Name
 		}
 	}
@@ -133,9 +134,9 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 func (a *access) guarded(guard func(op events.Op, path string, info events.FileInfo)) {
 	op := a.op
 	switch {
-	case op == events.OpWrite && a.row != nil && !a.row.opens():
+	case op == events.OpWrite && a.row != nil && !a.row.Opens():
 		op = events.OpChattr // truncate, say
-	case op == events.OpWrite, op == events.OpDelete, op == events.OpRename, a.row != nil && a.row.setsTimes:
+	case op == events.OpWrite, op == events.OpDelete, op == events.OpRename, a.row != nil && a.row.Has(syscalls.SetsTimes):
 	default:
 		return
 	}
@@ -174,19 +175,4 @@ func given(r resolved) string {
 		return ""
 	}
 	return r.as
-}
-
-// openOp tells what opening means, by its flags and by what was there.
-func openOp(flags uint64, s events.State) events.Op {
-	switch {
-	case flags&unix.O_PATH != 0:
-		return events.OpStat
-	case flags&unix.O_ACCMODE != unix.O_RDONLY, flags&unix.O_TRUNC != 0:
-		return events.OpWrite
-	case flags&unix.O_CREAT != 0 && s == events.StateAbsent:
-		return events.OpWrite
-	case s == events.StateDir, flags&unix.O_DIRECTORY != 0:
-		return events.OpStat // reading a directory is getdents
-	}
-	return events.OpRead
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
@@ -75,16 +76,16 @@ func (r *receiver) stopOut(pid, tid int, patience time.Duration) {
 // wants to trace calls itself (strace --seccomp-bpf, proot) does not get to see
 // those that fstrace's filter notifies: the kernel runs both, and obeys the
 // notification: seccomp(2).
-func (r *hand) inspectFilter(n *seccomp.Notification, p *process, abi *seccomp.ABI) {
+func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.Row, abi *seccomp.ABI) {
 	program, flags := n.Data.Args[2], uint64(0)
-	if r.index.rows[indexKey(n.Data.Arch, n.Data.NR)].name == "seccomp" {
+	if row.How == syscalls.BySeccomp {
 		const setModeFilter = 1
 		if uint32(n.Data.Args[0]) != setModeFilter {
 			return
 		}
 		flags = n.Data.Args[1]
 	}
-	traces, err := r.observer.memory.filterTraces(int(n.PID), program, narrow(abi))
+	traces, err := r.observer.memory.filterTraces(int(n.PID), program, syscalls.Narrow(abi))
 	if errors.Is(err, errBadAddress) || errors.Is(err, errCallerGone) {
 		return // EFAULT: it installs nothing. Libraries find out so which flags the kernel has
 	}

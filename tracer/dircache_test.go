@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -125,14 +126,14 @@ func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
 // foreseeCall is what the observer does of a call.
 func foreseeCall(r *resolver, name string, first, second resolved) {
 	o := observer{common: &common{served: served{file: -1}}, resolver: *r}
-	o.foresee(nil, &access{row: rowNamed(name), op: rowNamed(name).op, first: first, second: second})
+	o.foresee(nil, &access{row: rowNamed(name), op: rowNamed(name).Op, first: first, second: second})
 	*r = o.resolver
 }
 
-func rowNamed(name string) *row {
-	for i := range table {
-		if table[i].name == name {
-			return &table[i]
+func rowNamed(name string) *syscalls.Row {
+	for i := range syscalls.Table {
+		if syscalls.Table[i].Name == name {
+			return &syscalls.Table[i]
 		}
 	}
 	panic("no row " + name)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -12,7 +13,7 @@ import (
 // kernel will open with it.
 func (o *observer) exec(c *call, v *view, a *access) error {
 	var err error
-	if a.first, err = o.lookup(c, v, c.row.first, a.flags, false); err != nil {
+	if a.first, err = o.lookup(c, v, c.row.First, a.flags, false); err != nil {
 		return err
 	}
 	program := a.first
@@ -34,7 +35,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 		if len(path) == 0 {
 			return nil
 		}
-		if program, err = o.resolve(c, v, ref{dir: none}, path, true, false); err != nil {
+		if program, err = o.resolve(c, v, syscalls.FromCwd, path, true, false); err != nil {
 			return err
 		}
 		a.interpreters = append(a.interpreters, program)
@@ -48,8 +49,8 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 
 // nameFor returns a path by which fstrace can open what an exec names.
 func (o *observer) nameFor(c *call, v *view, r *resolved) string {
-	if r.as == "" && c.row.first.dir != none { // by descriptor: it may have no name any more
-		return string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.first.dir))))))
+	if r.as == "" && c.row.First.Dir != syscalls.None { // by descriptor: it may have no name any more
+		return string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.First.Dir))))))
 	}
 	return fileOf(r)
 }
@@ -76,7 +77,7 @@ func trimNUL(b []byte) []byte { return b[:len(b)-1] }
 // handle, so the kernel is asked.
 func (o *observer) handle(c *call, a *access) error {
 	const header = 8 // struct file_handle: handle_bytes, handle_type
-	a.op = openOp(a.flags, events.StateFile)
+	a.op = syscalls.OpenOp(a.flags, events.StateFile)
 	h, err := o.memory.bytes(c.tid, c.args[1], header)
 	if err != nil {
 		return err
@@ -91,7 +92,7 @@ func (o *observer) handle(c *call, a *access) error {
 	}
 	a.first, err = o.openHandle(c, unix.NewFileHandle(kind, data))
 	if err == nil {
-		a.op = openOp(a.flags, a.first.state)
+		a.op = syscalls.OpenOp(a.flags, a.first.state)
 	}
 	return err
 }

@@ -88,7 +88,7 @@ func TestDescriptorDirsLetGo(t *testing.T) {
 	if o.procfs.dirs.openDirs() != 1 {
 		t.Fatal("no handle")
 	}
-	o.foresee(nil, &access{row: rowNamed("umount2"), op: rowNamed("umount2").op})
+	o.foresee(nil, &access{row: rowNamed("umount2"), op: rowNamed("umount2").Op})
 	if o.procfs.dirs.openDirs() != 0 {
 		t.Error("kept")
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,7 +21,7 @@ func (o *observer) from(c *call, v *view, dir int, name []byte, follow, parent b
 		return resolved{}, errNoFile
 	}
 	if dir == unix.AT_FDCWD || name[0] == '/' {
-		return o.resolve(c, v, ref{dir: none}, name, follow, parent)
+		return o.resolve(c, v, syscalls.FromCwd, name, follow, parent)
 	}
 	base, err := o.procfs.fd(c.tid, dir)
 	if err != nil {
@@ -41,13 +42,6 @@ func (o *observer) pathAt(c *call, v *view, dir int, addr uint64, follow, parent
 	return o.from(c, v, dir, name, follow, parent)
 }
 
-// Commands of bpf(2) that name files: linux/bpf.h.
-const (
-	bpfObjPin     = 6
-	bpfObjGet     = 7
-	bpfLinkCreate = 28
-)
-
 // bpf reads bpf(2), whose arguments are in a union bpf_attr: objects pinned in a file
 // system, and programs that a uprobe is put into.
 func (o *observer) bpf(c *call, v *view, a *access) error {
@@ -55,7 +49,7 @@ func (o *observer) bpf(c *call, v *view, a *access) error {
 	const attachType, uprobePath, linkSize = 8, 16, 24
 	const flagPathFD, uprobeMulti, uprobeSession = 1 << 14, 48, 57
 	size := objectSize
-	if uint32(c.args[0]) == bpfLinkCreate {
+	if uint32(c.args[0]) == syscalls.BPFLinkCreate {
 		size = linkSize
 	}
 	var attr [linkSize]byte // what the caller leaves out is 0
@@ -64,7 +58,7 @@ func (o *observer) bpf(c *call, v *view, a *access) error {
 		return err
 	}
 	copy(attr[:], b)
-	if uint32(c.args[0]) == bpfLinkCreate {
+	if uint32(c.args[0]) == syscalls.BPFLinkCreate {
 		if kind := nativeUint32(attr[attachType:]); kind != uprobeMulti && kind != uprobeSession {
 			return errNoFile
 		}
@@ -76,7 +70,7 @@ func (o *observer) bpf(c *call, v *view, a *access) error {
 	if nativeUint32(attr[fileFlags:])&flagPathFD != 0 {
 		dir = int(int32(nativeUint32(attr[pathFD:])))
 	}
-	pin := uint32(c.args[0]) == bpfObjPin
+	pin := uint32(c.args[0]) == syscalls.BPFObjPin
 	if pin {
 		a.op = events.OpCreate
 	}
@@ -137,7 +131,7 @@ func (o *observer) messageQueue(c *call, a *access) error {
 	a.first = resolved{set: true, as: string(name), path: "/dev/mqueue/" + string(name), state: events.StateUnknown}
 	if a.op != events.OpDelete {
 		a.flags &= 0xffffffff
-		if a.op = openOp(a.flags, events.StateUnknown); a.flags&unix.O_CREAT != 0 {
+		if a.op = syscalls.OpenOp(a.flags, events.StateUnknown); a.flags&unix.O_CREAT != 0 {
 			a.op = events.OpWrite
 		}
 	}
@@ -147,13 +141,13 @@ func (o *observer) messageQueue(c *call, a *access) error {
 // mount reads mount(2), whose source is a path for some types of mount only, and whose
 // options may have paths.
 func (o *observer) mount(c *call, v *view, a *access) error {
-	target, err := o.lookup(c, v, c.row.second, 0, true)
+	target, err := o.lookup(c, v, c.row.Second, 0, true)
 	if err != nil {
 		return err
 	}
 	a.first = target
 	if source, err := o.memory.cstring(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
-		if a.first, err = o.resolve(c, v, c.row.first, source, true, false); err != nil {
+		if a.first, err = o.resolve(c, v, c.row.First, source, true, false); err != nil {
 			return err
 		}
 		a.second = target

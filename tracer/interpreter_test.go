@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -66,7 +67,7 @@ func TestShebangLikeKernel(t *testing.T) {
 	dir := tempTree(t)
 	truth, err := exec.LookPath("true")
 	if err != nil {
-		missingTool(t, "true")
+		harness.MissingTool(t, "true")
 	}
 	symlink(t, truth, dir+"/i")
 	for n := binprmSize - 6; n <= binprmSize+3; n++ {
@@ -94,16 +95,6 @@ func TestShebangLikeKernel(t *testing.T) {
 			}
 		}
 	}
-}
-
-// missingTool skips a test whose tool is not installed. Where everything has to be,
-// it fails.
-func missingTool(t testing.TB, name string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	t.Skipf("%s is not installed", name)
 }
 
 func TestNotProgram(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,7 +18,7 @@ type call struct {
 	tid      int
 	proc     *process
 	followed bool // by ptrace, which tells of its birth and end
-	row      *row
+	row      *syscalls.Row
 	abi      *seccomp.ABI
 	args     [6]uint64
 }
@@ -79,7 +80,7 @@ func (o *observer) close() { o.procfs.dirs.close() }
 func (o *observer) observe(c *call, a *access) bool {
 	o.resolver.now = time.Now()
 	o.resolver.busy = false
-	o.resolver.unmounts = c.row.name == "umount" || c.row.name == "umount2"
+	o.resolver.unmounts = c.row.Has(syscalls.Unmounts)
 	if len(o.spaces.changing) > 0 {
 		o.spaces.calling(c.tid, o.registry)
 	}
@@ -89,12 +90,12 @@ func (o *observer) observe(c *call, a *access) bool {
 		}
 		o.resolver.served, o.procfs.served = &o.served, &o.served
 	}
-	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.op}
+	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.Op}
 	var err error
 	o.view, err = o.viewOf(c)
 	if err == nil {
-		if c.row.flags != none && c.row.flagType != flagsNone {
-			a.flags, a.hasFlags = c.arg(c.row.flags), true
+		if c.row.Flags != syscalls.None && c.row.FlagType != syscalls.FlagsNone {
+			a.flags, a.hasFlags = c.arg(c.row.Flags), true
 		}
 		err = o.read(c, &o.view, a)
 		o.noteLost(c, a)
@@ -113,99 +114,93 @@ func (o *observer) observe(c *call, a *access) bool {
 		return true
 	case errors.Is(err, errOpaque):
 		a.setOpaque()
-		o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid, "its memory and directories may not be read: "+c.row.name)
+		o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid, "its memory and directories may not be read: "+c.row.Name)
 		return true
 	}
 	a.setOpaque()
-	o.gaps.add(events.ReasonUnresolvedPath, c.proc.pid, c.row.name+": "+err.Error())
+	o.gaps.add(events.ReasonUnresolvedPath, c.proc.pid, c.row.Name+": "+err.Error())
 	return true
 }
 
 // arg returns an argument by its number in the table.
-func (c *call) arg(n int8) uint64 {
-	if at, ok := wide[c.row.name]; ok && n > at && narrow(c.abi) {
-		n++
+func (c *call) arg(n int8) uint64 { return c.row.Argument(&c.args, n, c.abi) }
+
+// sleeps reports whether the call may sleep in the kernel until a signal interrupts it.
+// Opening a file or directory does not; opening a FIFO, or a device, does.
+func (c *call) sleeps(a *access, observed bool) bool {
+	if c.row.How == syscalls.ByOpen || c.row.How == syscalls.ByOpenHow {
+		return observed && (a.first.state == events.StateOther || a.first.state == events.StateUnknown)
 	}
-	return c.args[n]
+	return c.row.Has(syscalls.MaySleep)
 }
 
 // read does what the row's method says.
 func (o *observer) read(c *call, v *view, a *access) error {
-	switch c.row.how {
-	case byOpen:
+	switch c.row.How {
+	case syscalls.ByOpen:
 		return o.open(c, v, a)
-	case byOpenHow:
+	case syscalls.ByOpenHow:
 		return o.openHow(c, v, a)
-	case byExec:
+	case syscalls.ByExec:
 		return o.exec(c, v, a)
-	case bySymlink:
+	case syscalls.BySymlink:
 		target, err := o.memory.cstring(c.tid, c.args[0])
 		if err != nil {
 			return err
 		}
 		a.target = string(target)
-	case bySockaddr:
-		at := c.row.first.path
+	case syscalls.BySockaddr:
+		at := c.row.First.Path
 		return o.sockaddr(c, v, a, c.args[at], c.args[at+1])
-	case byMessages:
+	case syscalls.ByMessages:
 		return o.messages(c, v, a, c.args[1], c.args[2])
-	case bySocketcall:
+	case syscalls.BySocketcall:
 		return o.socketcall(c, v, a)
-	case byHandle:
+	case syscalls.ByHandle:
 		return o.handle(c, a)
-	case byMount:
+	case syscalls.ByMount:
 		return o.mount(c, v, a)
-	case byUmount:
+	case syscalls.ByUmount:
 		return o.umount(c, v, a)
-	case byFsconfig:
+	case syscalls.ByFsconfig:
 		return o.fsconfig(c, v, a)
-	case byBPF:
+	case syscalls.ByBPF:
 		return o.bpf(c, v, a)
-	case byPerfEvent:
+	case syscalls.ByPerfEvent:
 		return o.perfEvent(c, v, a)
-	case byQuota:
+	case syscalls.ByQuota:
 		return o.quota(c, v, a)
-	case byQueue:
+	case syscalls.ByQueue:
 		return o.messageQueue(c, a)
-	case byNamespace:
+	case syscalls.ByNamespace:
 		o.rootsVary = true
-		o.spaces.joined = o.spaces.joined || c.row.name == "setns"
+		o.spaces.joined = o.spaces.joined || c.row.Has(syscalls.JoinsNamespace)
 		return errNoFile
-	case byRefs, byDenial, byPtrace, bySeccomp:
+	case syscalls.ByRefs, syscalls.ByDenial, syscalls.ByPtrace, syscalls.BySeccomp, syscalls.ByPrctl:
 	}
 	return o.readRefs(c, v, a)
 }
 
 // readRefs reads the paths that the row names.
 func (o *observer) readRefs(c *call, v *view, a *access) (err error) {
-	if a.first, err = o.lookup(c, v, c.row.first, a.flags, false); err != nil {
+	if a.first, err = o.lookup(c, v, c.row.First, a.flags, false); err != nil {
 		return err
 	}
-	if c.row.second.set {
-		a.second, err = o.lookup(c, v, c.row.second, a.flags, true)
+	if c.row.Second.Set {
+		a.second, err = o.lookup(c, v, c.row.Second, a.flags, true)
 	}
 	return err
 }
 
 // lookup reads one path and resolves it.
-func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (resolved, error) {
-	if f.path == none {
+func (o *observer) lookup(c *call, v *view, f syscalls.Ref, flags uint64, second bool) (resolved, error) {
+	if f.Path == syscalls.None {
 		return o.descriptor(c, f)
 	}
-	bits := c.row.flagType.lookupBits(second)
-	addr := c.arg(f.path)
-	withFlag := flags&bits.empty != 0
+	addr := c.arg(f.Path)
 	if addr == 0 {
-		switch c.row.empty {
-		case nullWithFlag:
-			if withFlag {
-				return o.descriptor(c, f)
-			}
-		case nullIsFD:
-			if !withFlag && int32(c.arg(f.dir)) != unix.AT_FDCWD {
-				return o.descriptor(c, f)
-			}
-		case emptyFails, emptyWithFlag, emptyAlways:
+		if f.Dir != syscalls.None && c.row.NullIsDirectory(flags, second, int32(c.arg(f.Dir))) {
+			return o.descriptor(c, f)
 		}
 		return resolved{}, errBadAddress
 	}
@@ -214,27 +209,16 @@ func (o *observer) lookup(c *call, v *view, f ref, flags uint64, second bool) (r
 		return resolved{}, err
 	}
 	if len(name) == 0 {
-		if c.row.empty == emptyAlways || c.row.empty != emptyFails && withFlag {
+		if c.row.EmptyIsDirectory(flags, second) {
 			return o.descriptor(c, f)
 		}
 		return resolved{}, errNoFile // ENOENT
 	}
-	parent := c.row.op == events.OpCreate || c.row.op == events.OpDelete || c.row.op == events.OpRename
-	follow := false
-	switch c.row.follow {
-	case followAlways:
-		follow = true
-	case followUnlessFlag:
-		follow = flags&bits.noFollow == 0
-	case followIfFlag:
-		follow = flags&bits.follow != 0 && !(second && parent)
-	case followNever:
-	}
-	return o.resolve(c, v, f, name, follow, parent)
+	return o.resolve(c, v, f, name, c.row.Follows(flags, second), c.row.TakesEntry())
 }
 
 // resolve resolves a path that is not empty.
-func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent bool) (resolved, error) {
+func (o *observer) resolve(c *call, v *view, f syscalls.Ref, name []byte, follow, parent bool) (resolved, error) {
 	var base place
 	if name[0] != '/' {
 		var err error
@@ -254,10 +238,10 @@ func (o *observer) resolve(c *call, v *view, f ref, name []byte, follow, parent 
 }
 
 // base returns the directory that a ref's relative paths begin at.
-func (o *observer) base(c *call, f ref) (p place, err error) {
+func (o *observer) base(c *call, f syscalls.Ref) (p place, err error) {
 	dir := unix.AT_FDCWD
-	if f.dir != none {
-		dir = int(int32(c.arg(f.dir)))
+	if f.Dir != syscalls.None {
+		dir = int(int32(c.arg(f.Dir)))
 	}
 	if dir == unix.AT_FDCWD {
 		p, err = o.cwd(c)
@@ -275,7 +259,7 @@ func (o *observer) base(c *call, f ref) (p place, err error) {
 }
 
 // descriptor returns what a descriptor, or AT_FDCWD, stands for.
-func (o *observer) descriptor(c *call, f ref) (resolved, error) {
+func (o *observer) descriptor(c *call, f syscalls.Ref) (resolved, error) {
 	p, err := o.base(c, f)
 	if err != nil {
 		return resolved{}, err
@@ -289,8 +273,8 @@ func (o *observer) descriptor(c *call, f ref) (resolved, error) {
 		return r, nil
 	}
 	fd := unix.AT_FDCWD
-	if f.dir != none {
-		fd = int(int32(c.arg(f.dir)))
+	if f.Dir != syscalls.None {
+		fd = int(int32(c.arg(f.Dir)))
 	}
 	mode, err := o.procfs.mode(c.tid, fd, p.path)
 	if errors.Is(err, errUnanswered) {
@@ -309,7 +293,7 @@ func (o *observer) descriptor(c *call, f ref) (resolved, error) {
 
 // open reads open, openat and creat.
 func (o *observer) open(c *call, v *view, a *access) error {
-	if c.row.flags == none { // creat
+	if c.row.Flags == syscalls.None { // creat
 		a.flags, a.hasFlags = unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, false
 	}
 	a.flags &= 0xffffffff
@@ -333,7 +317,7 @@ func (o *observer) openHow(c *call, v *view, a *access) error {
 
 // openPath resolves the path of an open, and decides what the open means.
 func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
-	name, err := o.memory.cstring(c.tid, c.arg(c.row.first.path))
+	name, err := o.memory.cstring(c.tid, c.arg(c.row.First.Path))
 	if err != nil {
 		return err
 	}
@@ -342,7 +326,7 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 	}
 	inside := *v
 	if resolve&unix.RESOLVE_IN_ROOT != 0 {
-		base, err := o.base(c, c.row.first)
+		base, err := o.base(c, c.row.First)
 		if err != nil {
 			return err
 		}
@@ -350,20 +334,15 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 		if base.anchor != nil {
 			inside.anchor = *base.anchor
 		}
-		a.first = o.resolver.resolve(&inside, base, name, openFollows(a.flags), false)
+		a.first = o.resolver.resolve(&inside, base, name, syscalls.OpenFollows(a.flags), false)
 	} else {
 		inside.noLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
-		if a.first, err = o.resolve(c, &inside, c.row.first, name, openFollows(a.flags), false); err != nil {
+		if a.first, err = o.resolve(c, &inside, c.row.First, name, syscalls.OpenFollows(a.flags), false); err != nil {
 			return err
 		}
 	}
-	a.op = openOp(a.flags, a.first.state)
+	a.op = syscalls.OpenOp(a.flags, a.first.state)
 	return nil
-}
-
-// openFollows tells whether open follows a symbolic link at the end: open(2).
-func openFollows(flags uint64) bool {
-	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
 }
 
 // foresee prepares for what a call is about to change in what paths mean.
@@ -389,21 +368,26 @@ func (o *observer) foresee(c *call, a *access) {
 			o.moved()
 		}
 	}
-	switch a.row.name {
-	case "chroot":
+	if a.row.Has(syscalls.ChangesRoot) {
 		o.rootsVary = true
-	case "mount", "umount", "umount2", "move_mount", "pivot_root":
-		o.rootsVary = true
-		o.spaces.mounting(a.tid)
-		if a.apart = o.mountsApart(c); a.apart {
-			return
-		}
-		o.mounting = true
-		o.served.begin(a.first.path == "/proc" && a.row.name != "mount")
-		o.resolver.dirs.disable()
-		o.procfs.dirs.close()
-		o.moved()
 	}
+	if a.row.Has(syscalls.ChangesMounts) {
+		o.mounts(c, a)
+	}
+}
+
+// mounts is told of a call that is about to change mounts.
+func (o *observer) mounts(c *call, a *access) {
+	o.rootsVary = true
+	o.spaces.mounting(a.tid)
+	if a.apart = o.mountsApart(c); a.apart {
+		return
+	}
+	o.mounting = true
+	o.served.begin(a.first.path == "/proc" && a.row.How != syscalls.ByMount)
+	o.resolver.dirs.disable()
+	o.procfs.dirs.close()
+	o.moved()
 }
 
 // mountsApart reports whether a call that changes mounts changes none that fstrace sees:
@@ -413,7 +397,7 @@ func (o *observer) mountsApart(c *call) bool {
 	if c == nil {
 		return false
 	}
-	if c.row.name == "mount" && c.args[3]&noMount != 0 {
+	if c.row.How == syscalls.ByMount && c.args[3]&noMount != 0 {
 		return true // it says how a mount that is there behaves
 	}
 	return o.view.space != nil && !o.view.space.shared

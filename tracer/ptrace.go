@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +17,7 @@ const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTR
 // linux is the kernel itself. ptrace knows a tracer as a thread: each method is
 // for the tracer thread alone.
 type linux struct {
-	index    *index
+	index    *syscalls.Index
 	sleepers *sleepers
 	restarts *restarts
 	usage    *rootUsage // nil if nobody wants it
@@ -161,6 +162,6 @@ func (k linux) settleSignal(tid int, sig unix.Signal) {
 }
 
 // rowOf finds the interrupted call in the table, by whichever ABI it was made.
-func (k linux) rowOf(regs *callRegisters) *row {
-	return k.index.rows[indexKey(regs.arch, regs.number)]
+func (k linux) rowOf(regs *callRegisters) *syscalls.Row {
+	return k.index.Row(regs.arch, regs.number)
 }

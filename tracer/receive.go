@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,7 +17,7 @@ import (
 // consumer's.
 type receiver struct {
 	listener   *seccomp.Listener
-	index      *index
+	index      *syscalls.Index
 	common     *common
 	registry   *registry
 	owner      *owner
@@ -90,13 +91,13 @@ func (r *receiver) lost(n *seccomp.Notification, err error) {
 // handle looks at one call and lets it through. The error is for the listener as
 // a whole; a caller that went away is none.
 func (r *hand) handle(n *seccomp.Notification) error {
-	row, abi := r.index.find(&n.Data)
+	row, abi := r.index.Find(&n.Data)
 	tid := int(n.PID)
 	switch {
 	case row == nil:
 		r.gaps.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
 		return r.letThrough(n)
-	case row.how == byDenial:
+	case row.How == syscalls.ByDenial:
 		return r.ring(n, row)
 	case tid == 0:
 		r.gaps.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
@@ -106,10 +107,10 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	switch {
 	case proc == nil:
 		return r.letThrough(n) // it was killed
-	case row.how == byPtrace:
+	case row.How == syscalls.ByPtrace:
 		return r.debug(n, proc, followed)
-	case row.how == bySeccomp:
-		r.inspectFilter(n, proc, abi)
+	case row.How == syscalls.BySeccomp, row.How == syscalls.ByPrctl:
+		r.inspectFilter(n, proc, row, abi)
 		return r.letThrough(n)
 	case !followed && r.registry.wasUnsure(proc):
 		r.executed(proc)
@@ -122,7 +123,7 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	c := &r.call
 	r.caller = c
 	observed := r.observer.observe(c, &e.access)
-	r.sleepers.note(tid, n.Data.NR, row.sleeps(&e.access, observed))
+	r.sleepers.note(tid, n.Data.NR, c.sleeps(&e.access, observed))
 	if !observed {
 		return r.letThrough(n)
 	}
@@ -131,7 +132,7 @@ func (r *hand) handle(n *seccomp.Notification) error {
 		e.access.guarded(r.guarded)
 		r.patient = false
 	}
-	if row.how == byExec {
+	if row.How == syscalls.ByExec {
 		r.registry.setTrying(proc, endOf(&e.access.first), followed)
 		r.registry.setRunning(proc, e.access.running)
 	}
@@ -174,9 +175,9 @@ func (r *receiver) reply(n *seccomp.Notification, p *process) error {
 }
 
 // ring answers the calls of io_uring by policy.
-func (r *receiver) ring(n *seccomp.Notification, row *row) error {
+func (r *receiver) ring(n *seccomp.Notification, row *syscalls.Row) error {
 	if r.ioUring == IOUringAllow {
-		if row.name == "io_uring_setup" {
+		if row.Has(syscalls.MakesRing) {
 			r.gaps.add(events.ReasonIOURing, int(n.PID), "set up a ring, whose requests are not seen")
 		}
 		return r.letThrough(n)

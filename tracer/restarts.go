@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -74,11 +75,11 @@ var waitingNumbers = sync.OnceValue(func() map[uint64]waitingCall {
 	}
 	for _, abi := range abis {
 		for name, call := range waitingCalls {
-			if narrow(abi) && call.timeout == timeoutSpec && !timesAreWide[name] {
+			if syscalls.Narrow(abi) && call.timeout == timeoutSpec && !timesAreWide[name] {
 				call.timeout = timeoutSpec32
 			}
 			for _, nr := range abi.Numbers(name) {
-				numbers[indexKey(abi.Audit, nr)] = call
+				numbers[syscalls.Key(abi.Audit, nr)] = call
 			}
 		}
 	}
@@ -119,7 +120,7 @@ func (w *restarts) groupStop(tid int) {
 // settle makes a call that has returned EINTR start again, if that is because of a signal
 // that is ignored.
 func (w *restarts) settle(tid int, sig unix.Signal, regs *callRegisters) {
-	call, ok := waitingNumbers()[indexKey(regs.arch, regs.number)]
+	call, ok := waitingNumbers()[syscalls.Key(regs.arch, regs.number)]
 	if !ok || !canRestart {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"github.com/fstrace/fstrace/tracer/shim"
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ import (
 type session struct {
 	cmd      *Cmd
 	header   events.Header
-	index    *index
+	index    *syscalls.Index
 	registry *registry
 	queue    *queue
 	gaps     *gaps
@@ -103,8 +104,8 @@ func (s *session) startShim() (*launcher, error) {
 	// While the shim comes up.
 	var err error
 	var filter []byte
-	if s.index, err = syscallIndex(); err == nil {
-		filter, err = s.index.filter()
+	if s.index, err = syscalls.NewIndex(); err == nil {
+		filter, err = s.index.Filter()
 	}
 	if err != nil {
 		return nil, s.abandon(l, err)

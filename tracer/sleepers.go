@@ -3,8 +3,6 @@ package tracer
 import (
 	"sync"
 	"sync/atomic"
-
-	"github.com/fstrace/fstrace/events"
 )
 
 // sleepers are the threads whose last call has been let through and may now sleep,
@@ -41,16 +39,4 @@ func (s *sleepers) asleep(tid int, number uint32) bool {
 	defer s.mu.Unlock()
 	noted, ok := s.calls[tid]
 	return ok && noted == number
-}
-
-// sleeps tells whether a call may sleep so. Opening a file or directory does not;
-// opening a FIFO, or a device, does.
-func (r *row) sleeps(a *access, observed bool) bool {
-	switch r.how {
-	case byOpen, byOpenHow:
-		return observed && (a.first.state == events.StateOther || a.first.state == events.StateUnknown)
-	case bySockaddr, byMessages, bySocketcall, byHandle:
-		return true
-	}
-	return r.name == "fallocate"
 }

@@ -8,22 +8,12 @@ import (
 	"strconv"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
 // Sockets are accesses where they have a path, unix(7). Other addresses are noted as
 // what a command may have heard from outside its files.
-
-// Calls of socketcall(2) that have an address: linux/net.h.
-const (
-	socketcallBind     = 2
-	socketcallConnect  = 3
-	socketcallSendto   = 11
-	socketcallSendmsg  = 16
-	socketcallSendmmsg = 20
-)
-
-var socketcalls = []uint32{socketcallBind, socketcallConnect, socketcallSendto, socketcallSendmsg, socketcallSendmmsg}
 
 // sockaddr reads the address of bind, connect or sendto.
 func (o *observer) sockaddr(c *call, v *view, a *access, addr, length uint64) error {
@@ -50,10 +40,10 @@ func (o *observer) peer(c *call, v *view, op events.Op, addr, length uint64) (na
 	create := op == events.OpCreate
 	if nativeUint16(b) == unix.AF_UNIX && len(b) > sunPath && b[sunPath] != 0 {
 		name, _, _ := bytes.Cut(b[sunPath:], []byte{0})
-		file, err := o.resolve(c, v, ref{dir: none}, name, !create, create)
+		file, err := o.resolve(c, v, syscalls.FromCwd, name, !create, create)
 		return named{op: op, file: file}, err
 	}
-	address := addressText(b, c.row.name != "connect")
+	address := addressText(b, !c.row.Has(syscalls.Connects))
 	if create || address == "" {
 		return named{}, errNoFile
 	}
@@ -118,11 +108,11 @@ const maxMessages = 1024
 
 // messages reads the addresses in the messages of sendmsg and sendmmsg. Most have none.
 func (o *observer) messages(c *call, v *view, a *access, addr, count uint64) error {
-	if c.row.name == "sendmsg" || c.row.how == bySocketcall && uint32(c.args[0]) == socketcallSendmsg {
+	if c.row.Has(syscalls.OneMessage) || c.row.How == syscalls.BySocketcall && uint32(c.args[0]) == syscalls.SocketcallSendmsg {
 		count = 1
 	}
 	layout := messages64
-	if narrow(c.abi) || c.abi.Name == "x32" {
+	if syscalls.Narrow(c.abi) || c.abi.Name == "x32" {
 		layout = messages32
 	}
 	var all []named
@@ -164,7 +154,7 @@ func (o *observer) socketcall(c *call, v *view, a *access) error {
 	const word = 4
 	which := uint32(c.args[0])
 	size := 3 * word
-	if which == socketcallSendto {
+	if which == syscalls.SocketcallSendto {
 		size = 6 * word
 	}
 	b, err := o.memory.bytes(c.tid, c.args[1], size)
@@ -174,11 +164,11 @@ func (o *observer) socketcall(c *call, v *view, a *access) error {
 	arg := func(n int) uint64 { return uint64(nativeUint32(b[n*word:])) }
 	a.op = events.OpStat
 	switch which {
-	case socketcallBind:
+	case syscalls.SocketcallBind:
 		a.op = events.OpCreate
-	case socketcallSendto:
+	case syscalls.SocketcallSendto:
 		return o.sockaddr(c, v, a, arg(4), arg(5))
-	case socketcallSendmsg, socketcallSendmmsg:
+	case syscalls.SocketcallSendmsg, syscalls.SocketcallSendmmsg:
 		return o.messages(c, v, a, arg(1), arg(2))
 	}
 	return o.sockaddr(c, v, a, arg(1), arg(2))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -72,7 +73,7 @@ func startDescriptors(pid int) (list []events.Descriptor, files []access, err er
 		if d.Kind == events.DescriptorFile && d.Path != "" {
 			files = append(files, access{
 				time: time.Now(), pid: pid, tid: pid, flags: flags, hasFlags: true,
-				op:    openOp(flags, events.StateFile),
+				op:    syscalls.OpenOp(flags, events.StateFile),
 				first: resolved{set: true, path: d.Path, state: events.StateFile, info: info},
 			})
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 )
 
 // glance is how often the watch looks at the hands. A look-up takes long if it spans two
@@ -125,7 +126,7 @@ func (r *receiver) giveUpOn(h *hand) {
 		h.miss(at.path)
 		if !a.first.set {
 			a.first = at
-		} else if c.row.second.set {
+		} else if c.row.Second.Set {
 			a.second = at
 		}
 	case a.first.set:
@@ -135,15 +136,15 @@ func (r *receiver) giveUpOn(h *hand) {
 		a.setOpaque()
 	}
 	if a.op == events.OpNone {
-		a.op = openOp(a.flags, events.StateUnknown)
+		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
 	}
 	// What the call changes was not foreseen.
 	o.rootsVary = true
 	o.beliefs.dirs.disable()
 	o.beliefs.lately = lately{off: true}
 	c.proc.dir = workDir{sharing: sharedOtherwise}
-	r.sleepers.note(c.tid, h.n.Data.NR, c.row.sleeps(a, true))
-	if c.row.how == byExec {
+	r.sleepers.note(c.tid, h.n.Data.NR, c.sleeps(a, true))
+	if c.row.How == syscalls.ByExec {
 		r.registry.setTrying(c.proc, endOf(&a.first), c.followed)
 	}
 	r.queue.reserve(e)

@@ -1,4 +1,4 @@
-package tracer
+package syscalls
 
 import (
 	"flag"
@@ -13,11 +13,11 @@ import (
 
 var update = flag.Bool("update", false, "write docs/syscalls.md anew from the table")
 
-const syscallsDoc = "../docs/syscalls.md"
+const syscallsDoc = "../../../docs/syscalls.md"
 
 const syscallsHead = `# System calls
 
-Made from the table in tracer/table.go by ` + "`make docs`" + `; a test keeps it so.
+Made from the table in tracer/internal/syscalls/table.go by ` + "`make docs`" + `; a test keeps it so.
 
 Every call below is notified, on each ABI that has it; no other is. Of prctl it is
 PR_SET_SECCOMP only, of ioctl FS_IOC_SETFLAGS and FS_IOC_FSSETXATTR, of bpf BPF_OBJ_PIN,
@@ -59,74 +59,74 @@ func syscallsMarkdown(t *testing.T) string {
 		abis = append(abis, list...)
 	}
 	b.WriteString("| call | op | names |" + abiColumns(abis) + "\n|---|---|---|" + strings.Repeat("--:|", len(abis)) + "\n")
-	for i := range table {
-		r := &table[i]
-		fmt.Fprintf(&b, "| %s | %s | %s |", r.name, opText(r), namesText(r))
-		writeNumbers(&b, r.name, abis)
+	for i := range Table {
+		r := &Table[i]
+		fmt.Fprintf(&b, "| %s | %s | %s |", r.Name, opText(r), namesText(r))
+		writeNumbers(&b, r.Name, abis)
 	}
 	b.WriteString("\nNumbers of x32 are given without its bit 30.\n")
 	b.WriteString(restMarkdown(t, abis))
 	return b.String()
 }
 
-func opText(r *row) string {
-	switch r.how {
-	case byOpen, byOpenHow, byHandle:
+func opText(r *Row) string {
+	switch r.How {
+	case ByOpen, ByOpenHow, ByHandle:
 		return "read, write, stat"
-	case bySocketcall:
+	case BySocketcall:
 		return "create, stat, connect"
-	case byBPF:
+	case ByBPF:
 		return "create, stat, read"
-	case byQueue:
-		if r.op != events.OpDelete {
+	case ByQueue:
+		if r.Op != events.OpDelete {
 			return "read, write"
 		}
-	case bySockaddr, byMessages:
-		if r.op == events.OpStat {
+	case BySockaddr, ByMessages:
+		if r.Op == events.OpStat {
 			return "stat, connect"
 		}
-	case byDenial:
+	case ByDenial:
 		return "(answered ENOSYS)"
-	case byNamespace, byPtrace, bySeccomp:
+	case ByNamespace, ByPtrace, BySeccomp, ByPrctl:
 		return "(no access)"
 	}
-	return r.op.String()
+	return r.Op.String()
 }
 
-func namesText(r *row) string {
-	switch r.how {
-	case bySockaddr, byMessages, bySocketcall:
-		if r.op != events.OpCreate {
+func namesText(r *Row) string {
+	switch r.How {
+	case BySockaddr, ByMessages, BySocketcall:
+		if r.Op != events.OpCreate {
 			return "AF_UNIX path, or another address"
 		}
 		return "AF_UNIX path"
-	case byHandle:
+	case ByHandle:
 		return "file handle"
-	case byMount:
+	case ByMount:
 		return "path, path, and paths among the options"
-	case byFsconfig:
+	case ByFsconfig:
 		return "directory and path, or a path as an option"
-	case byBPF, byPerfEvent:
+	case ByBPF, ByPerfEvent:
 		return "path in a struct"
-	case byQuota:
+	case ByQuota:
 		return "path, path"
-	case byQueue:
+	case ByQueue:
 		return "name of a message queue"
-	case byDenial, byNamespace, byPtrace, bySeccomp:
+	case ByDenial, ByNamespace, ByPtrace, BySeccomp, ByPrctl:
 		return ""
 	}
-	text := refText(r.first)
-	if r.second.set {
-		text += ", " + refText(r.second)
+	text := refText(r.First)
+	if r.Second.Set {
+		text += ", " + refText(r.Second)
 	}
 	return text
 }
 
-func refText(f ref) string {
+func refText(f Ref) string {
 	switch {
-	case f.path == none:
+	case f.Path == None:
 		return "descriptor"
-	case f.dir == none:
+	case f.Dir == None:
 		return "path"
 	}
 	return "directory and path"

@@ -1,4 +1,4 @@
-package tracer
+package syscalls
 
 import (
 	"encoding/binary"
@@ -74,13 +74,16 @@ func assembleFor(t *testing.T, abis []*seccomp.ABI) *bpf.VM {
 func checkNumber(t *testing.T, vm *bpf.VM, abi *seccomp.ABI, nr uint32) {
 	t.Helper()
 	name := abi.Syscall(nr)
-	var want *row
-	for i := range table {
-		if table[i].name == name {
-			want = &table[i]
+	var want *Row
+	for i := range Table {
+		if Table[i].Name == name {
+			want = &Table[i]
 		}
 	}
-	where := conditions[name]
+	var where *seccomp.Argument
+	if want != nil {
+		where = want.where
+	}
 	index := 0
 	values := []uint64{0, 1, 2, 3, 4, 5, 11, 16, 20, 22, 1 << 31, 1 << 32}
 	if where != nil {
@@ -114,7 +117,7 @@ func run(t *testing.T, vm *bpf.VM, in []byte) int {
 }
 
 // TestFilterBranchesOnNumberAlone keeps argument checks, which cost each call of
-// that number, to those that the table of conditions has.
+// that number, to the rows that say where.
 func TestFilterBranchesOnNumberAlone(t *testing.T) {
 	abis, err := seccomp.ABIs("amd64")
 	if err != nil {
@@ -149,14 +152,14 @@ func TestEveryRowIsKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, abi := range abis {
-			for i := range table {
-				numbers[table[i].name] += len(abi.Numbers(table[i].name))
+			for i := range Table {
+				numbers[Table[i].Name] += len(abi.Numbers(Table[i].Name))
 			}
 		}
 	}
 	seen := make(map[string]bool)
-	for i := range table {
-		name := table[i].name
+	for i := range Table {
+		name := Table[i].Name
 		if numbers[name] == 0 {
 			t.Errorf("no ABI has a call named %s", name)
 		}

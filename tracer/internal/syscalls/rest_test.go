@@ -1,4 +1,4 @@
-package tracer
+package syscalls
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // A rest is a group of calls that are not notified, and why not.
@@ -114,11 +115,11 @@ func numbersOf(abi *seccomp.ABI) []uint32 {
 func TestEveryCallIsAccountedFor(t *testing.T) {
 	groups := restOf(t)
 	used := map[string]bool{"uprobe": true} // Linux 6.18, which the tables do not reach
-	for i := range table {
-		if g := groups[table[i].name]; g != nil {
-			t.Errorf("%s has a row, and a reason why it has none: it %s", table[i].name, g.why)
+	for i := range Table {
+		if g := groups[Table[i].Name]; g != nil {
+			t.Errorf("%s has a row, and a reason why it has none: it %s", Table[i].Name, g.why)
 		}
-		used[table[i].name] = true
+		used[Table[i].Name] = true
 	}
 	for _, goarch := range []string{"amd64", "arm64"} {
 		abis, err := seccomp.ABIs(goarch)
@@ -158,8 +159,8 @@ var unistdHeaders = []struct{ goarch, abi, path string }{
 func TestKernelHeaders(t *testing.T) {
 	groups := restOf(t)
 	rows := make(map[string]bool)
-	for i := range table {
-		rows[table[i].name] = true
+	for i := range Table {
+		rows[Table[i].Name] = true
 	}
 	found := 0
 	for _, h := range unistdHeaders {
@@ -186,7 +187,7 @@ func TestKernelHeaders(t *testing.T) {
 		}
 	}
 	if found == 0 {
-		missingTool(t, "asm/unistd.h (linux-libc-dev)")
+		harness.MissingTool(t, "asm/unistd.h (linux-libc-dev)")
 	}
 }
 

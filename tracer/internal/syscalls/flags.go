@@ -1,8 +1,9 @@
-package tracer
+package syscalls
 
 import (
 	"strconv"
 
+	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
 
@@ -52,8 +53,8 @@ var openFlags = flagSet{
 	},
 }
 
-var flagSets = map[flagType]flagSet{
-	flagsOpen: openFlags,
+var flagSets = map[FlagType]flagSet{
+	FlagsOpen: openFlags,
 	flagsAt: {flags: []flagName{
 		{unix.AT_SYMLINK_NOFOLLOW, "AT_SYMLINK_NOFOLLOW"},
 		{unix.AT_REMOVEDIR, "AT_REMOVEDIR"},
@@ -104,9 +105,9 @@ var flagSets = map[flagType]flagSet{
 	}},
 }
 
-// names returns the names of the bits that are set; what has no name is given as
+// Names returns the names of the bits that are set; what has no name is given as
 // a number. A call without flags has none.
-func (t flagType) names(flags uint64) []string {
+func (t FlagType) Names(flags uint64) []string {
 	set, ok := flagSets[t]
 	if !ok { // a mask whose bits say nothing of the access
 		return nil
@@ -136,7 +137,7 @@ func (s flagSet) names(flags uint64) []string {
 type lookupBits struct{ noFollow, follow, empty uint64 }
 
 // lookupBits returns them for the first or the second path of a call.
-func (t flagType) lookupBits(second bool) lookupBits {
+func (t FlagType) lookupBits(second bool) lookupBits {
 	switch t {
 	case flagsAt, flagsAccess, flagsHandle:
 		return lookupBits{unix.AT_SYMLINK_NOFOLLOW, unix.AT_SYMLINK_FOLLOW, unix.AT_EMPTY_PATH}
@@ -155,4 +156,24 @@ func (t flagType) lookupBits(second bool) lookupBits {
 		return lookupBits{follow: unix.MOVE_MOUNT_F_SYMLINKS, empty: unix.MOVE_MOUNT_F_EMPTY_PATH}
 	}
 	return lookupBits{}
+}
+
+// OpenOp tells what opening means, by its flags and by what was there.
+func OpenOp(flags uint64, s events.State) events.Op {
+	switch {
+	case flags&unix.O_PATH != 0:
+		return events.OpStat
+	case flags&unix.O_ACCMODE != unix.O_RDONLY, flags&unix.O_TRUNC != 0:
+		return events.OpWrite
+	case flags&unix.O_CREAT != 0 && s == events.StateAbsent:
+		return events.OpWrite
+	case s == events.StateDir, flags&unix.O_DIRECTORY != 0:
+		return events.OpStat // reading a directory is getdents
+	}
+	return events.OpRead
+}
+
+// OpenFollows tells whether open follows a symbolic link at the end: open(2).
+func OpenFollows(flags uint64) bool {
+	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
 }

@@ -1,0 +1,85 @@
+package syscalls
+
+import (
+	"encoding/binary"
+	"runtime"
+	"sync"
+
+	"github.com/fstrace/fstrace/seccomp"
+)
+
+// filterRules returns what the filter is to notify: the whole table.
+func filterRules() []seccomp.Rule {
+	rules := make([]seccomp.Rule, len(Table))
+	for i := range Table {
+		rules[i].Syscall = Table[i].Name
+		rules[i].Where = Table[i].where
+	}
+	return rules
+}
+
+// An Index finds the row of a notified call.
+type Index struct {
+	abis []*seccomp.ABI // the native one first
+	rows map[uint64]*Row
+}
+
+// NewIndex numbers the table for this machine's ABIs.
+var NewIndex = sync.OnceValues(func() (*Index, error) {
+	abis, err := seccomp.ABIs(runtime.GOARCH)
+	if err != nil {
+		return nil, err
+	}
+	x := &Index{abis: abis, rows: make(map[uint64]*Row, len(abis)*len(Table))}
+	for _, abi := range abis {
+		for i := range Table {
+			for _, nr := range abi.Numbers(Table[i].Name) {
+				x.rows[Key(abi.Audit, nr)] = &Table[i]
+			}
+		}
+	}
+	return x, nil
+})
+
+// Key combines an architecture (AUDIT_ARCH_*) and a call's number.
+func Key(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
+
+// Filter assembles the filter for this machine, as the kernel wants it: an array of
+// struct sock_filter.
+func (x *Index) Filter() ([]byte, error) {
+	program, err := seccomp.Program(x.abis, filterRules())
+	if err != nil {
+		return nil, err
+	}
+	var b []byte
+	for _, in := range program {
+		b = binary.NativeEndian.AppendUint16(b, in.Op)
+		b = append(b, in.Jt, in.Jf)
+		b = binary.NativeEndian.AppendUint32(b, in.K)
+	}
+	return b, nil
+}
+
+// Row returns the row of a call, nil for one that the filter does not know.
+func (x *Index) Row(audit, nr uint32) *Row { return x.rows[Key(audit, nr)] }
+
+// Find returns the row and ABI of a call, or nil for one that the filter does
+// not know.
+func (x *Index) Find(d *seccomp.Data) (*Row, *seccomp.ABI) {
+	r := x.Row(d.Arch, d.NR)
+	if r == nil {
+		return nil, nil
+	}
+	for _, abi := range x.abis {
+		if abi.Audit == d.Arch && d.NR&x32Bit == abi.Bit&x32Bit {
+			return r, abi
+		}
+	}
+	return nil, nil
+}
+
+// x32Bit tells x32's numbers from x86_64's, whose AUDIT_ARCH they share.
+const x32Bit = 0x40000000
+
+// Narrow reports whether an ABI passes arguments in 32-bit registers.
+func Narrow(abi *seccomp.ABI) bool { return abi.Name == "i386" || abi.Name == "arm" }
