@@ -22,13 +22,14 @@ build: ## build fstrace and fstraced into OUT (bin)
 
 test: deps lint unit cross ## everything that has to hold before a change goes in
 
-# A program, but one that ./... does not find.
-BENCH := ./testdata/bench
+# ./... does not find what is in testdata: a program, and a package that has tests.
+BENCH  := ./testdata/bench
+HIDDEN := $(BENCH) ./testdata/fixed ./testdata/harness ./testdata/oracle
 
 lint: format tidy vet staticcheck ## what can be said of the source without running it
 
 format:
-	@files=$$($(GO) tool gofumpt -l . $(BENCH)) && [ -z "$$files" ] || { echo "not formatted as gofumpt does:"; echo "$$files"; exit 1; }
+	@files=$$($(GO) tool gofumpt -l . $(HIDDEN)) && [ -z "$$files" ] || { echo "not formatted as gofumpt does:"; echo "$$files"; exit 1; }
 
 # go.mod and go.sum have what the imports need, and no more.
 tidy:
@@ -36,15 +37,15 @@ tidy:
 
 # The other architecture's files, tests among them, are at least to be type-checked.
 vet:
-	@CGO_ENABLED=0 GOARCH=amd64 $(GO) vet ./... $(BENCH)
-	@CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./... $(BENCH)
+	@CGO_ENABLED=0 GOARCH=amd64 $(GO) vet ./... $(HIDDEN)
+	@CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./... $(HIDDEN)
 
 staticcheck:
-	@CGO_ENABLED=0 $(GO) tool staticcheck ./... $(BENCH)
+	@CGO_ENABLED=0 $(GO) tool staticcheck ./... $(HIDDEN)
 
 # The race detector needs cgo; what the tests run of fstrace is built without.
 unit:
-	@CGO_ENABLED=1 $(GO) test -race -count=1 ./...
+	@CGO_ENABLED=1 $(GO) test -race -count=1 ./... ./testdata/oracle
 
 cross:
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for arch in amd64 arm64; do \

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // The files of this test exist, so that make finds them, and have each
@@ -29,19 +31,6 @@ func depfileNames() []string {
 		}
 	}
 	return names
-}
-
-// needTool returns the path of a tool that a test checks against.
-func needTool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return path
 }
 
 // writeDepfileFor makes files of these names in dir, and a rule for out with
@@ -97,7 +86,7 @@ func compareNames(t *testing.T, tool string, got, want []string) {
 }
 
 func TestDepfileIsReadByMake(t *testing.T) {
-	tool := needTool(t, "make")
+	tool := harness.NeedTool(t, "make")
 	dir, work := t.TempDir(), t.TempDir()
 	want := writeDepfileFor(t, dir, filepath.Join(work, "out.d"), append(depfileNames(), "Bob's", `"x"`, "a&b", "a&", "a?b"))
 	makefile := "all: out\ninclude out.d\nout:\n\ttouch out\n"
@@ -128,7 +117,7 @@ func TestDepfileIsReadByMake(t *testing.T) {
 
 // With an empty rule for each, make goes on when they are gone.
 func TestDepfilePhonyIsReadByMake(t *testing.T) {
-	tool := needTool(t, "make")
+	tool := harness.NeedTool(t, "make")
 	for _, options := range [][]DepfileOption{nil, {PhonyPrerequisites()}} {
 		dir, work := t.TempDir(), t.TempDir()
 		paths := writeDepfileFor(t, dir, filepath.Join(work, "out.d"), append(depfileNames(), "Bob's", `"x"`, "a&b", "a?b"), options...)
@@ -161,7 +150,7 @@ func TestDepfileIsReadByNinja(t *testing.T) {
 
 func testDepfileIsReadByNinja(t *testing.T, options []DepfileOption) {
 	t.Helper()
-	tool := needTool(t, "ninja")
+	tool := harness.NeedTool(t, "ninja")
 	dir, work := t.TempDir(), t.TempDir()
 	want := writeDepfileFor(t, dir, filepath.Join(work, "made.d"), depfileNames(), options...)
 	build := "rule r\n  command = cp made.d out.d && touch out\n  depfile = out.d\n  deps = gcc\nbuild out: r\n"

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
 )
@@ -252,11 +253,11 @@ func TestAdoptSilent(t *testing.T) {
 		}
 		return st.SessionsRunning
 	}
-	eventually(t, "the session begins", func() bool { return running() == 1 })
+	harness.Eventually(t, "the session begins", func() bool { return running() == 1 })
 	run(t, client, sh("/", "true"))
 	leave()
 	if err := <-refused; err == nil {
 		t.Error("adopted without an answer")
 	}
-	eventually(t, "the session ends", func() bool { return running() == 0 })
+	harness.Eventually(t, "the session ends", func() bool { return running() == 0 })
 }

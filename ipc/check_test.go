@@ -15,7 +15,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
-
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -80,7 +80,7 @@ func beginCheck(t testing.TB, client *Client, s *Server) (end func(), failed <-c
 		}
 		result <- err
 	}()
-	eventually(t, "the file is read", func() bool {
+	harness.Eventually(t, "the file is read", func() bool {
 		select {
 		case err := <-result:
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func TestCheckCancelled(t *testing.T) {
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	eventually(t, "it is not worked on any more", func() bool { return s.inbox.inUse() == 0 })
+	harness.Eventually(t, "it is not worked on any more", func() bool { return s.inbox.inUse() == 0 })
 }
 
 // TestCheckShutdown: a check does not hold up the server's end for longer than a client
@@ -111,5 +111,5 @@ func TestCheckShutdown(t *testing.T) {
 	if err := <-failed; !errors.Is(err, ErrGone) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Error(err)
 	}
-	eventually(t, "it is not worked on any more", func() bool { return s.inbox.inUse() == 0 })
+	harness.Eventually(t, "it is not worked on any more", func() bool { return s.inbox.inUse() == 0 })
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -39,7 +40,7 @@ func TestHalfClosed(t *testing.T) {
 			if got := read(); got != "begun\n" && got != "" { // it ends though nobody lets it
 				t.Errorf("output %q", got)
 			}
-			eventually(t, "the session is cancelled", func() bool {
+			harness.Eventually(t, "the session is cancelled", func() bool {
 				list, err := client.List(testContext(t))
 				return err == nil && len(list) == 2 && list[1].State == "ended"
 			})
@@ -59,7 +60,7 @@ func TestHalfClosed(t *testing.T) {
 // of them together hold so many.
 func TestUnfinished(t *testing.T) {
 	client, s := startServer(t, func(c *Config) { c.MessageTime = 100 * time.Millisecond })
-	eventually(t, "nobody is connected", func() bool {
+	harness.Eventually(t, "nobody is connected", func() bool {
 		idle, _ := s.idle()
 		return idle
 	})
@@ -87,7 +88,7 @@ func TestUnfinished(t *testing.T) {
 		t.Errorf("reply %+v %s", got, got.Parameters)
 	}
 	conn.Close()
-	eventually(t, "descriptors are closed", func() bool { return openFiles(t) <= before })
+	harness.Eventually(t, "descriptors are closed", func() bool { return openFiles(t) <= before })
 	if n := s.held.inUse(); n != 0 {
 		t.Errorf("%d descriptors are accounted for", n)
 	}
@@ -101,7 +102,7 @@ func TestTooManyHeld(t *testing.T) {
 		if err := writePart(rawConn(t, client), "{", files); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "they have come", func() bool { return s.held.inUse() == 200*(i+1) })
+		harness.Eventually(t, "they have come", func() bool { return s.held.inUse() == 200*(i+1) })
 	}
 	conn := rawConn(t, client)
 	if err := writePart(conn, "{", files); err != nil {

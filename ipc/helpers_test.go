@@ -141,19 +141,6 @@ func within(t testing.TB, what string, f func()) {
 	}
 }
 
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: it does not come to that", what)
-		}
-		<-tick.C
-	}
-}
-
 // testContext ends with the test, or when its patience does.
 func testContext(t testing.TB) context.Context {
 	t.Helper()

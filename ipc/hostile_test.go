@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -137,7 +138,7 @@ func TestLimits(t *testing.T) {
 	for range 2 {
 		rawConn(t, client)
 	}
-	eventually(t, "connections are refused", func() bool {
+	harness.Eventually(t, "connections are refused", func() bool {
 		_, err := client.List(ctx)
 		if err != nil && !errors.Is(err, ErrTooManyConnections) {
 			t.Fatalf("error %v", err)
@@ -159,7 +160,7 @@ func TestTooManyRequests(t *testing.T) {
 			break // it has stopped listening
 		}
 	}
-	eventually(t, "the session ends with its client", func() bool {
+	harness.Eventually(t, "the session ends with its client", func() bool {
 		list, err := client.List(testContext(t))
 		if err != nil {
 			t.Fatal(err)
@@ -187,20 +188,20 @@ func TestTooMuch(t *testing.T) {
 	for _, conn := range conns {
 		conn.Close()
 	}
-	eventually(t, "it is free again", func() bool { return s.inbox.inUse() < 1<<20 })
+	harness.Eventually(t, "it is free again", func() bool { return s.inbox.inUse() < 1<<20 })
 	stream, err := client.Run(testContext(t), sh("/", "sleep 1000"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	eventually(t, "a command that runs does not count", func() bool { return s.inbox.inUse() == 0 })
+	harness.Eventually(t, "a command that runs does not count", func() bool { return s.inbox.inUse() == 0 })
 }
 
 // TestDroppedDescriptors: those of messages that come to nothing are closed.
 func TestDroppedDescriptors(t *testing.T) {
 	client, s := startServer(t, func(c *Config) { c.Limits.RetainSessions = 0 }) // what is kept has a file
 	files := nullFiles(t, 5)
-	eventually(t, "nobody is connected", func() bool {
+	harness.Eventually(t, "nobody is connected", func() bool {
 		idle, _ := s.idle()
 		return idle
 	})
@@ -224,7 +225,7 @@ func TestDroppedDescriptors(t *testing.T) {
 		r.close()
 		conn.Close()
 	}
-	eventually(t, "descriptors are closed", func() bool { return openFiles(t) <= before })
+	harness.Eventually(t, "descriptors are closed", func() bool { return openFiles(t) <= before })
 }
 
 // FuzzConnection: whatever is sent, the server goes on, and nothing stays open.
@@ -233,7 +234,7 @@ func FuzzConnection(f *testing.F) {
 	f.Add([]byte(`{"method":"io.fstrace.v1.Run","parameters":{"argv":["a"],"env":[],"cwd":"/","descriptors":[{"number":1,"index":0}]},"more":true}`+"\x00"), 1, uint(3))
 	f.Add([]byte("{}\x00{\x00"), 0, uint(1))
 	f.Add([]byte(`{"method":"io.fstrace.v1.List"}`+"\x00"+`{"method":"io.fstrace.v1.Subscribe","parameters":{"session":"a","from":-1},"more":true}`+"\x00"), 3, uint(40))
-	eventually(f, "nobody is connected", func() bool {
+	harness.Eventually(f, "nobody is connected", func() bool {
 		idle, _ := s.idle()
 		return idle
 	})
@@ -251,10 +252,10 @@ func FuzzConnection(f *testing.F) {
 		if _, err := client.List(testContext(t)); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the connection is let go", func() bool {
+		harness.Eventually(t, "the connection is let go", func() bool {
 			idle, _ := s.idle()
 			return idle
 		})
 	})
-	eventually(f, "descriptors are closed", func() bool { return openFiles(f) <= before })
+	harness.Eventually(f, "descriptors are closed", func() bool { return openFiles(f) <= before })
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
-
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,7 +105,7 @@ func TestGate(t *testing.T) {
 	}
 	waiting := func(n int) {
 		t.Helper()
-		eventually(t, "it waits", func() bool {
+		harness.Eventually(t, "it waits", func() bool {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			return len(g.queue) == n
@@ -244,7 +244,7 @@ func TestSessionsMemory(t *testing.T) {
 	if err := client.Cancel(testContext(t), list[0].Session, 0); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "one that has ended makes room", func() bool {
+	harness.Eventually(t, "one that has ended makes room", func() bool {
 		stream, err := client.Run(testContext(t), q)
 		if err == nil {
 			stream.Close()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -43,7 +44,7 @@ func TestRetainCount(t *testing.T) {
 	for range 4 {
 		ids = append(ids, runFake(t, client))
 	}
-	eventually(t, "the first two are given up", func() bool {
+	harness.Eventually(t, "the first two are given up", func() bool {
 		list, err := client.List(testContext(t))
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +79,7 @@ func TestRetainLast(t *testing.T) {
 		t.Errorf("while the connection lasts: %v", err)
 	}
 	s.Close()
-	eventually(t, "it is given up", func() bool { return errors.Is(subscribeError(t, client, s.Session()), ErrReplayGone) })
+	harness.Eventually(t, "it is given up", func() bool { return errors.Is(subscribeError(t, client, s.Session()), ErrReplayGone) })
 }
 
 func TestRetainTime(t *testing.T) {
@@ -87,7 +88,7 @@ func TestRetainTime(t *testing.T) {
 		c.Limits.RetainSeconds = 1
 	})
 	id := runFake(t, client)
-	eventually(t, "it is given up", func() bool { return errors.Is(subscribeError(t, client, id), ErrReplayGone) })
+	harness.Eventually(t, "it is given up", func() bool { return errors.Is(subscribeError(t, client, id), ErrReplayGone) })
 }
 
 // TestRetainBytes: what has ended and nobody follows makes room for what runs. What
@@ -147,7 +148,7 @@ func TestSpoolFull(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the session ends", func() bool {
+		harness.Eventually(t, "the session ends", func() bool {
 			list, err := client.List(testContext(t))
 			return err == nil && list[len(list)-1].Session == s.Session() && list[len(list)-1].State == "ended"
 		})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -89,7 +90,7 @@ func TestSiblings(t *testing.T) {
 	if r := <-late; r.err != nil || string(r.data) != string(got) {
 		t.Errorf("as a file: %d bytes, %v", len(r.data), r.err)
 	}
-	eventually(t, "it has ended", func() bool { list, err := here.List(ctx); return err == nil && list[0].State == "ended" })
+	harness.Eventually(t, "it has ended", func() bool { list, err := here.List(ctx); return err == nil && list[0].State == "ended" })
 	if doc, err := here.Manifest(ctx, id); err != nil || !strings.Contains(string(doc), "/etc/hostname") {
 		t.Errorf("manifest: %v", err)
 	}

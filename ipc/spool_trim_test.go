@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // TestSpoolTrim: a spool that may not grow gives up what its readers have read, before it
@@ -129,9 +130,9 @@ func TestSpoolFullOnlyUnread(t *testing.T) {
 
 	stalled := fakeRun(Options{})
 	defer stalled.Close()
-	eventually(t, "the room is taken", func() bool { return s.budget.inUse() > 5<<19 })
+	harness.Eventually(t, "the room is taken", func() bool { return s.budget.inUse() > 5<<19 })
 	complete("beside one that is not read", fakeRun(Options{}), n)
-	eventually(t, "it ends", func() bool {
+	harness.Eventually(t, "it ends", func() bool {
 		list, err := client.List(ctx)
 		if err != nil {
 			t.Fatal(err)

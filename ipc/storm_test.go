@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // stress returns the size of a test: the large one under "make stress".
@@ -180,7 +182,7 @@ func TestStormClientsGone(t *testing.T) {
 		}
 		stream.Close()
 	}
-	eventually(t, "the sessions end", func() bool {
+	harness.Eventually(t, "the sessions end", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return len(s.running) == 0
@@ -191,7 +193,7 @@ func TestStormClientsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	stream.Close()
-	eventually(t, "nobody follows the session", func() bool {
+	harness.Eventually(t, "nobody follows the session", func() bool {
 		list, err := client.List(testContext(t))
 		if err != nil {
 			t.Fatal(err)
@@ -202,7 +204,7 @@ func TestStormClientsGone(t *testing.T) {
 	if err := client.Cancel(testContext(t), stream.Session(), 0); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it ends", func() bool {
+	harness.Eventually(t, "it ends", func() bool {
 		return errors.Is(client.Cancel(testContext(t), stream.Session(), 0), ErrSessionEnded)
 	})
 }

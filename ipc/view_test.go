@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // TestSubscribeFilter: a filter is for one reader alone, and hides accesses only.
@@ -125,7 +126,7 @@ func TestBatchMemory(t *testing.T) {
 		third.Close()
 	}
 	second.Close()
-	eventually(t, "there is room again", func() bool {
+	harness.Eventually(t, "there is room again", func() bool {
 		third, err := client.SubscribeView(ctx, first.Session(), View{BatchBytes: &size})
 		if err == nil {
 			third.Close()
@@ -146,7 +147,7 @@ func TestLatency(t *testing.T) {
 		}
 		defer s.Close()
 		if latency == longestLatency { // they would not come before the end
-			eventually(t, "the events are there", func() bool {
+			harness.Eventually(t, "the events are there", func() bool {
 				list, err := client.List(ctx)
 				return err == nil && list[len(list)-1].Events == 10
 			})

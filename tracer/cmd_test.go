@@ -502,7 +502,7 @@ func TestCmdWaitRoot(t *testing.T) {
 	}
 	checkRecord(t, r)
 	l.release(t)
-	eventually(t, "the descendant and the keeper are gone", noChildren)
+	harness.Eventually(t, "the descendant and the keeper are gone", noChildren)
 }
 
 // TestCmdWaitAll: the session ends with the last descendant.
@@ -510,7 +510,7 @@ func TestCmdWaitAll(t *testing.T) {
 	needTracing(t)
 	l := newLingering(t, WaitAll)
 	over := finished(func() { _ = l.cmd.Wait() })
-	eventually(t, "the command itself has ended", func() bool {
+	harness.Eventually(t, "the command itself has ended", func() bool {
 		return errors.Is(l.cmd.Signal(0), os.ErrProcessDone)
 	})
 	select {
@@ -673,14 +673,14 @@ func TestCmdLeavesNothing(t *testing.T) {
 	for i := range 5 {
 		once(i)
 	}
-	eventually(t, "the first sessions are over", noChildren)
+	harness.Eventually(t, "the first sessions are over", noChildren)
 	before := countResources(t)
 	for i := range 50 {
 		once(i)
 	}
 	var after resources
 	const idle = 4 // threads that the runtime keeps for later
-	eventually(t, fmt.Sprintf("as many descriptors, goroutines and threads as before, %+v", before), func() bool {
+	harness.Eventually(t, fmt.Sprintf("as many descriptors, goroutines and threads as before, %+v", before), func() bool {
 		after = countResources(t)
 		return after.descriptors <= before.descriptors && after.goroutines <= before.goroutines &&
 			after.threads <= before.threads+idle && noChildren()

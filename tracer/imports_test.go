@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 // mains may import anything of fstrace.
 const mains = "cmd/"
 
-// forTests is what the tests of any package may import.
+// forTests are what the tests of any package may import.
 var forTests = []string{"testdata/fixed", "testdata/harness"}
 
 // written are the variables that something else than Go fills: shim's saved by the

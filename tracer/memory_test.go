@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -177,7 +178,7 @@ func TestMemoryOfZombie(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Wait() }()
-	eventually(t, "the child ends", func() bool {
+	harness.Eventually(t, "the child ends", func() bool {
 		st, err := readStatus(c.Process.Pid)
 		return err == nil && st.zombie
 	})

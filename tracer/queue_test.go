@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // numberedEntry returns an entry whose access says which it is.
@@ -59,18 +60,6 @@ func finished(f func()) <-chan struct{} {
 		f()
 	}()
 	return done
-}
-
-// eventually polls for a state that other goroutines, or the kernel, bring about.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("it never came to this: %s", what)
-		}
-		runtime.Gosched()
-	}
 }
 
 // TestQueueOrder: the record's order is that of reservation, whoever settles when.
@@ -140,7 +129,7 @@ func TestQueueUnsettledHoldsBack(t *testing.T) {
 	q.settle(second, false)
 	var got []*entry
 	took := finished(func() { got, _ = q.take(nil) })
-	eventually(t, "the consumer sleeps", func() bool {
+	harness.Eventually(t, "the consumer sleeps", func() bool {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return q.idle
@@ -201,7 +190,7 @@ func TestQueueCloseWaitsForSettle(t *testing.T) {
 	q.close()
 	var got []int
 	consumed := finished(func() { got = drain(q) })
-	eventually(t, "the consumer sleeps", func() bool {
+	harness.Eventually(t, "the consumer sleeps", func() bool {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		return q.idle

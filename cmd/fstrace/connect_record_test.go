@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/oracle"
 )
 
 // oneAtATime are the workloads whose processes never run side by side: of them the
@@ -56,7 +58,7 @@ func TestConnectSameRecord(t *testing.T) {
 // sameAccesses compares which accesses two records have, in whichever order.
 func sameAccesses(t *testing.T, embedded, connected *record) {
 	t.Helper()
-	want, got := rewriteAll(recordAccesses(embedded)), rewriteAll(recordAccesses(connected))
+	want, got := oracle.Comparable(recordAccesses(embedded)), oracle.Comparable(recordAccesses(connected))
 	for a := range maps.Keys(want) {
 		if _, ok := got[a]; !ok {
 			t.Errorf("only embedded: %v (%s)", a, want[a])
@@ -86,13 +88,13 @@ func renderRecord(r *record) []string {
 		e.PID, e.TID = number(e.PID), number(e.TID)
 		e.Seq, e.PPID = 0, 0 // the command's parent is fstrace
 		for _, s := range []*string{&e.Path, &e.As, &e.To, &e.ToAs, &e.Target, &e.Real, &e.Exe} {
-			*s = rewrite(*s)
+			*s = oracle.Rewrite(*s)
 		}
 		for i := range e.Links {
-			e.Links[i] = link{rewrite(e.Links[i].Path), rewrite(e.Links[i].Target)}
+			e.Links[i] = link{oracle.Rewrite(e.Links[i].Path), oracle.Rewrite(e.Links[i].Target)}
 		}
 		for i := range e.Argv {
-			e.Argv[i] = rewrite(e.Argv[i])
+			e.Argv[i] = oracle.Rewrite(e.Argv[i])
 		}
 		processes[e.PID] = append(processes[e.PID], fmt.Sprintf("%+v", e))
 	}

@@ -61,44 +61,6 @@ func writeExecutable(t testing.TB, path string, content []byte) {
 	}
 }
 
-// openDir is t.TempDir for tests that run something as another user: TempDir's
-// own are below a directory of mode 0700. Its path holds no symbolic link.
-func openDir(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "fstrace-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// needTool returns the path of a program that a test needs. Without it the test
-// is skipped, except in CI, which has to have them all.
-func needTool(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	switch {
-	case err == nil:
-		return path
-	case os.Getenv("CI") == "true":
-		t.Fatalf("needs %s: %v", name, err)
-	default:
-		t.Skipf("needs %s: %v", name, err)
-	}
-	return ""
-}
-
 // A record is one in the JSON format, decoded without the package that encoded
 // it: these tests look at it as a consumer in another language does.
 type record struct {

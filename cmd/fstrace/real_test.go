@@ -1,11 +1,14 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"syscall"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/oracle"
 )
 
 // nobody is the user of the unprivileged runs.
@@ -80,3 +83,30 @@ func compareWithBare(t *testing.T, w *workload, b *bench, argv []string) *record
 func untimed(s string) string { return durations.ReplaceAllString(s, "(TIME)") }
 
 var durations = regexp.MustCompile(`\(\d+\.\d+s\)`)
+
+// compareWithStrace fails the test unless r, a record of w, has the accesses that
+// strace sees, no fewer and no more.
+func compareWithStrace(t *testing.T, w *workload, b *bench, argv []string, r *record) {
+	t.Helper()
+	prefix := filepath.Join(b.base, "strace")
+	b.run(t, w, append([]string{
+		needTool(t, "strace"), "-ff", "-qq", "-y", "-s", "4096", "-e", "signal=none", "-e", "trace=" + oracle.Traced, "-o", prefix, "--",
+	}, argv...)...)
+	want, err := oracle.Strace(prefix, b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	oracle.Diff(t, oracle.Comparable(want), oracle.Comparable(recordAccesses(r)))
+}
+
+// recordAccesses are those of a record that come from a call. strace cannot
+// see the others, descriptors that the command inherited.
+func recordAccesses(r *record) map[oracle.Access]string {
+	all := map[oracle.Access]string{}
+	for _, e := range r.Events {
+		if e.Path != "" && e.Syscall != "" {
+			all[oracle.Access{Op: e.Op, Path: e.Path, To: e.To}] = fmt.Sprintf("seq %d, %s by %d, %s", e.Seq, e.Syscall, e.PID, e.State)
+		}
+	}
+	return all
+}

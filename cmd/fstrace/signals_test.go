@@ -146,21 +146,6 @@ func (s *session) nothingLeft() {
 	})
 }
 
-// eventually polls until ok, and fails the test if that does not come.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.After(patience)
-	again := time.NewTicker(5 * time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("not after %v: %s", patience, what)
-		case <-again.C:
-		}
-	}
-}
-
 // gone waits for the end of a process that need not be a child.
 func gone(t testing.TB, pidfd int) {
 	t.Helper()

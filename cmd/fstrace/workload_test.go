@@ -162,23 +162,6 @@ func copyProject(name string) func(testing.TB, *bench) {
 
 func projectDir(name string) string { return filepath.Join("..", "..", "testdata", "projects", name) }
 
-func mkdir(t testing.TB, dirs ...string) {
-	t.Helper()
-	for _, dir := range dirs {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func writeFile(t testing.TB, path, content string) {
-	t.Helper()
-	mkdir(t, filepath.Dir(path))
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // removeAll removes a tree in which there may be directories that not even
 // their owner may write to, as Go's module cache has.
 func removeAll(t testing.TB, dir string) {

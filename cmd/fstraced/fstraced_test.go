@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/ipc"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -196,7 +197,7 @@ func TestDrainWait(t *testing.T) {
 			t.Fatalf("running: %v, %v", ran, err)
 		}
 		d.signal(syscall.SIGTERM)
-		eventually(t, "nobody new is served", func() bool {
+		harness.Eventually(t, "nobody new is served", func() bool {
 			_, err := ipc.Dial(d.socket)
 			return err != nil
 		})

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/ipc"
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // Variables that have this test binary be the daemon, or a client that prints what a
@@ -139,7 +140,7 @@ func (d *daemonProcess) start() {
 			d.t.Logf("the daemon's log:\n%s", d.logged())
 		}
 	})
-	eventually(d.t, "the daemon serves", func() bool {
+	harness.Eventually(d.t, "the daemon serves", func() bool {
 		select {
 		case <-d.ended:
 			d.t.Fatalf("the daemon has ended:\n%s", d.logged())
@@ -192,19 +193,6 @@ func fails(t testing.TB, d *daemonProcess) string {
 		t.Error("the daemon has served")
 	}
 	return d.logged()
-}
-
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(patience); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: it does not come to that", what)
-		}
-		<-tick.C
-	}
 }
 
 // run begins a shell script, and returns the stream of its record.

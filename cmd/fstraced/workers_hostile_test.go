@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/ipc"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,7 +97,7 @@ func startForNobody(t *testing.T, args ...string) *daemonProcess {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may be another user")
 	}
-	socket := filepath.Join(openDirectory(t), "socket")
+	socket := filepath.Join(harness.OpenDir(t), "socket")
 	d := command(t, append([]string{"--socket", socket, "--allow-uid", strconv.Itoa(nobody)}, args...)...)
 	d.socket = socket
 	d.start()
@@ -150,7 +151,7 @@ func TestWorkerStopped(t *testing.T) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "flooded\n" {
 		t.Fatalf("the client says %q, %v", line, err)
 	}
-	eventually(t, "connections are refused", func() bool { return strings.Contains(d.logged(), "is it stopped?") })
+	harness.Eventually(t, "connections are refused", func() bool { return strings.Contains(d.logged(), "is it stopped?") })
 	d.client() // root is served
 
 	d.signal(syscall.SIGTERM)
@@ -212,7 +213,7 @@ func TestWorkerHidden(t *testing.T) {
 			t.Errorf("the worker's %s is root's: %s", name, theirs)
 		}
 	}
-	eventually(t, "the worker's log comes", func() bool {
+	harness.Eventually(t, "the worker's log comes", func() bool {
 		return strings.Contains(d.logged(), fmt.Sprintf("worker=%d uid=%d", pid, nobody))
 	})
 }
@@ -223,7 +224,7 @@ func TestWorkerIdle(t *testing.T) {
 	d := startForNobody(t, "--worker-idle", "1ms")
 	for range 5 {
 		pid := workerPID(t, d)
-		eventually(t, "the worker ends", func() bool {
+		harness.Eventually(t, "the worker ends", func() bool {
 			return strings.Contains(d.logged(), fmt.Sprintf(`msg="worker ended" uid=%d pid=%d state="exit status 0"`, nobody, pid))
 		})
 	}
@@ -250,7 +251,7 @@ func TestWorkerKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.client()
-	eventually(t, "he is served again", func() bool { return servedBy.MatchString(asNobody(t, d.socket, "info")) })
+	harness.Eventually(t, "he is served again", func() bool { return servedBy.MatchString(asNobody(t, d.socket, "info")) })
 }
 
 // impostor listens at a socket, and says what it has received.
@@ -279,7 +280,7 @@ func TestImpostor(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may be another user")
 	}
-	dir := openDirectory(t)
+	dir := harness.OpenDir(t)
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -8,23 +8,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 const nobody = 65534
-
-// openDirectory makes a directory that every user may pass.
-func openDirectory(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "fstraced-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // asNobody runs a client as another user, with groups of its own.
 func asNobody(t testing.TB, socket string, args ...string) string {
@@ -47,7 +35,7 @@ func TestOtherUser(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may be another user")
 	}
-	dir := openDirectory(t)
+	dir := harness.OpenDir(t)
 	secret := filepath.Join(dir, "secret")
 	if err := os.WriteFile(secret, []byte("the secret"), 0o600); err != nil {
 		t.Fatal(err)
@@ -90,7 +78,7 @@ func TestOtherUserRefused(t *testing.T) {
 		t.Skip("only root may be another user")
 	}
 	for _, args := range [][]string{{}, {"--allow-uid", "12345"}} {
-		dir := openDirectory(t)
+		dir := harness.OpenDir(t)
 		socket := filepath.Join(dir, "socket")
 		d := command(t, append([]string{"--socket", socket}, args...)...)
 		d.socket = socket

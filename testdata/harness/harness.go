@@ -1,17 +1,90 @@
-// Package harness is what the tests of several packages need.
+// Package harness has what the tests of several packages need: to wait for a state, to
+// find the tools that they run, and to make files that other users can reach.
 package harness
 
 import (
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
+	"time"
 )
 
-// MissingTool skips a test whose tool is not installed. Where every tool has to be (CI is
-// "true"), the test fails.
+// Patience is how long a test waits for what must happen. It is much longer than
+// anything takes on a busy machine.
+const Patience = 60 * time.Second
+
+// Eventually waits until holds returns true. It fails the test after [Patience]; what
+// says what it has waited for.
+func Eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(Patience); !holds(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatalf("not after %v: %s", Patience, what)
+		}
+	}
+}
+
+// NeedTool returns the path of a program that a test needs. Without it the test is
+// skipped, or fails if CI=true.
+func NeedTool(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		MissingTool(t, name)
+	}
+	return path
+}
+
+// MissingTool skips a test whose tool is not installed, or fails it if CI=true.
 func MissingTool(t testing.TB, name string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatalf("%s is not installed", name)
 	}
 	t.Skipf("%s is not installed", name)
+}
+
+// OpenDir returns a directory that every user may search, without symbolic links in its
+// path. It is removed when the test ends. The directories of t.TempDir are below one of
+// mode 0700.
+func OpenDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "fstrace-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Mkdir makes directories and their parents.
+func Mkdir(t testing.TB, dirs ...string) {
+	t.Helper()
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// WriteFile writes a file, and makes the directories that it is in.
+func WriteFile(t testing.TB, path, content string) {
+	t.Helper()
+	Mkdir(t, filepath.Dir(path))
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }

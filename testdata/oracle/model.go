@@ -1,4 +1,4 @@
-package main_test
+package oracle
 
 import (
 	"fmt"
@@ -10,15 +10,15 @@ import (
 	"strings"
 )
 
-// straceAccesses turns what strace printed of a command that began in cwd into
+// accessesOf turns what strace printed of a command that began in cwd into
 // accesses, each with the calls it comes from.
-func straceAccesses(threads map[int][]straceCall, cwd string) (map[access]string, error) {
-	m := straceModel{threads: threads, seen: map[int]bool{}, accesses: map[access]string{}}
+func accessesOf(threads map[int][]tracedCall, cwd string) (map[Access]string, error) {
+	m := model{threads: threads, seen: map[int]bool{}, accesses: map[Access]string{}}
 	root, err := m.root()
 	if err != nil {
 		return nil, err
 	}
-	if err := m.walk(root, &straceDir{cwd}); err != nil {
+	if err := m.walk(root, &workingDir{cwd}); err != nil {
 		return nil, err
 	}
 	for tid := range threads {
@@ -29,21 +29,21 @@ func straceAccesses(threads map[int][]straceCall, cwd string) (map[access]string
 	return m.dirsNotRead(), nil
 }
 
-// A straceModel follows the working directories of a command's threads, to make
+// A model follows the working directories of a command's threads, to make
 // absolute what they name. Each thread's calls are gone through on their own,
 // from the clone that made it: an order between threads would matter only if
 // they changed the working directory that they share while others use it.
-type straceModel struct {
-	threads  map[int][]straceCall
+type model struct {
+	threads  map[int][]tracedCall
 	seen     map[int]bool
-	accesses map[access]string
+	accesses map[Access]string
 }
 
-// A straceDir is a working directory. Threads made with CLONE_FS share one.
-type straceDir struct{ path string }
+// A workingDir is a working directory. Threads made with CLONE_FS share one.
+type workingDir struct{ path string }
 
 // root finds the thread that no other one made.
-func (m *straceModel) root() (int, error) {
+func (m *model) root() (int, error) {
 	roots := map[int]bool{}
 	for tid := range m.threads {
 		roots[tid] = true
@@ -64,7 +64,7 @@ func (m *straceModel) root() (int, error) {
 	panic("unreachable")
 }
 
-func (m *straceModel) walk(tid int, cwd *straceDir) error {
+func (m *model) walk(tid int, cwd *workingDir) error {
 	m.seen[tid] = true
 	for i := range m.threads[tid] {
 		c := &m.threads[tid][i]
@@ -74,7 +74,7 @@ func (m *straceModel) walk(tid int, cwd *straceDir) error {
 			}
 			theirs := cwd
 			if !strings.Contains(strings.Join(c.args, " "), "CLONE_FS") {
-				theirs = &straceDir{cwd.path}
+				theirs = &workingDir{cwd.path}
 			}
 			if err := m.walk(child, theirs); err != nil {
 				return err
@@ -88,7 +88,7 @@ func (m *straceModel) walk(tid int, cwd *straceDir) error {
 	return nil
 }
 
-func (m *straceModel) call(c *straceCall, cwd *straceDir) error {
+func (m *model) call(c *tracedCall, cwd *workingDir) error {
 	a, ok, err := c.access(cwd.path)
 	if err != nil || !ok {
 		return err
@@ -97,11 +97,11 @@ func (m *straceModel) call(c *straceCall, cwd *straceDir) error {
 	if c.failed() {
 		return nil
 	}
-	switch a.op {
+	switch a.Op {
 	case "chdir":
-		cwd.path = resolved(a.path)
+		cwd.path = resolved(a.Path)
 	case "exec":
-		for _, also := range execAlso(cwd.path, a.path) {
+		for _, also := range execAlso(cwd.path, a.Path) {
 			m.accesses[also] = "the kernel, for " + c.String()
 		}
 	}
@@ -110,19 +110,19 @@ func (m *straceModel) call(c *straceCall, cwd *straceDir) error {
 
 // dirsNotRead is the accesses, with the opening of a directory made what it is:
 // a stat. What is gone by now was one if it was made or listed as one.
-func (m *straceModel) dirsNotRead() map[access]string {
+func (m *model) dirsNotRead() map[Access]string {
 	isDir := func(path string) bool {
 		if info, err := os.Stat(path); err == nil {
 			return info.IsDir()
 		}
-		_, listed := m.accesses[access{op: "list", path: path}]
-		from := m.accesses[access{op: "create", path: path}]
+		_, listed := m.accesses[Access{Op: "list", Path: path}]
+		from := m.accesses[Access{Op: "create", Path: path}]
 		return listed || strings.HasPrefix(from, "mkdir")
 	}
-	all := map[access]string{}
+	all := map[Access]string{}
 	for a, from := range m.accesses {
-		if a.op == "read" && isDir(a.path) {
-			a.op = "stat"
+		if a.Op == "read" && isDir(a.Path) {
+			a.Op = "stat"
 		}
 		all[a] = from
 	}
@@ -130,7 +130,7 @@ func (m *straceModel) dirsNotRead() map[access]string {
 }
 
 // child is the thread that c made.
-func (c *straceCall) child() (int, bool) {
+func (c *tracedCall) child() (int, bool) {
 	switch c.name {
 	case "fork", "vfork", "clone", "clone3":
 		tid, err := strconv.Atoi(c.ret)

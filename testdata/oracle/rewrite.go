@@ -1,4 +1,4 @@
-package main_test
+package oracle
 
 import "regexp"
 
@@ -35,8 +35,8 @@ var rewrites = []struct {
 	{regexp.MustCompile(`/st[0-9A-Za-z]{6}$`), "/stTEMP"},
 }
 
-// rewrite applies all of them to a path.
-func rewrite(path string) string {
+// Rewrite applies all of them to a path.
+func Rewrite(path string) string {
 	for _, r := range rewrites {
 		path = r.pattern.ReplaceAllString(path, r.name)
 	}
@@ -53,7 +53,7 @@ var sometimes = []struct {
 	{"read", regexp.MustCompile(`/bin/node(js)?$`)},
 }
 
-// isChance tells whether an access is one of them.
+// isChance reports whether an access is one of them.
 func isChance(op, path string) bool {
 	for _, s := range sometimes {
 		if s.op == op && s.pattern.MatchString(path) {

@@ -1,19 +1,21 @@
-package main_test
+package oracle
 
 import (
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // One small command in strace's words: a shell that changes directory, makes a
 // child that changes its own, and a thread that shares the shell's.
 func TestStraceAccesses(t *testing.T) {
-	dir := openDir(t)
-	mkdir(t, dir+"/a/b")
-	writeFile(t, dir+"/a/script", "#! /bin/interpreter -x\n")
-	threads := map[int][]straceCall{}
+	dir := t.TempDir()
+	harness.Mkdir(t, dir+"/a/b")
+	harness.WriteFile(t, dir+"/a/script", "#! /bin/interpreter -x\n")
+	threads := map[int][]tracedCall{}
 	for tid, lines := range map[int]string{
 		1: `execve("a/script", ["x"], 0x1 /* 1 var */) = 0
 			chdir("a") = 0
@@ -43,18 +45,18 @@ func TestStraceAccesses(t *testing.T) {
 			sendmsg(6<socket:[1]>, {msg_name=NULL, msg_namelen=0, msg_iov=NULL}, 0) = 0`,
 	} {
 		for _, line := range strings.Split(strings.ReplaceAll(lines, "DIR", dir), "\n") {
-			call, err := parseStrace(strings.TrimSpace(line))
+			call, err := parseLine(strings.TrimSpace(line))
 			if err != nil {
 				t.Fatal(err)
 			}
 			threads[tid] = append(threads[tid], call)
 		}
 	}
-	accesses, err := straceAccesses(threads, dir)
+	accesses, err := accessesOf(threads, dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []access{
+	want := []Access{
 		{"chattr", "/a/w", ""},
 		{"chdir", "/a", ""},
 		{"chdir", "/a/b", ""},
@@ -75,28 +77,28 @@ func TestStraceAccesses(t *testing.T) {
 		{"write", "/a/w", ""},
 	}
 	for i := range want {
-		want[i].path = dir + want[i].path
-		if want[i].to != "" {
-			want[i].to = dir + want[i].to
+		want[i].Path = dir + want[i].Path
+		if want[i].To != "" {
+			want[i].To = dir + want[i].To
 		}
 	}
-	want = append(want, access{"exec", "/bin/interpreter", ""})
+	want = append(want, Access{"exec", "/bin/interpreter", ""})
 	for i := range want { // /bin may be a link
-		want[i].path = kernelPath("/", want[i].path)
+		want[i].Path = kernelPath("/", want[i].Path)
 	}
-	compare := func(a, b access) int { return strings.Compare(a.String(), b.String()) }
+	compare := func(a, b Access) int { return strings.Compare(a.String(), b.String()) }
 	slices.SortFunc(want, compare)
 	if got := slices.SortedFunc(maps.Keys(accesses), compare); !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)
 	}
 
 	threads[9] = nil
-	if _, err := straceAccesses(threads, dir); err == nil {
+	if _, err := accessesOf(threads, dir); err == nil {
 		t.Error("a thread that nobody made was taken")
 	}
 	delete(threads, 9)
-	threads[3] = append(threads[3], straceCall{name: "newcall", args: []string{`"x"`}, ret: "0"})
-	if _, err := straceAccesses(threads, dir); err == nil {
+	threads[3] = append(threads[3], tracedCall{name: "newcall", args: []string{`"x"`}, ret: "0"})
+	if _, err := accessesOf(threads, dir); err == nil {
 		t.Error("a call of no known shape was taken")
 	}
 }

@@ -1,4 +1,4 @@
-package main_test
+package oracle
 
 import (
 	"bufio"
@@ -9,58 +9,58 @@ import (
 	"strings"
 )
 
-// A straceCall is one system call as strace printed it.
-type straceCall struct {
+// A tracedCall is one system call as strace printed it.
+type tracedCall struct {
 	name string
 	args []string // as printed: strings in quotes, descriptors with their paths
 	ret  string   // "3</etc/hosts>", "-1 ENOENT (No such file or directory)", "?"
 }
 
-func (c *straceCall) String() string {
+func (c *tracedCall) String() string {
 	return fmt.Sprintf("%s(%s) = %s", c.name, strings.Join(c.args, ", "), c.ret)
 }
 
 // arg is the argument with the given number, counted from 1 as in manuals.
-func (c *straceCall) arg(n int) string {
+func (c *tracedCall) arg(n int) string {
 	if n < 1 || n > len(c.args) {
 		return ""
 	}
 	return c.args[n-1]
 }
 
-// failed tells whether the call had no effect, or none that strace saw.
-func (c *straceCall) failed() bool {
+// failed reports whether the call had no effect, or none that strace saw.
+func (c *tracedCall) failed() bool {
 	return strings.HasPrefix(c.ret, "-1") || strings.HasPrefix(c.ret, "?")
 }
 
-// readStrace reads the files that strace -ff -o PREFIX left, a file a thread:
+// readThreads reads the files that strace -ff -o PREFIX left, a file a thread:
 // the calls of each, in its own order. One file for all would have calls split
 // in two by those of other threads.
-func readStrace(prefix string) (map[int][]straceCall, error) {
+func readThreads(prefix string) (map[int][]tracedCall, error) {
 	files, err := filepath.Glob(prefix + ".*")
 	if err != nil {
 		return nil, err
 	}
-	threads := map[int][]straceCall{}
+	threads := map[int][]tracedCall{}
 	for _, file := range files {
 		tid, err := strconv.Atoi(strings.TrimPrefix(file, prefix+"."))
 		if err != nil {
 			return nil, err
 		}
-		if threads[tid], err = readStraceThread(file); err != nil {
+		if threads[tid], err = readThread(file); err != nil {
 			return nil, err
 		}
 	}
 	return threads, nil
 }
 
-func readStraceThread(file string) ([]straceCall, error) {
+func readThread(file string) ([]tracedCall, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	calls := []straceCall{}
+	calls := []tracedCall{}
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 16<<20)
 	for n := 1; in.Scan(); n++ {
@@ -78,7 +78,7 @@ func readStraceThread(file string) ([]straceCall, error) {
 				continue
 			}
 		}
-		call, err := parseStrace(line)
+		call, err := parseLine(line)
 		if err != nil {
 			return nil, fmt.Errorf("%s:%d: %w: %s", file, n, err, line)
 		}
@@ -87,13 +87,13 @@ func readStraceThread(file string) ([]straceCall, error) {
 	return calls, in.Err()
 }
 
-// parseStrace reads one line: NAME(ARG, ...) = RESULT.
-func parseStrace(line string) (straceCall, error) {
+// parseLine reads one line: NAME(ARG, ...) = RESULT.
+func parseLine(line string) (tracedCall, error) {
 	name, rest, ok := strings.Cut(line, "(")
 	if !ok || name == "" || strings.ContainsAny(name, " \"<") {
-		return straceCall{}, fmt.Errorf("no system call")
+		return tracedCall{}, fmt.Errorf("no system call")
 	}
-	call := straceCall{name: name}
+	call := tracedCall{name: name}
 	var arg strings.Builder
 	depth := 0
 	for i := 0; i < len(rest); {
@@ -149,15 +149,15 @@ func tokenLength(s string, path bool) int {
 	return 1
 }
 
-// opensPath tells whether a '<' here belongs to a descriptor: "3<", "AT_FDCWD<".
+// opensPath reports whether a '<' here belongs to a descriptor: "3<", "AT_FDCWD<".
 func opensPath(before string) bool {
 	last := before[len(before)-1]
 	return last >= '0' && last <= '9' || strings.HasSuffix(before, "AT_FDCWD")
 }
 
-// straceString decodes a string argument. ok is false for NULL and for an
+// stringArg decodes a string argument. ok is false for NULL and for an
 // address that strace could not read.
-func straceString(arg string) (s string, ok bool, err error) {
+func stringArg(arg string) (s string, ok bool, err error) {
 	if !strings.HasPrefix(arg, `"`) {
 		return "", false, nil
 	}
@@ -167,9 +167,9 @@ func straceString(arg string) (s string, ok bool, err error) {
 	return unescape(arg[1 : len(arg)-1]), true, nil
 }
 
-// straceFD returns the path of a descriptor argument, and whether it has one:
+// descriptorArg returns the path of a descriptor argument, and whether it has one:
 // pipes, sockets and the like do not, nor do closed descriptors.
-func straceFD(arg string) (path string, ok bool) {
+func descriptorArg(arg string) (path string, ok bool) {
 	_, inside, found := strings.Cut(arg, "<")
 	if !found || !strings.HasPrefix(inside, "/") || strings.HasSuffix(inside, ">(deleted)") {
 		return "", false

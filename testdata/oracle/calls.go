@@ -1,4 +1,4 @@
-package main_test
+package oracle
 
 import (
 	"fmt"
@@ -6,20 +6,20 @@ import (
 	"strings"
 )
 
-// An access is what is compared: what was done to which path, or two.
-type access struct{ op, path, to string }
+// An Access is what is compared: what was done to which path, or two.
+type Access struct{ Op, Path, To string }
 
-func (a access) String() string {
-	s := fmt.Sprintf("%-8s %q", a.op, a.path)
-	if a.to != "" {
-		s += fmt.Sprintf(" -> %q", a.to)
+func (a Access) String() string {
+	s := fmt.Sprintf("%-8s %q", a.Op, a.Path)
+	if a.To != "" {
+		s += fmt.Sprintf(" -> %q", a.To)
 	}
 	return s
 }
 
-// A straceShape says which arguments of a call name files, counted from 1; 0 is
+// A shape says which arguments of a call name files, counted from 1; 0 is
 // for what a call does not have.
-type straceShape struct {
+type shape struct {
 	op       string // "" is for open, whose flags decide
 	at, path int    // a directory descriptor and a string; at alone is the descriptor itself
 	flags    int
@@ -27,8 +27,8 @@ type straceShape struct {
 	addr     int // a socket address
 }
 
-// straceShapes has the calls that tell of files, as strace names them.
-var straceShapes = map[string]straceShape{
+// shapes has the calls that tell of files, as strace names them.
+var shapes = map[string]shape{
 	"open": {path: 1, flags: 2}, "openat": {at: 1, path: 2, flags: 3}, "openat2": {at: 1, path: 2, flags: 3},
 	"creat": {op: "write", path: 1},
 
@@ -69,54 +69,54 @@ var straceShapes = map[string]straceShape{
 	"chdir": {op: "chdir", path: 1}, "fchdir": {op: "chdir", at: 1},
 }
 
-// straceSilent has the calls of strace's %file class that are asked for with it
+// silent has the calls of strace's %file class that are asked for with it
 // but name no file, and those that are followed for the processes they make.
-var straceSilent = []string{"getcwd", "fork", "vfork", "clone", "clone3"}
+var silent = []string{"getcwd", "fork", "vfork", "clone", "clone3"}
 
-// straceTraced is strace's -e trace= argument. A call that one of the ABIs does
+// Traced is strace's -e trace= argument. A call that one of the ABIs does
 // not have is no error with the question mark.
-const straceTraced = "%file,?fork,?vfork,?clone,?clone3,?bind,?connect,?sendto,?sendmsg,?socketcall,?getdents,?getdents64,?fchdir," +
+const Traced = "%file,?fork,?vfork,?clone,?clone3,?bind,?connect,?sendto,?sendmsg,?socketcall,?getdents,?getdents64,?fchdir," +
 	"?fchmod,?fchown,?fchown32,?fsetxattr,?fremovexattr,?ftruncate,?ftruncate64,?fallocate"
 
 // access is what c did to which file, from the working directory cwd. ok is
 // false for calls that name none.
-func (c *straceCall) access(cwd string) (a access, ok bool, err error) {
-	if slices.Contains(straceSilent, c.name) {
-		return access{}, false, nil
+func (c *tracedCall) access(cwd string) (a Access, ok bool, err error) {
+	if slices.Contains(silent, c.name) {
+		return Access{}, false, nil
 	}
-	shape, known := straceShapes[c.name]
+	shape, known := shapes[c.name]
 	if !known {
-		return access{}, false, fmt.Errorf("call of no known shape: %v", c)
+		return Access{}, false, fmt.Errorf("call of no known shape: %v", c)
 	}
 	if shape.addr != 0 {
 		path, ok := socketPath(c.arg(shape.addr))
-		return access{op: shape.op, path: kernelPath(cwd, path)}, ok, nil
+		return Access{Op: shape.op, Path: kernelPath(cwd, path)}, ok, nil
 	}
-	a.op = shape.op
-	if a.path, ok, err = c.path(cwd, shape.at, shape.path, shape.flags); err != nil || !ok {
-		return access{}, false, err
+	a.Op = shape.op
+	if a.Path, ok, err = c.path(cwd, shape.at, shape.path, shape.flags); err != nil || !ok {
+		return Access{}, false, err
 	}
 	if shape.to != 0 {
-		if a.to, ok, err = c.path(cwd, shape.toAt, shape.to, 0); err != nil || !ok {
-			return access{}, false, err
+		if a.To, ok, err = c.path(cwd, shape.toAt, shape.to, 0); err != nil || !ok {
+			return Access{}, false, err
 		}
 	}
-	if a.op == "" {
-		a.op = openOp(c.arg(shape.flags))
+	if a.Op == "" {
+		a.Op = openOp(c.arg(shape.flags))
 	}
 	return a, true, nil
 }
 
 // path is the absolute path that two arguments name.
-func (c *straceCall) path(cwd string, at, path, flags int) (string, bool, error) {
+func (c *tracedCall) path(cwd string, at, path, flags int) (string, bool, error) {
 	base, hasBase := cwd, true
 	if at != 0 && !strings.HasPrefix(c.arg(at), "AT_FDCWD") {
-		base, hasBase = straceFD(c.arg(at))
+		base, hasBase = descriptorArg(c.arg(at))
 	}
 	if path == 0 {
 		return base, hasBase, nil
 	}
-	s, ok, err := straceString(c.arg(path))
+	s, ok, err := stringArg(c.arg(path))
 	switch {
 	case err != nil:
 		return "", false, err
@@ -131,7 +131,7 @@ func (c *straceCall) path(cwd string, at, path, flags int) (string, bool, error)
 }
 
 // openOp tells what opening a file with flags means. Whether it was a file at
-// all is for straceModel to tell.
+// all is for model to tell.
 func openOp(flags string) string {
 	has := func(flag string) bool { return slices.Contains(strings.FieldsFunc(flags, isFlagEnd), flag) }
 	switch {

@@ -1,4 +1,4 @@
-package main_test
+package oracle
 
 import (
 	"debug/elf"
@@ -43,15 +43,15 @@ func interpreterOf(program string) (path string, script bool, err error) {
 // execAlso returns what the kernel opens by itself for a successful exec of
 // path: the interpreter that a script names, and that of the ELF program it
 // comes to. They are read from the files by debug/elf, not by fstrace's own reader.
-func execAlso(cwd, path string) []access {
-	var also []access
+func execAlso(cwd, path string) []Access {
+	var also []Access
 	for range 6 {
 		given, script, err := interpreterOf(path)
 		if err != nil || given == "" {
 			break
 		}
 		path = kernelPath(cwd, given)
-		also = append(also, access{op: "exec", path: path})
+		also = append(also, Access{Op: "exec", Path: path})
 		if !script {
 			break
 		}
