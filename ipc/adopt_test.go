@@ -82,8 +82,9 @@ func TestAdoptSame(t *testing.T) {
 	}
 	var here collector
 	cmd := &tracer.Cmd{Path: q.Argv[0], Args: q.Argv, Env: q.Env, Dir: dir, Sink: &here}
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
+	var exit *tracer.ExitError
+	if err := cmd.Run(); !errors.As(err, &exit) {
+		t.Fatalf("%v, want the exit status 3", err)
 	}
 	want := outline(here.list)
 	for name, list := range map[string][]*events.Event{"run": own, "adopted": adopted} {
