@@ -29,7 +29,7 @@ type Client struct {
 func DefaultSocket() (string, error) {
 	dir := os.Getenv("XDG_RUNTIME_DIR")
 	if dir == "" {
-		return "", errors.New("XDG_RUNTIME_DIR is not set, so there is no directory for sockets: name the socket with --socket (fstraced) or --connect=SOCKET (fstrace)")
+		return "", errors.New("XDG_RUNTIME_DIR is not set: give the socket with --socket (fstraced) or --connect=SOCKET (fstrace)")
 	}
 	if !filepath.IsAbs(dir) {
 		return "", fmt.Errorf("XDG_RUNTIME_DIR %q is not an absolute path", dir)
@@ -263,7 +263,7 @@ func (c *Client) trust(conn *net.UnixConn) error {
 		return fmt.Errorf("connect to fstraced at %s: %w", c.socket, err)
 	}
 	if server.UID != 0 && server.UID != os.Geteuid() {
-		return fmt.Errorf("connect to fstraced at %s: it is the user %d who listens there, neither you nor root: not used", c.socket, server.UID)
+		return fmt.Errorf("connect to fstraced at %s: user %d is listening, neither you nor root: refused", c.socket, server.UID)
 	}
 	return nil
 }
@@ -275,11 +275,11 @@ const maxReply = 1 << 30
 func (c *Client) dialError(err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("connect to fstraced at %s: there is no such socket: start fstraced", c.socket)
+		return fmt.Errorf("connect to fstraced at %s: the socket does not exist: start fstraced", c.socket)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("connect to fstraced at %s: nobody listens there any more: start fstraced", c.socket)
+		return fmt.Errorf("connect to fstraced at %s: no process is listening: start fstraced", c.socket)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("connect to fstraced at %s: permission denied: the daemon is another user's", c.socket)
+		return fmt.Errorf("connect to fstraced at %s: permission denied: the daemon belongs to another user", c.socket)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {

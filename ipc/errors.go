@@ -42,7 +42,7 @@ var (
 
 // ErrGone says that the connection ended before the answer did: the daemon was
 // killed, or has ended.
-var ErrGone = errors.New("fstraced went away")
+var ErrGone = errors.New("fstraced has ended")
 
 // newError makes an error with parameters, given as names and values in turn.
 func newError(kind *Error, parameters ...any) *Error {
@@ -78,7 +78,7 @@ func (e *Error) Error() string {
 		ErrTooManyDescriptors.Name: "more descriptors than fstraced takes with a message: the limit is %v",
 		ErrTooMuchMemory.Name:      "dealing with the message would take more memory than fstraced has for all its clients, %v bytes: see fstraced --max-memory",
 		ErrDescriptorsLost.Name:    "fstraced has no descriptors left to receive those of the message",
-		ErrShuttingDown.Name:       "fstraced is ending and runs nothing more",
+		ErrShuttingDown.Name:       "fstraced is shutting down and runs nothing more",
 		ErrInvalidParameter.Name:   "invalid parameter: %v",
 		ErrMethodNotFound.Name:     "fstraced has no such method: %v",
 		ErrInterfaceNotFound.Name:  "fstraced has no such interface: %v",

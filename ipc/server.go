@@ -186,7 +186,7 @@ func (s *Server) serveAs(conn *net.UnixConn, sibling bool) {
 		s.refuse(conn, newError(ErrNotPermitted, "message", err.Error()))
 		return
 	case peer.UID != os.Geteuid() && s.config.Other == nil:
-		err := newError(ErrNotPermitted, "message", "this fstraced is another user's")
+		err := newError(ErrNotPermitted, "message", "this fstraced belongs to another user")
 		s.logRefused(peer, err)
 		s.refuse(conn, err)
 		return

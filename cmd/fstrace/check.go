@@ -21,16 +21,17 @@ const (
 	exitUnsure    = 2
 )
 
-const checkHelp = `check reports whether the command of a manifest must run again. It asks one of two
+const checkHelp = `check reports whether the command of a manifest must run again. It answers one of two
 questions:
 
-  check             Is everything as the command left it? Then there is nothing to run.
-  check --as-found  Is everything that the command learned as it was when the command
-                    started? Then a run would do the same. A cache that restores
-                    outputs asks this.
+  check             Is everything as the command left it? If so, there is nothing to run.
+  check --as-found  Is everything that the command used as the command found it? If so,
+                    another run would do the same. Use this in a cache that restores
+                    outputs.
 
-Exit status: 0 if so; 1 if not, with a line for each reason; 2 if it cannot be told:
-the manifest is incomplete, damaged or of a newer version, or a file cannot be read.`
+Exit status: 0, valid: nothing has changed. 1, stale: check prints a line for each
+reason. 2, unknown: the manifest is incomplete, damaged or of a newer version, or a file
+cannot be read.`
 
 // checkFlags as given.
 type checkFlags struct {
@@ -46,7 +47,7 @@ func newCheck(status *int) *cobra.Command {
 	f := &checkFlags{}
 	cmd := &cobra.Command{
 		Use:     "check MANIFEST ...",
-		Short:   "Report whether a command's inputs and outputs are as they were",
+		Short:   "Report whether a command must run again",
 		Long:    checkHelp,
 		Example: checkExamples,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -68,15 +69,15 @@ func newCheck(status *int) *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.BoolVar(&f.asFound, "as-found", false, "ask whether a run would do the same, not whether the outputs are there")
-	flags.BoolVar(&f.ignoreFormer, "ignore-former-outputs", false, "with --as-found: what stood in the place of outputs does not count, unless the command read it")
-	flags.TextVar(&f.times, "times", manifest.TimesAuto, "`POLICY` for times: auto, those of files that the command asked for and did not read; strict, all that it was told; ignore, none")
-	flags.StringVar(&f.hermetic, "hermetic", "", "exit with 2 if the command may have heard from outside the file system: from one of `KINDS`, or from anything")
+	flags.BoolVar(&f.asFound, "as-found", false, "compare everything as the command found it, not as it left it")
+	flags.BoolVar(&f.ignoreFormer, "ignore-former-outputs", false, "with --as-found: ignore former contents of output paths, unless the command read them")
+	flags.TextVar(&f.times, "times", manifest.TimesAuto, "`POLICY` for times: auto, compare times of files that the command did stat(2) and did not read; strict, all times that it got; ignore, none")
+	flags.StringVar(&f.hermetic, "hermetic", "", "exit with 2 if the command may have used an external source: one of `KINDS`, or any")
 	flags.Lookup("hermetic").NoOptDefVal = "all"
-	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "compare a manifest that may miss something; valid then means less")
+	flags.BoolVar(&f.allowIncomplete, "allow-incomplete", false, "compare an incomplete manifest; valid then promises less")
 	flags.BoolVar(&f.inputsOnly, "inputs-only", false, "")
-	_ = flags.MarkDeprecated("inputs-only", "it is --as-found now, which compares every path as the command found it")
-	flags.StringVar(&f.root, "root", "", "look in `DIR` for what was below the manifest's root, or the command's working directory")
+	_ = flags.MarkDeprecated("inputs-only", "use --as-found, which compares every path as the command found it")
+	flags.StringVar(&f.root, "root", "", "look in `DIR` for paths below the manifest's root, or below the command's working directory")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object for each manifest")
 	completeWords(cmd, "times", "auto", "strict", "ignore")
 	failsWith(cmd, status, exitUnsure)
@@ -93,7 +94,7 @@ func (f *checkFlags) parse() error {
 		f.asFound = true
 	}
 	if f.ignoreFormer && !f.asFound {
-		return errors.New("check: --ignore-former-outputs: only --as-found compares what stood there before")
+		return errors.New("check: --ignore-former-outputs: requires --as-found")
 	}
 	kinds := manifest.ExternalKinds()
 	switch f.hermetic {

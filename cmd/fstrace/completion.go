@@ -18,7 +18,7 @@ func newCompletion() *cobra.Command {
 		ValidArgs: shells,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("completion: name one shell: %v", shells)
+				return fmt.Errorf("completion: want one shell of %v", shells)
 			}
 			return nil
 		},
@@ -34,7 +34,7 @@ func newCompletion() *cobra.Command {
 			case "zsh":
 				return root.GenZshCompletion(os.Stdout)
 			}
-			return fmt.Errorf("completion: unknown shell %q: it is one of %v", args[0], shells)
+			return fmt.Errorf("completion: unknown shell %q: must be one of %v", args[0], shells)
 		},
 	}
 }

@@ -56,7 +56,7 @@ func newConnected(f *flags, args []string) (*connected, error) {
 		return nil, err
 	}
 	if f.connect == "" {
-		return nil, errors.New("--connect=: the name of fstraced's socket is empty; the user's own is meant by --connect alone")
+		return nil, errors.New("--connect=: the name of the socket is empty; use --connect for the default socket")
 	}
 	client, err := dial(f.connect)
 	if err != nil {
@@ -184,11 +184,11 @@ func (c *connected) brokenOff(cmd launchedJob, ended <-chan unix.WaitStatus, err
 	if errors.Is(err, ipc.ErrGone) {
 		_ = cmd.Signal(unix.SIGKILL)
 		<-ended
-		fmt.Fprintln(os.Stderr, "fstrace: fstraced went away: the command was killed with it, and there is no record; start fstraced again (its log may tell why it ended)")
+		fmt.Fprintln(os.Stderr, "fstrace: fstraced has ended: the command was killed with it, and there is no record; start fstraced again (its log may say why it ended)")
 		return exitFailed
 	}
 	exit := tracer.ExitOf(<-ended)
-	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record is broken off: %v\n", describe(exit), err)
+	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record is cut off: %v\n", describe(exit), err)
 	return exitFailed
 }
 
@@ -210,7 +210,7 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 		fmt.Fprintf(os.Stderr, "fstrace: the record could not be written: %v\n", err)
 		return exitFailed
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record could not be written: %v\n", describe(result.Exit), err)
+		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", describe(result.Exit), err)
 		return exitFailed
 	case told.NotExecuted != "":
 		return status.ExitStatus()

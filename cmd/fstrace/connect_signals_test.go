@@ -126,7 +126,7 @@ func TestConnectDaemonKilled(t *testing.T) {
 	if got := s.wait(); got != "125" {
 		t.Errorf("fstrace ended with %s, want 125", got)
 	}
-	const want = "fstrace: fstraced went away: the command was killed with it, and there is no record; start fstraced again (its log may tell why it ended)\n"
+	const want = "fstrace: fstraced has ended: the command was killed with it, and there is no record; start fstraced again (its log may say why it ended)\n"
 	// Before it a process that was just about to make a call may complain.
 	if !strings.HasSuffix(s.stderr.String(), want) {
 		t.Errorf("it said %q", &s.stderr)

@@ -8,15 +8,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const diffHelp = `diff lists the inputs and outputs that two manifests do not share: "-" those of A only,
-"+" those of B only, "!" those that are in another state in B.
+const diffHelp = `diff lists the inputs and outputs that differ between two manifests: "-" only in A,
+"+" only in B, "!" in another state in B.
 
-Exit status: 0 if there are none; 1 if there are; 2 if one cannot be read.`
+Exit status: 0 if there is no difference; 1 if there is; 2 if a manifest cannot be read.`
 
 func newDiff(status *int) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff A B",
-		Short: "List the inputs and outputs that two manifests do not share",
+		Short: "List the inputs and outputs that differ between two manifests",
 		Long:  diffHelp,
 		Args:  wantArguments(status, "A", "B"),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -9,17 +9,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const doctorHelp = `doctor tries out what fstrace needs of this machine, for this user, at this place
-(a container, another fstrace above), and traces a command that does nothing. It prints
-a line for each thing:
+const doctorHelp = `doctor tests what fstrace needs from this machine, as this user and in this environment
+(for example a container, or another fstrace). It also traces a command that does
+nothing. It prints a line for each finding:
 
   ok       it works
-  note     a trace is complete, but something is otherwise than elsewhere
-  gap      traces are incomplete, or see more than there was: it says how
+  note     traces are complete, but behaviour differs from most machines
+  gap      traces are incomplete, or have duplicates; the line says how
   missing  nothing can be traced
 
-Exit status: 0 if traces are complete here; 1 if they have gaps; 2 if nothing can be
-traced. docs/doctor.md has each line with its remedy.`
+Exit status: 0 if traces are complete; 1 if they are not; 2 if nothing can be traced.
+docs/doctor.md explains each line and its remedy.`
 
 // A finding is what one look at the machine has brought.
 type finding struct {
@@ -39,14 +39,14 @@ const (
 	weightMissing weight = "missing"
 )
 
-// verdicts are the exit status and the summary of the heaviest finding.
+// verdicts are the exit status and the summary, by the most severe finding.
 var verdicts = map[weight]struct {
 	status        int
 	word, summary string
 }{
 	weightOK:      {0, "complete", "traces are complete here"},
 	weightNote:    {0, "complete", "traces are complete here"},
-	weightGap:     {1, "gaps", "traces have gaps here"},
+	weightGap:     {1, "gaps", "traces are incomplete here"},
 	weightMissing: {2, "none", "nothing can be traced here"},
 }
 
@@ -55,18 +55,18 @@ func newDoctor(status *int) *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "doctor",
-		Short:   "Tell what this machine allows, and what a trace here would miss",
+		Short:   "Report what this machine allows and what a trace would miss",
 		Long:    doctorHelp,
 		Example: "  fstrace doctor || echo 'fstrace cannot record everything here'",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			list := examine(socket)
-			heaviest := heaviest(list)
-			*status = verdicts[heaviest].status
+			worst := mostSevere(list)
+			*status = verdicts[worst].status
 			if asJSON {
-				return writeJSON(os.Stdout, map[string]any{"traces": verdicts[heaviest].word, "findings": list})
+				return writeJSON(os.Stdout, map[string]any{"traces": verdicts[worst].word, "findings": list})
 			}
-			return writeFindings(os.Stdout, list, verdicts[heaviest].summary)
+			return writeFindings(os.Stdout, list, verdicts[worst].summary)
 		},
 	}
 	socketFlag(cmd, &socket)
@@ -83,7 +83,8 @@ func examine(socket string) []finding {
 	return append(list, findPrivileges(), findIOUring(), findSignalsKept(), findDaemon(socket), findTrace())
 }
 
-func heaviest(list []finding) weight {
+// mostSevere returns the weight that decides the exit status.
+func mostSevere(list []finding) weight {
 	order := []weight{weightMissing, weightGap, weightNote}
 	for _, w := range order {
 		for i := range list {

@@ -37,12 +37,12 @@ func findSeccomp() []finding {
 		switch err := feature.Probe(); {
 		case err == nil:
 		case errors.Is(err, seccomp.ErrNested) && feature.Name == "SECCOMP_FILTER_FLAG_NEW_LISTENER":
-			f.State, f.Found = weightGap, "another fstrace, or a container runtime, has a listener above"
-			f.Effect = "a record has processes only (reason nested), the one above sees the file accesses"
+			f.State, f.Found = weightGap, "another fstrace or a container runtime has installed a listener"
+			f.Effect = "records have processes only (reason nested); the outer listener gets the file accesses"
 		case errors.Is(err, seccomp.ErrNested):
-			f.State, f.Found = weightNote, "not to be tried below another listener"
+			f.State, f.Found = weightNote, "cannot be tested below another listener"
 		default:
-			f.State, f.Found, f.Effect = seccompWeight(feature.Name), fmt.Sprintf("%v (it is there since Linux %s)", err, feature.Since), feature.Without
+			f.State, f.Found, f.Effect = seccompWeight(feature.Name), fmt.Sprintf("%v (requires Linux %s)", err, feature.Since), feature.Without
 		}
 		list = append(list, f)
 	}
@@ -84,7 +84,7 @@ func findTracing() []finding {
 
 // findMemory reads from where the child's first mapping begins.
 func findMemory(pid int) finding {
-	f := finding{Name: "process_vm_readv", State: weightOK, Found: "it reads what a child's paths are in"}
+	f := finding{Name: "process_vm_readv", State: weightOK, Found: "reads the memory of a child"}
 	dir := "/proc/" + strconv.Itoa(pid)
 	maps, err := os.ReadFile(dir + "/maps")
 	var at uint64
@@ -107,21 +107,21 @@ func findMemory(pid int) finding {
 		_, openErr = mem.ReadAt(b[:], int64(at))
 	}
 	if openErr == nil {
-		f.State, f.Effect = weightNote, "/proc/PID/mem is read instead, which is slower"
+		f.State, f.Effect = weightNote, "fstrace reads /proc/PID/mem instead, which is slower"
 		return f
 	}
-	f.State, f.Effect = weightMissing, "no path can be read, by /proc/PID/mem neither"+yama()
+	f.State, f.Effect = weightMissing, "fstrace cannot read paths, not even through /proc/PID/mem"+yama()
 	return f
 }
 
 func findPtrace(pid int) finding {
 	f := finding{Name: "ptrace", State: weightOK, Found: strings.TrimPrefix(yama(), ", ")}
 	if f.Found == "" {
-		f.Found = "it follows a child"
+		f.Found = "follows a child"
 	}
 	if err := unix.PtraceSeize(pid); err != nil {
 		f.State, f.Found = weightGap, err.Error()
-		f.Effect = "processes cannot be followed by it" + yama() + tracerAbove() + "; --lifecycle notify does without it"
+		f.Effect = "ptrace cannot follow processes" + yama() + tracerAbove() + "; --lifecycle notify works without it"
 	}
 	return f
 }
@@ -166,14 +166,14 @@ func findPidfd(pid int) finding {
 	f := finding{Name: "pidfd", State: weightOK, Found: "with PIDFD_GET_INFO"}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		f.State, f.Found, f.Effect = weightMissing, err.Error(), "fstrace has no handle on processes (Linux 5.3 has pidfds)"
+		f.State, f.Found, f.Effect = weightMissing, err.Error(), "fstrace cannot refer to processes (pidfds require Linux 5.3)"
 		return f
 	}
 	defer unix.Close(fd)
 	info := unix.PidfdInfo{Mask: unix.PIDFD_INFO_EXIT}
 	if err := unix.IoctlPidfdInfo(fd, &info); err != nil {
-		f.State, f.Found = weightNote, fmt.Sprintf("PIDFD_GET_INFO: %v (its word on the end is there since Linux 6.15)", err)
-		f.Effect = "how a process ended that ptrace does not follow can stay unknown"
+		f.State, f.Found = weightNote, fmt.Sprintf("PIDFD_GET_INFO: %v (exit statuses require Linux 6.15)", err)
+		f.Effect = "the exit status of a process that ptrace does not follow may be unknown"
 	}
 	return f
 }

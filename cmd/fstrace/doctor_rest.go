@@ -20,7 +20,7 @@ func findPrivileges() finding {
 	case effective&(1<<unix.CAP_SYS_ADMIN) != 0:
 		f.Found = "CAP_SYS_ADMIN: set-user-ID programs get their privileges"
 	case statusField("NoNewPrivs") == "1":
-		f.Found = "no_new_privs is set already: set-user-ID programs get no privileges, with fstrace or without"
+		f.Found = "no_new_privs is set already: set-user-ID programs get no privileges, with or without fstrace"
 	default:
 		f.State, f.Found = weightNote, "no CAP_SYS_ADMIN, so commands run with no_new_privs"
 		f.Effect = "set-user-ID programs (sudo, su) run without their privileges"
@@ -33,11 +33,11 @@ func findIOUring() finding {
 	f := finding{Name: "io_uring", State: weightOK}
 	switch _, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 0, 0, 0); errno {
 	case unix.ENOSYS:
-		f.Found = "not there: programs do without it anyway"
+		f.Found = "not available: fstrace changes nothing"
 	case unix.EPERM:
-		f.Found = "not allowed (kernel.io_uring_disabled, or a filter above): programs do without it anyway"
+		f.Found = "not permitted (kernel.io_uring_disabled, or an outer filter): fstrace changes nothing"
 	default:
-		f.Found = "there; commands are told that it is not, and fall back (--io-uring allow: the record is incomplete once a ring is set up)"
+		f.Found = "available; under fstrace it fails with ENOSYS (with --io-uring allow, a record is incomplete once a ring is set up)"
 	}
 	return f
 }
@@ -54,7 +54,7 @@ func findSignalsKept() finding {
 
 // findDaemon asks the daemon. Without one there is no --connect, and that is all.
 func findDaemon(socket string) finding {
-	f := finding{Name: "fstraced", State: weightNote, Effect: "no fstrace --connect; all else goes without it"}
+	f := finding{Name: "fstraced", State: weightNote, Effect: "fstrace --connect does not work; nothing else needs fstraced"}
 	client, err := dial(socket)
 	if err != nil {
 		f.Found = err.Error()
@@ -63,8 +63,8 @@ func findDaemon(socket string) finding {
 	server := client.Server()
 	f.Found = fmt.Sprintf("version %s, process %d, at %s", server.Version, server.PID, server.Socket)
 	if server.LaunchVersion != tracer.LaunchVersion {
-		f.Found += fmt.Sprintf("; it takes commands over in version %d, this fstrace passes them on in version %d", server.LaunchVersion, tracer.LaunchVersion)
-		f.Effect = "no fstrace --connect before fstraced is restarted with this one's version"
+		f.Found += fmt.Sprintf("; its launch version is %d, that of this fstrace is %d", server.LaunchVersion, tracer.LaunchVersion)
+		f.Effect = "fstrace --connect does not work until you restart fstraced with the version of this fstrace"
 		return f
 	}
 	f.State, f.Effect = weightOK, ""
@@ -97,14 +97,14 @@ func tryTrace(how tracer.Lifecycle) finding {
 	case err != nil && !errors.As(err, &failed):
 		f.State, f.Found, f.Effect = weightMissing, err.Error(), "a command cannot be traced"
 	case result.Exit != (events.Exit{}):
-		f.State, f.Found, f.Effect = weightMissing, "a command that does nothing ended: "+describe(result.Exit), "commands do not run under fstrace as they do without"
+		f.State, f.Found, f.Effect = weightMissing, "a command that does nothing ended with "+describe(result.Exit), "commands behave differently under fstrace"
 	case len(result.Incomplete) > 0:
 		gap := result.Incomplete[0]
-		f.State, f.Found, f.Effect = weightGap, "of a command: "+string(gap.Reason), gap.Detail
+		f.State, f.Found, f.Effect = weightGap, "incomplete: "+string(gap.Reason), gap.Detail
 	case !slices.Contains(sink.executed, exe):
-		f.State, f.Found, f.Effect = weightGap, "of a command", "its own execution is not recorded"
+		f.State, f.Found, f.Effect = weightGap, "no exec event", "the record lacks the exec of the command"
 	default:
-		f.Found = fmt.Sprintf("of a command: complete, %d events", sink.events)
+		f.Found = fmt.Sprintf("complete, %d events", sink.events)
 	}
 	return f
 }

@@ -10,25 +10,25 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const killHelp = `kill ends the command of a session of fstraced, and all its descendants: by SIGTERM
-and, after a grace, by SIGKILL to those that are left. It returns when the daemon has
-been told; the session tells of its end (fstrace watch).
+const killHelp = `kill ends the command of a session of fstraced and all its descendants. It sends SIGTERM
+and, after a grace period, SIGKILL to those that are left. It returns when fstraced has
+accepted the request; fstrace watch shows when the session ends.
 
-Exit status: 0; 125 if there is no such session, it has ended, or fstraced cannot be
-told.`
+Exit status: 0; 125 if there is no such session, if it has ended, or if fstraced does
+not answer.`
 
 func newKill() *cobra.Command {
 	var socket string
 	var grace time.Duration
 	cmd := &cobra.Command{
 		Use:     "kill SESSION",
-		Short:   "End the command of a session of fstraced",
+		Short:   "End a session of fstraced",
 		Long:    killHelp,
 		Example: "  fstrace kill --grace 2s 018c2b5e-7d2a-7f00-8a55-0242ac120002",
 		Args:    wantSession,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if grace < 0 {
-				return errors.New("kill: --grace: a duration is not negative")
+				return errors.New("kill: --grace: must not be negative")
 			}
 			client, err := dial(socket)
 			if err != nil {
@@ -41,7 +41,7 @@ func newKill() *cobra.Command {
 		},
 	}
 	socketFlag(cmd, &socket)
-	cmd.Flags().DurationVar(&grace, "grace", 10*time.Second, "send SIGKILL `D` after SIGTERM; 0 is at once")
+	cmd.Flags().DurationVar(&grace, "grace", 10*time.Second, "send SIGKILL `D` after SIGTERM; 0 means at once")
 	cmd.ValidArgsFunction = completeSessions(&socket, func(s *ipc.SessionInfo) bool { return s.State == "running" })
 	ownFlagErrors(cmd)
 	return cmd

@@ -45,13 +45,13 @@ func execute(args []string) int {
 	return status
 }
 
-const longHelp = `fstrace runs a command unchanged and records every file access of it and of all
-its descendants: what it read, wrote, listed, executed, and what it looked up and
-found absent. The record says whether it is complete, and if not, why.
+const longHelp = `fstrace runs a command unchanged and records every file access of the command and
+of all its descendants: what they read, wrote, listed and executed, and what they
+looked up and did not find. The record says whether it is complete, and if not, why.
 
-The exit status is the command's own; if a signal killed it, fstrace ends by the
-same signal. 125: fstrace itself failed; 126: the command was found but cannot be
-executed; 127: it was not found.`
+The exit status is that of the command. If a signal killed the command, fstrace ends
+by the same signal. 125 means that fstrace itself failed, 126 that the command cannot
+be executed, 127 that the command was not found.`
 
 const examples = `  fstrace -- cat /etc/hostname              a line per distinct access, on standard error
   fstrace -f jsonl -o trace.jsonl -- make   every access, as JSON lines
@@ -97,24 +97,24 @@ func newRoot(status *int) *cobra.Command {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	flags := root.Flags()
 	flags.SortFlags = false
-	flags.StringVarP(&f.output, "output", "o", "", "write the record to `FILE` (whole or not at all); \"-\" is standard output (default standard error)")
+	flags.StringVarP(&f.output, "output", "o", "", "write the record to `FILE`, all of it or nothing; \"-\" is standard output (default standard error)")
 	flags.StringVarP(&f.format, "format", "f", "text", "`FORMAT` of the record: text, jsonl, manifest or depfile")
-	flags.StringArrayVar(&f.depTargets, "depfile-target", nil, "a `TARGET` of the depfile's rule; repeatable")
-	flags.BoolVar(&f.phony, "phony", false, "write an empty rule for each prerequisite of the depfile, so that one that is removed does not stop make")
-	flags.StringVar(&f.root, "root", "", "write the manifest's paths below `DIR` relative to it")
-	flags.BoolVar(&f.compact, "compact", false, "leave out of the manifest what explains it: processes and accesses")
-	flags.BoolVar(&f.envValues, "env-values", false, "write the values of the environment into the manifest, not only their digests")
+	flags.StringArrayVar(&f.depTargets, "depfile-target", nil, "`TARGET` of the depfile's rule; repeatable")
+	flags.BoolVar(&f.phony, "phony", false, "write an empty rule for each prerequisite of the depfile, so that make does not fail if one is removed")
+	flags.StringVar(&f.root, "root", "", "write paths of the manifest that are below `DIR` relative to it")
+	flags.BoolVar(&f.compact, "compact", false, "omit processes and accesses from the manifest")
+	flags.BoolVar(&f.envValues, "env-values", false, "write environment values into the manifest, not only their digests")
 	flags.StringArrayVar(&f.ignore, "ignore", nil, "do not report paths that match `GLOB`; repeatable")
 	flags.StringArrayVar(&f.only, "only", nil, "report only paths that match `GLOB`; repeatable")
-	flags.StringVar(&f.wait, "wait", "root", "`WHO` the record ends with: root, the command; all, its last descendant")
-	flags.StringVar(&f.lifecycle, "lifecycle", "ptrace", "`HOW` to follow processes: ptrace, or notify for commands that cannot be ptraced")
-	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, programs fall back; allow, the record is incomplete if one uses it")
-	flags.DurationVar(&f.timeout, "timeout", 0, "send SIGTERM to the command and all its descendants after `D` (30s, 5m); 0 is never")
-	flags.DurationVar(&f.killAfter, "kill-after", 10*time.Second, "send SIGKILL to what is left a further `D` after the timeout")
-	flags.StringVar(&f.connect, "connect", "", "have fstraced record the command, at `SOCKET` ($XDG_RUNTIME_DIR/fstrace/socket)")
+	flags.StringVar(&f.wait, "wait", "root", "`WHO` to wait for: root, the command; all, its last descendant too")
+	flags.StringVar(&f.lifecycle, "lifecycle", "ptrace", "`HOW` to follow processes: ptrace, or notify for commands that must not be ptraced")
+	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, calls fail with ENOSYS; allow, the record is incomplete if a program uses it")
+	flags.DurationVar(&f.timeout, "timeout", 0, "send SIGTERM to the command and all its descendants after `D` (30s, 5m); 0 means never")
+	flags.DurationVar(&f.killAfter, "kill-after", 10*time.Second, "send SIGKILL to processes that are left `D` after the timeout")
+	flags.StringVar(&f.connect, "connect", "", "let fstraced at `SOCKET` record the command ($XDG_RUNTIME_DIR/fstrace/socket)")
 	flags.Lookup("connect").NoOptDefVal = defaultSocket
-	flags.BoolVarP(&f.quiet, "quiet", "q", false, "no warnings: only errors that make fstrace fail")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "say what was recorded, at the end")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no warnings, only errors that make fstrace fail")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print a summary of the record at the end")
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	completeWords(root, "format", "text", "jsonl", "manifest", "depfile")
 	completeWords(root, "wait", "root", "all")
@@ -165,7 +165,7 @@ func parseWait(word string) (tracer.WaitPolicy, error) {
 	case "all":
 		return tracer.WaitAll, nil
 	}
-	return 0, fmt.Errorf("--wait %q: it is root or all", word)
+	return 0, fmt.Errorf("--wait %q: must be root or all", word)
 }
 
 func parseLifecycle(word string) (tracer.Lifecycle, error) {
@@ -175,7 +175,7 @@ func parseLifecycle(word string) (tracer.Lifecycle, error) {
 	case "notify":
 		return tracer.LifecycleNotify, nil
 	}
-	return 0, fmt.Errorf("--lifecycle %q: it is ptrace or notify", word)
+	return 0, fmt.Errorf("--lifecycle %q: must be ptrace or notify", word)
 }
 
 func parseIOUring(word string) (tracer.IOUringPolicy, error) {
@@ -185,5 +185,5 @@ func parseIOUring(word string) (tracer.IOUringPolicy, error) {
 	case "allow":
 		return tracer.IOUringAllow, nil
 	}
-	return 0, fmt.Errorf("--io-uring %q: it is deny or allow", word)
+	return 0, fmt.Errorf("--io-uring %q: must be deny or allow", word)
 }

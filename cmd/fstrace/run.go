@@ -62,7 +62,7 @@ func (f *flags) command(args []string) (*tracer.Cmd, error) {
 		return nil, err
 	}
 	if f.timeout < 0 || f.killAfter < 0 {
-		return nil, errors.New("--timeout, --kill-after: a duration is not negative")
+		return nil, errors.New("--timeout, --kill-after: must not be negative")
 	}
 	// The format is checked before the file is opened: a wrong flag leaves none.
 	if _, err := newSink(f, nil, false); err != nil {
@@ -92,7 +92,7 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 		sink = events.NewJSONL(out)
 	case "depfile":
 		if len(f.depTargets) == 0 {
-			return nil, errors.New("--format depfile: a rule needs a target: give --depfile-target")
+			return nil, errors.New("--format depfile: requires --depfile-target")
 		}
 		var options []events.DepfileOption
 		if f.phony {
@@ -101,19 +101,19 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 		sink = events.NewDepfile(out, f.depTargets, options...)
 	case "manifest":
 	default:
-		return nil, fmt.Errorf("--format %q: it is text, jsonl, manifest or depfile", f.format)
+		return nil, fmt.Errorf("--format %q: must be text, jsonl, manifest or depfile", f.format)
 	}
 	if (len(f.depTargets) > 0 || f.phony) && f.format != "depfile" {
-		return nil, errors.New("--depfile-target, --phony: only --format depfile has rules")
+		return nil, errors.New("--depfile-target, --phony: require --format depfile")
 	}
 	if f.format == "manifest" {
 		return newManifest(f, out) // chooses itself, in the end
 	}
 	if f.root != "" {
-		return nil, errors.New("--root: only --format manifest has paths relative to it")
+		return nil, errors.New("--root: requires --format manifest")
 	}
 	if f.compact || f.envValues {
-		return nil, errors.New("--compact, --env-values: only --format manifest has processes and an environment")
+		return nil, errors.New("--compact, --env-values: require --format manifest")
 	}
 	return events.Filter(sink, f.only, f.ignore)
 }
@@ -150,7 +150,7 @@ func (r *run) run(s *signals) int {
 		r.output.abort()
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), its record could not be written: %v\n", describe(result.Exit), err)
+		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", describe(result.Exit), err)
 		return exitFailed
 	}
 	r.report(result)

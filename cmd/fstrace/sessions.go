@@ -16,17 +16,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const sessionsHelp = `sessions lists the commands that fstraced runs, and those that have ended and whose
-records it still keeps, in the order in which they were started.
+const sessionsHelp = `sessions lists the running sessions of fstraced, and the ended sessions whose records it
+still has, in the order in which they were started.
 
-Exit status: 0; 125 if fstraced cannot be asked.`
+Exit status: 0; 125 if fstraced does not answer.`
 
 func newSessions() *cobra.Command {
 	var socket string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "sessions",
-		Short:   "List the commands that fstraced runs or keeps the record of",
+		Short:   "List the running and retained sessions of fstraced",
 		Long:    sessionsHelp,
 		Example: "  fstrace sessions --json | jq -r '.sessions[] | select(.state == \"running\").session'",
 		Args:    cobra.NoArgs,
@@ -46,7 +46,7 @@ func newSessions() *cobra.Command {
 		},
 	}
 	socketFlag(cmd, &socket)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with the fields that docs/protocol.md gives a Session")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object, with the fields of type Session in docs/protocol.md")
 	ownFlagErrors(cmd)
 	return cmd
 }
@@ -54,7 +54,7 @@ func newSessions() *cobra.Command {
 // socketFlag gives a command its --socket.
 func socketFlag(cmd *cobra.Command, socket *string) {
 	cmd.Flags().SortFlags = false
-	cmd.Flags().StringVar(socket, "socket", "", "talk to the fstraced at `PATH` (default $XDG_RUNTIME_DIR/fstrace/socket)")
+	cmd.Flags().StringVar(socket, "socket", "", "connect to fstraced at `PATH` (default $XDG_RUNTIME_DIR/fstrace/socket)")
 }
 
 // ownFlagErrors points to the command's own help.

@@ -14,24 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const watchHelp = `watch prints the record of a session of fstraced, as it comes, and ends with the
-session. A session that has ended is printed from what is kept of it.
+const watchHelp = `watch prints the record of a session of fstraced as events arrive, until the session
+ends. For a session that has ended it prints the retained record.
 
-Exit status: 0 when the record is there to its end, however the command ended; 125
-if there is no such session, its record is not kept any more, or fstraced goes away.`
+Exit status: 0 if the record is printed to its end, however the command ended; 125 if
+there is no such session, if its record is no longer available, or if fstraced ends.`
 
 func newWatch() *cobra.Command {
 	var socket, format string
 	var from uint64
 	cmd := &cobra.Command{
 		Use:     "watch SESSION",
-		Short:   "Print the record of a session of fstraced, as it comes",
+		Short:   "Print the record of a session of fstraced as events arrive",
 		Long:    watchHelp,
 		Example: "  fstrace watch -f jsonl --from 1000 018c2b5e-7d2a-7f00-8a55-0242ac120002",
 		Args:    wantSession,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if format != "text" && format != "jsonl" {
-				return fmt.Errorf("watch: --format %q: it is text or jsonl", format)
+				return fmt.Errorf("watch: --format %q: must be text or jsonl", format)
 			}
 			client, err := dial(socket)
 			if err != nil {
@@ -46,7 +46,7 @@ func newWatch() *cobra.Command {
 	}
 	socketFlag(cmd, &socket)
 	cmd.Flags().StringVarP(&format, "format", "f", "text", "`FORMAT` to print: text or jsonl")
-	cmd.Flags().Uint64Var(&from, "from", 1, "leave out the events before the one with the sequence number `SEQ`")
+	cmd.Flags().Uint64Var(&from, "from", 1, "start at the event with sequence number `SEQ`")
 	completeWords(cmd, "format", "text", "jsonl")
 	cmd.ValidArgsFunction = completeSessions(&socket, func(*ipc.SessionInfo) bool { return true })
 	ownFlagErrors(cmd)
@@ -65,10 +65,10 @@ func watch(w io.Writer, client *ipc.Client, session, format string, from uint64)
 		err = stream.Replay(events.NewText(w, events.LineBuffered()))
 	}
 	if told := stream.Result(); told != nil && told.Error != "" {
-		return fmt.Errorf("the record is broken off: %s", told.Error)
+		return fmt.Errorf("the record is cut off: %s", told.Error)
 	}
 	if errors.Is(err, ipc.ErrGone) {
-		return errors.New("fstraced went away: the record is cut off, and the session's command was killed")
+		return errors.New("fstraced has ended: the record is cut off, and the session's command was killed")
 	}
 	return cause(err)
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-const whyHelp = `why tells what a path is to the command of a manifest, and how it came to be that:
-for the first access of each kind, the call and the string that the program gave, the
-symbolic links that led there, and the chain of programs from the one that made the
-access up to the command itself.
+const whyHelp = `why explains how the command of a manifest used a path. For the first access of each
+kind it prints the system call, the string that the program passed, the symbolic links
+on the way, and the chain of programs from the one that made the access up to the
+command.
 
-Exit status: 0 if the manifest knows the path; 1 if not; 2 if it cannot be read.`
+Exit status: 0 if the manifest has the path; 1 if not; 2 if the manifest cannot be read.`
 
 func newWhy(status *int) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "why MANIFEST PATH",
-		Short:   "Tell which process accessed a path, and what led to it",
+		Short:   "Explain which process accessed a path, and why",
 		Long:    whyHelp,
 		Example: "  fstrace why build.json /etc/localtime",
 		Args:    wantArguments(status, "MANIFEST", "PATH"),

@@ -29,7 +29,7 @@ func TestDefaultSocketDirectory(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", name, info.Mode(), err, want)
 		}
 	}
-	if said := fails(t, command(t)); !strings.Contains(said, "another fstraced serves there") {
+	if said := fails(t, command(t)); !strings.Contains(said, "another fstraced is listening") {
 		t.Errorf("a second daemon says %q", said)
 	}
 	if info := d.client().Server(); info.PID != d.cmd.Process.Pid || info.Socket != d.socket {
@@ -56,16 +56,16 @@ func TestRefusals(t *testing.T) {
 	}
 	defer l.Close()
 	for want, args := range map[string][]string{
-		"XDG_RUNTIME_DIR":             {},
-		"not a socket":                {"--socket", file},
-		"somebody else listens there": {"--socket", foreign},
-		"no such file or directory":   {"--socket", filepath.Join(t.TempDir(), "no", "socket")},
-		"--log-level":                 {"--log-level", "loud"},
-		"--drain":                     {"--drain", "never"},
-		"--max-sessions":              {"--max-sessions", "0"},
-		"--spool-bytes":               {"--spool-bytes", "many"},
-		"--spool-dir":                 {"--spool-dir", file, "--socket", filepath.Join(t.TempDir(), "socket")},
-		"loopback":                    {"--pprof", "0.0.0.0:0", "--socket", filepath.Join(t.TempDir(), "socket")},
+		"XDG_RUNTIME_DIR":              {},
+		"not a socket":                 {"--socket", file},
+		"another process is listening": {"--socket", foreign},
+		"no such file or directory":    {"--socket", filepath.Join(t.TempDir(), "no", "socket")},
+		"--log-level":                  {"--log-level", "loud"},
+		"--drain":                      {"--drain", "never"},
+		"--max-sessions":               {"--max-sessions", "0"},
+		"--spool-bytes":                {"--spool-bytes", "many"},
+		"--spool-dir":                  {"--spool-dir", file, "--socket", filepath.Join(t.TempDir(), "socket")},
+		"loopback":                     {"--pprof", "0.0.0.0:0", "--socket", filepath.Join(t.TempDir(), "socket")},
 	} {
 		d := command(t, args...)
 		d.cmd.Env = append(d.cmd.Env, "XDG_RUNTIME_DIR=")
@@ -107,7 +107,7 @@ func TestActivationRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, file := range map[string]*os.File{
-		"not a Unix socket": tcpFile, "not a stream socket": socketpair(unix.SOCK_DGRAM), "does not listen": socketpair(unix.SOCK_STREAM),
+		"not a Unix socket": tcpFile, "not a stream socket": socketpair(unix.SOCK_DGRAM), "not listening": socketpair(unix.SOCK_STREAM),
 		"non-socket": null,
 	} {
 		defer file.Close()

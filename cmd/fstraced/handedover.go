@@ -113,11 +113,11 @@ func receive(from *net.UnixConn) (kind byte, conn *net.UnixConn, err error) {
 func receivedConnection(oob []byte) (*net.UnixConn, error) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil || len(messages) != 1 {
-		return nil, errors.New("worker: no connection came")
+		return nil, errors.New("worker: received no connection")
 	}
 	files, err := unix.ParseUnixRights(&messages[0])
 	if err != nil || len(files) != 1 {
-		return nil, errors.New("worker: no connection came")
+		return nil, errors.New("worker: received no connection")
 	}
 	file := os.NewFile(uintptr(files[0]), "connection")
 	defer file.Close()
@@ -128,7 +128,7 @@ func receivedConnection(oob []byte) (*net.UnixConn, error) {
 	unixConn, ok := conn.(*net.UnixConn)
 	if !ok {
 		conn.Close()
-		return nil, errors.New("worker: what came is no connection")
+		return nil, errors.New("worker: received a descriptor that is not a connection")
 	}
 	return unixConn, nil
 }

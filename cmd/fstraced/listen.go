@@ -56,22 +56,22 @@ func activated() (*net.UnixListener, error) {
 		return nil, nil
 	}
 	if count != "1" {
-		return nil, fmt.Errorf("systemd passes %s sockets: one is wanted", cmp.Or(count, "no"))
+		return nil, fmt.Errorf("systemd passed %s sockets, want 1", cmp.Or(count, "no"))
 	}
 	unix.CloseOnExec(firstPassed)
 	file := os.NewFile(firstPassed, "systemd's socket")
 	defer file.Close()
 	if err := listening(firstPassed); err != nil {
-		return nil, fmt.Errorf("the socket that systemd passes: %w", err)
+		return nil, fmt.Errorf("the socket that systemd passed: %w", err)
 	}
 	l, err := net.FileListener(file)
 	if err != nil {
-		return nil, fmt.Errorf("the socket that systemd passes: %w", err)
+		return nil, fmt.Errorf("the socket that systemd passed: %w", err)
 	}
 	unixListener, ok := l.(*net.UnixListener)
 	if !ok {
 		l.Close()
-		return nil, errors.New("the socket that systemd passes is no Unix stream socket")
+		return nil, errors.New("the socket that systemd passed is not a Unix stream socket")
 	}
 	unixListener.SetUnlinkOnClose(false) // it is systemd's
 	return unixListener, nil
@@ -86,7 +86,7 @@ func listening(fd int) error {
 	}{
 		{unix.SO_DOMAIN, unix.AF_UNIX, "not a Unix socket: ListenStream= must be a path"},
 		{unix.SO_TYPE, unix.SOCK_STREAM, "not a stream socket: the unit must have ListenStream="},
-		{unix.SO_ACCEPTCONN, 1, "it does not listen: the unit must have Accept=no"},
+		{unix.SO_ACCEPTCONN, 1, "not listening: the unit must have Accept=no"},
 	} {
 		got, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, want.option)
 		if err != nil {
@@ -160,7 +160,7 @@ func socketOrNothing(name string) error {
 	case err != nil:
 		return cause(err)
 	case info.Mode().Type() != os.ModeSocket:
-		return errors.New("what is there is not a socket")
+		return errors.New("the file exists and is not a socket")
 	}
 	return nil
 }
@@ -184,7 +184,7 @@ func lockFile(name string) (lock *os.File, made bool, err error) {
 		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			lock.Close()
 			if err == unix.EWOULDBLOCK {
-				return nil, false, errors.New("another fstraced serves there")
+				return nil, false, errors.New("another fstraced is listening")
 			}
 			return nil, false, fmt.Errorf("lock %s: %w", name, err)
 		}
@@ -204,7 +204,7 @@ func takeOver(name string, forOthers bool) (*net.UnixListener, error) {
 	if _, err := os.Lstat(name); err == nil {
 		if conn, err := net.Dial("unix", name); err == nil { // systemd's, for one, has no lock
 			conn.Close()
-			return nil, errors.New("somebody else listens there")
+			return nil, errors.New("another process is listening")
 		}
 		if err := os.Remove(name); err != nil {
 			return nil, cause(err)

@@ -41,10 +41,10 @@ func listenPprof(address string) (net.Listener, error) {
 	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, errors.New("it is unix:PATH, or a loopback address and port, as 127.0.0.1:6060")
+		return nil, errors.New("must be unix:PATH, or a loopback address and port (for example 127.0.0.1:6060)")
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, errors.New("profiles are for this machine alone: give a loopback address")
+		return nil, errors.New("must be a loopback address")
 	}
 	return net.Listen("tcp", address)
 }

@@ -35,11 +35,11 @@ type flags struct {
 }
 
 const longHelp = `fstraced runs commands for its clients and records every file access of them. It
-listens on a Unix socket, by default in $XDG_RUNTIME_DIR/fstrace, for its own user:
-fstrace --connect is a client, docs/protocol.md is for those who write another.
+listens on a Unix socket, by default in $XDG_RUNTIME_DIR/fstrace, and serves its own
+user. fstrace --connect is a client; docs/protocol.md describes how to write another.
 
-SIGTERM ends it: nothing more is run, running commands end as --drain says, and
-clients get the end of their records. Commands die with a daemon that is killed.`
+SIGTERM ends it: it starts no more commands, running commands end as --drain says, and
+clients get the end of their records. If the daemon is killed, its commands are killed.`
 
 // execute runs the command line and returns the exit status.
 func execute(args []string) int {
@@ -70,23 +70,23 @@ func newRoot(f *flags) *cobra.Command {
 	flags := root.Flags()
 	flags.SortFlags = false
 	flags.StringVar(&f.socket, "socket", "", "listen on `PATH` (default $XDG_RUNTIME_DIR/fstrace/socket, or the socket that systemd passes)")
-	flags.DurationVar(&f.idleExit, "idle-exit", 0, "end when for `D` nothing has run and nobody was connected; 0 is never")
-	flags.StringVar(&f.drain, "drain", "wait", "`WHAT` SIGTERM does with running commands: wait for them, or cancel them; a second SIGTERM cancels")
-	flags.DurationVar(&f.drainTime, "drain-time", time.Hour, "cancel commands that SIGTERM has waited for for `D`")
-	flags.DurationVar(&f.grace, "grace", 10*time.Second, "SIGKILL a cancelled command `D` after its SIGTERM")
+	flags.DurationVar(&f.idleExit, "idle-exit", 0, "end after `D` without a session or a connection; 0 means never")
+	flags.StringVar(&f.drain, "drain", "wait", "`WHAT` SIGTERM does with running commands: wait or cancel; a second SIGTERM cancels them")
+	flags.DurationVar(&f.drainTime, "drain-time", time.Hour, "with --drain wait: cancel commands that still run after `D`")
+	flags.DurationVar(&f.grace, "grace", 10*time.Second, "send SIGKILL to a cancelled command `D` after SIGTERM")
 	flags.IntVar(&l.Sessions, "max-sessions", l.Sessions, "run at most `N` commands at once")
 	flags.IntVar(&l.Connections, "max-connections", l.Connections, "serve at most `N` connections at once")
-	flags.IntVar(&l.Descriptors, "max-descriptors", l.Descriptors, "take at most `N` descriptors with a message; the kernel allows 253")
-	flags.StringVar(&f.message, "max-message", "8M", "take messages of at most `SIZE` bytes (K, M, G)")
-	flags.StringVar(&f.memory, "max-memory", "512M", "use at most about `SIZE` bytes of memory for the messages that are dealt with at once (K, M, G)")
-	flags.IntVar(&l.RetainSessions, "retain-sessions", l.RetainSessions, "keep the records of `N` sessions that have ended")
-	flags.DurationVar(&f.retainTime, "retain-time", time.Hour, "keep them for `D`")
-	flags.StringVar(&f.spoolBytes, "spool-bytes", "4G", "keep at most `SIZE` bytes of records, running sessions included (K, M, G)")
-	flags.StringVar(&f.spoolDir, "spool-dir", "/var/tmp", "keep them in `DIR`, in files without names")
-	flags.IntSliceVar(&f.allowUIDs, "allow-uid", nil, "serve the user `UID` too, by a process of that user's; for root only; repeatable")
-	flags.StringVar(&f.logLevel, "log-level", "info", "log to standard error from `LEVEL` on: debug, info, warn or error")
-	flags.StringVar(&f.pprof, "pprof", "", "serve profiles of the daemon itself at `ADDR`: unix:PATH, or a loopback address and port")
-	flags.DurationVar(&f.workerIdle, "worker-idle", 10*time.Minute, "with --allow-uid: end a user's process that for `D` has run nothing, served nobody and kept no record")
+	flags.IntVar(&l.Descriptors, "max-descriptors", l.Descriptors, "accept at most `N` descriptors with a message; the kernel allows 253")
+	flags.StringVar(&f.message, "max-message", "8M", "accept messages of at most `SIZE` bytes (K, M, G)")
+	flags.StringVar(&f.memory, "max-memory", "512M", "use at most about `SIZE` bytes of memory for messages that are being handled (K, M, G)")
+	flags.IntVar(&l.RetainSessions, "retain-sessions", l.RetainSessions, "retain the records of `N` ended sessions")
+	flags.DurationVar(&f.retainTime, "retain-time", time.Hour, "retain them for `D`")
+	flags.StringVar(&f.spoolBytes, "spool-bytes", "4G", "use at most `SIZE` bytes of disk for records, including running sessions (K, M, G)")
+	flags.StringVar(&f.spoolDir, "spool-dir", "/var/tmp", "write records to unnamed files in `DIR`")
+	flags.IntSliceVar(&f.allowUIDs, "allow-uid", nil, "also serve user `UID`, with a worker process of that user; requires root; repeatable")
+	flags.StringVar(&f.logLevel, "log-level", "info", "log messages of `LEVEL` and above to standard error: debug, info, warn or error")
+	flags.StringVar(&f.pprof, "pprof", "", "serve profiles of the daemon at `ADDR`: unix:PATH, or a loopback address and port")
+	flags.DurationVar(&f.workerIdle, "worker-idle", 10*time.Minute, "with --allow-uid: end a worker after `D` without a session, a connection or a retained record")
 	flags.StringVar(&f.worker, "worker", "", "")
 	if err := flags.MarkHidden("worker"); err != nil {
 		panic(err) // a flag that does not exist
@@ -101,16 +101,16 @@ func newRoot(f *flags) *cobra.Command {
 func (f *flags) check() (slog.Level, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {
-		return level, fmt.Errorf("--log-level %q: it is debug, info, warn or error", f.logLevel)
+		return level, fmt.Errorf("--log-level %q: must be debug, info, warn or error", f.logLevel)
 	}
 	if f.drain != "wait" && f.drain != "cancel" {
-		return level, fmt.Errorf("--drain %q: it is wait or cancel", f.drain)
+		return level, fmt.Errorf("--drain %q: must be wait or cancel", f.drain)
 	}
 	for name, n := range map[string]int{
 		"max-sessions": f.limits.Sessions, "max-connections": f.limits.Connections, "max-descriptors": f.limits.Descriptors,
 	} {
 		if n < 1 {
-			return level, fmt.Errorf("--%s %d: it is at least 1", name, n)
+			return level, fmt.Errorf("--%s %d: must be at least 1", name, n)
 		}
 	}
 	if f.limits.RetainSessions < 0 || f.retainTime < 0 || f.idleExit < 0 || f.grace < 0 {
@@ -134,9 +134,9 @@ func (f *flags) check() (slog.Level, error) {
 	}
 	switch {
 	case len(f.allowUIDs) > 0 && os.Geteuid() != 0:
-		return level, errors.New("--allow-uid: only root's fstraced can run commands as other users")
+		return level, errors.New("--allow-uid: requires root")
 	case len(f.allowUIDs) > 0 && f.idleExit > 0:
-		return level, errors.New("--allow-uid, --idle-exit: not both: other users' sessions would end with it")
+		return level, errors.New("--allow-uid, --idle-exit: exclude each other")
 	}
 	return level, nil
 }
@@ -152,7 +152,7 @@ func parseSize(s string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || n < 1 || n > (1<<62)>>unit {
-		return 0, fmt.Errorf("%q is not a number of bytes, as 64M", s)
+		return 0, fmt.Errorf("%q is not a size (for example 64M)", s)
 	}
 	return n << unit, nil
 }

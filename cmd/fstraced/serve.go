@@ -115,7 +115,7 @@ func (f *flags) awaitEnd(server *ipc.Server, served <-chan error, daemon *handed
 			return nil
 		}
 		if errors.Is(err, io.EOF) {
-			return errors.New("the daemon that this worker is of has ended")
+			return errors.New("the daemon of this worker has ended")
 		}
 		return err
 	}

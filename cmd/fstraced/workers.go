@@ -67,7 +67,7 @@ func (w *workers) take(conn *net.UnixConn, p ipc.Peer) error {
 	w.mu.Lock()
 	if w.ended {
 		w.mu.Unlock()
-		return errors.New("fstraced is ending")
+		return errors.New("fstraced is shutting down")
 	}
 	u := w.users[p.UID]
 	if u == nil {
@@ -87,7 +87,7 @@ func (w *workers) take(conn *net.UnixConn, p ipc.Peer) error {
 			return fmt.Errorf("the worker for uid %d does not take the connection (is it stopped?): %w", p.UID, err)
 		}
 	}
-	return fmt.Errorf("the worker for uid %d does not stay", p.UID)
+	return fmt.Errorf("the workers for uid %d keep ending", p.UID)
 }
 
 // enqueue has a connection passed to the worker for its peer, which is started if there
@@ -100,9 +100,9 @@ func (w *workers) enqueue(u *userWorkers, conn *net.UnixConn, p ipc.Peer) (<-cha
 	if of == nil {
 		switch {
 		case w.isEnded():
-			return nil, errors.New("fstraced is ending")
+			return nil, errors.New("fstraced is shutting down")
 		case len(u.byGroups) >= workersOfUser:
-			return nil, fmt.Errorf("uid %d is served with %d sets of groups already, which is the limit", p.UID, workersOfUser)
+			return nil, fmt.Errorf("uid %d already has %d workers, one for each set of groups, which is the limit", p.UID, workersOfUser)
 		case time.Now().Before(u.later):
 			return nil, fmt.Errorf("the worker for uid %d ended at once: try again", p.UID)
 		}
@@ -120,7 +120,7 @@ func (w *workers) enqueue(u *userWorkers, conn *net.UnixConn, p ipc.Peer) (<-cha
 	}
 	result, ok := of.enqueue(passConnection, conn)
 	if !ok {
-		return nil, fmt.Errorf("%d connections wait for the worker for uid %d already: is it stopped?", cap(of.queue), p.UID)
+		return nil, fmt.Errorf("%d connections already wait for the worker for uid %d: is it stopped?", cap(of.queue), p.UID)
 	}
 	return result, nil
 }

@@ -301,7 +301,7 @@ func TestImpostor(t *testing.T) {
 	if line, err := r.ReadString('\n'); line != "listening\n" {
 		t.Fatalf("%q, %v", line, err)
 	}
-	if _, err := ipc.Dial(socket); err == nil || !strings.Contains(err.Error(), "the user 65534") {
+	if _, err := ipc.Dial(socket); err == nil || !strings.Contains(err.Error(), "user 65534") {
 		t.Errorf("error %v", err)
 	}
 	if line, err := r.ReadString('\n'); line != "received \"\"\n" {

@@ -26,7 +26,7 @@ async function* call(method, parameters, more = false) {
     }
     parts.push(chunk);
   }
-  throw new Error("fstraced went away");
+  throw new Error("fstraced has ended");
 }
 
 async function callOnce(method, parameters) {

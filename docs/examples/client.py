@@ -40,7 +40,7 @@ class Fstraced:
             searched = len(self.received)
             chunk = self.socket.recv(1 << 16)
             if not chunk:
-                raise ConnectionError("fstraced went away")
+                raise ConnectionError("fstraced has ended")
             self.received += chunk
         message = bytes(self.received[:end])
         del self.received[:end + 1]
