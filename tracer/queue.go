@@ -64,11 +64,18 @@ func (q *queue) reserve(e *entry) (blank *entry) {
 		q.space.Wait()
 	}
 	q.entries = append(q.entries, e)
-	if n := len(q.free); n > 0 {
-		blank, q.free = q.free[n-1], q.free[:n-1]
-		return blank
+	return q.blank()
+}
+
+// blank returns an entry that was taken back, or a new one. The queue is locked.
+func (q *queue) blank() *entry {
+	n := len(q.free)
+	if n == 0 {
+		return new(entry)
 	}
-	return new(entry)
+	e := q.free[n-1]
+	q.free = q.free[:n-1]
+	return e
 }
 
 // settle says that a reserved entry is final, or that its call has not run.
@@ -90,7 +97,8 @@ func (q *queue) settle(e *entry, dropped bool) {
 // process adds a step of a process. It never waits: the tracer thread must not.
 func (q *queue) process(e *events.Event) {
 	q.mu.Lock()
-	en := &entry{process: e}
+	en := q.blank()
+	en.process = e
 	q.entries = append(q.entries, en)
 	q.mu.Unlock()
 	q.settle(en, false)

@@ -110,6 +110,26 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
+// TestQueueSize: what was taken is used again, steps of processes as well.
+func TestQueueSize(t *testing.T) {
+	q := newQueue()
+	blank := new(entry)
+	var batch []*entry
+	for range 1000 {
+		for range 3 {
+			q.process(&events.Event{})
+		}
+		e := blank
+		blank = q.reserve(e)
+		q.settle(e, false)
+		batch, _ = q.take(batch[:0])
+		q.recycle(batch)
+	}
+	if len(q.free) > 4 {
+		t.Errorf("%d entries are kept", len(q.free))
+	}
+}
+
 func firstDifference(a, b []int) int {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {

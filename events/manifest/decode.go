@@ -50,8 +50,9 @@ type document struct {
 
 // explanation is the part of the document that nobody compares.
 type explanation struct {
-	Processes []wireProcess `json:"processes"`
-	Accesses  []wireAccess  `json:"accesses"`
+	ForgottenProcesses int64         `json:"forgottenProcesses"`
+	Processes          []wireProcess `json:"processes"`
+	Accesses           []wireAccess  `json:"accesses"`
 }
 
 // Decode reads a document and makes sure that it makes sense. It passes over
@@ -157,6 +158,9 @@ func (d *document) manifest() (*Manifest, error) {
 		p.fail("digest %q", d.Digest)
 	}
 	m.Processes = p.processes(d.explanation.Processes)
+	if m.ForgottenProcesses = d.explanation.ForgottenProcesses; m.ForgottenProcesses < 0 {
+		p.fail("%d forgotten processes", m.ForgottenProcesses)
+	}
 	m.Accesses = p.accesses(d.explanation.Accesses, len(m.Processes))
 	m.sort()
 	return m, p.err

@@ -87,6 +87,9 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	e.rows("volatile", rows{len(m.Volatile), func(b []byte, i int) []byte {
 		return appendElement(append(b, newRow...), m.Volatile[i])
 	}}, nil)
+	if m.ForgottenProcesses > 0 {
+		e.field("forgottenProcesses", m.ForgottenProcesses)
+	}
 	e.list("processes", len(m.Processes), func(i int) any { return processToWire(&m.Processes[i]) })
 	e.rows("accesses", accesses, nil)
 	e.flush()

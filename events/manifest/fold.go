@@ -54,6 +54,9 @@ func (f *fold) event(e *events.Event) {
 func (f *fold) step(e *events.Event) {
 	if e.IsProcess() {
 		f.processes.step(e)
+		if f.processes.isFull() {
+			f.forgetProcesses(keptProcesses)
+		}
 		return
 	}
 	if e.Op == events.OpConnect {

@@ -49,7 +49,10 @@ type Manifest struct {
 
 	Volatile  []string
 	Processes []Process
-	Accesses  []Access
+	// ForgottenProcesses counts what is not in Processes because there were too many: programs
+	// that ended, and of which Accesses knows nothing.
+	ForgottenProcesses int64
+	Accesses           []Access
 }
 
 // Complete reports whether the manifest has every access of the command.

@@ -156,7 +156,7 @@ func (r *Recorder) End(t *events.Trailer) error {
 		all = slices.DeleteFunc(all, func(o *origin) bool { return !r.patterns.reports(o.path()) })
 	}
 	if r.options.Compact {
-		x.m.Processes, x.compact = nil, true
+		x.m.Processes, x.m.ForgottenProcesses, x.compact = nil, 0, true
 	}
 	r.m, r.fold = x.m, nil
 	return x.encode(r.w, all)
@@ -208,7 +208,7 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 	x.tellForgotten()
 	m.External = x.external.sorted()
 	m.Incomplete = x.incomplete(t)
-	m.Processes = x.processes.list
+	m.Processes, m.ForgottenProcesses = x.processes.list, x.processes.forgotten
 	m.choose(p)
 	m.sort()
 	for i := range m.Outputs {
