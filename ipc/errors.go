@@ -61,8 +61,8 @@ func invalidParameter(name string) *Error {
 	return newError(ErrInvalidParameter, "parameter", name)
 }
 
-// Error says it in words: the message if there is one, else the name and what it is
-// about.
+// Error returns the message, if the server sent one. Otherwise it describes the error
+// and names its object.
 func (e *Error) Error() string {
 	p := e.parameters()
 	if message, ok := p["message"].(string); ok && message != "" {
@@ -71,21 +71,21 @@ func (e *Error) Error() string {
 	words := map[string]string{
 		ErrNoSuchSession.Name:      "no such session: %v",
 		ErrSessionEnded.Name:       "the session has ended: %v",
-		ErrTooManySessions.Name:    "fstraced runs as many sessions as it may: %v",
-		ErrTooManyConnections.Name: "fstraced has as many connections as it may: %v",
+		ErrTooManySessions.Name:    "fstraced runs too many sessions: the limit is %v",
+		ErrTooManyConnections.Name: "fstraced has too many connections: the limit is %v",
 		ErrTooManyRequests.Name:    "too many requests wait on this connection: the limit is %v",
-		ErrMessageTooLarge.Name:    "the message is larger than fstraced takes: the limit is %v bytes",
-		ErrTooManyDescriptors.Name: "more descriptors than fstraced takes with a message: the limit is %v",
-		ErrTooMuchMemory.Name:      "dealing with the message would take more memory than fstraced has for all its clients, %v bytes: see fstraced --max-memory",
+		ErrMessageTooLarge.Name:    "the message is too large: the limit is %v bytes",
+		ErrTooManyDescriptors.Name: "too many descriptors with a message: the limit is %v",
+		ErrTooMuchMemory.Name:      "the message needs more memory than fstraced may use for all its clients, %v bytes: see fstraced --max-memory",
 		ErrDescriptorsLost.Name:    "fstraced has no descriptors left to receive those of the message",
-		ErrShuttingDown.Name:       "fstraced is shutting down and runs nothing more",
+		ErrShuttingDown.Name:       "fstraced is shutting down and starts no more commands",
 		ErrInvalidParameter.Name:   "invalid parameter: %v",
 		ErrMethodNotFound.Name:     "fstraced has no such method: %v",
 		ErrInterfaceNotFound.Name:  "fstraced has no such interface: %v",
 		ErrExpectedMore.Name:       "the method must be called with more",
 	}[e.Name]
 	if e.Name == ErrLaunchVersion.Name {
-		return fmt.Sprintf("this fstrace passes commands on in version %v, fstraced takes version %v: restart fstraced", p["version"], p["wanted"])
+		return fmt.Sprintf("launch version %v of this fstrace differs from %v of fstraced: restart fstraced", p["version"], p["wanted"])
 	}
 	if words == "" {
 		return "fstraced: " + e.Name + " " + string(e.Parameters)
