@@ -171,7 +171,7 @@ func shell(t testing.TB, script string) *Cmd {
 
 func TestCmdExit(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	tests := []struct {
 		script string
 		want   events.Exit
@@ -226,8 +226,8 @@ func checkRecord(t testing.TB, r *recorder) {
 
 func TestCmdRecord(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
-	writeFile(t, dir+"/in")
+	dir := harness.TempTree(t)
+	harness.WriteFile(t, dir+"/in", "")
 	c := shell(t, "cat in > out")
 	c.Dir = dir
 	res, r := runTrace(t, c)
@@ -252,10 +252,10 @@ func TestCmdRecord(t *testing.T) {
 // TestCmdNotExecuted: the command is not there, or is no program.
 func TestCmdNotExecuted(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
-	writeFile(t, dir+"/plain")
-	mkdir(t, dir+"/bin")
-	writeFile(t, dir+"/bin/denied")
+	dir := harness.TempTree(t)
+	harness.WriteFile(t, dir+"/plain", "")
+	harness.Mkdir(t, dir+"/bin")
+	harness.WriteFile(t, dir+"/bin/denied", "")
 	if err := os.WriteFile(dir+"/noloader", []byte("#!"+dir+"/nothing\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +309,7 @@ func TestCmdRefused(t *testing.T) {
 		t.Error("a command that was not started has ended")
 	}
 	needTracing(t)
-	absent := tempTree(t) + "/absent"
+	absent := harness.TempTree(t) + "/absent"
 	for _, dir := range []string{absent, absent + "/" + strings.Repeat("d/", 600)} {
 		r := new(recorder)
 		c := Command("true")
@@ -336,16 +336,16 @@ func TestCmdRefused(t *testing.T) {
 // TestCmdStdio gives a command each descriptor that it can have.
 func TestCmdStdio(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	if err := os.WriteFile(dir+"/in", []byte("input\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	files := make(map[string]*os.File)
 	for _, name := range []string{"out", "err", "three", "five"} {
-		files[name] = openFile(t, dir+"/"+name, os.O_CREATE|os.O_RDWR)
+		files[name] = harness.OpenFile(t, dir+"/"+name, os.O_CREATE|os.O_RDWR)
 	}
 	c := shell(t, `cat; pwd; echo "$A"; echo to err >&2; echo to three >&3; echo to five >&5; { echo closed >&4; } 2>/dev/null || echo 4 is closed`)
-	c.Stdin, c.Stdout, c.Stderr = openFile(t, dir+"/in", os.O_RDONLY), files["out"], files["err"]
+	c.Stdin, c.Stdout, c.Stderr = harness.OpenFile(t, dir+"/in", os.O_RDONLY), files["out"], files["err"]
 	c.ExtraFiles = []*os.File{files["three"], nil, files["five"]}
 	c.Dir, c.Env = dir, []string{"A=b c\xff", "PATH=" + os.Getenv("PATH")}
 	if res, _ := runTrace(t, c); res.Exit != (events.Exit{}) {
@@ -366,10 +366,10 @@ func TestCmdNoStdio(t *testing.T) {
 	needTracing(t)
 	c := shell(t, "cat; readlink /proc/self/fd/0 /proc/self/fd/2; ls /proc/self/fd")
 	traced, untraced := t.TempDir()+"/traced", t.TempDir()+"/untraced"
-	c.Stdout = openFile(t, traced, os.O_CREATE|os.O_RDWR)
+	c.Stdout = harness.OpenFile(t, traced, os.O_CREATE|os.O_RDWR)
 	runTrace(t, c)
 	plain := exec.Command(c.Path, c.Args[1:]...)
-	plain.Stdout = openFile(t, untraced, os.O_CREATE|os.O_RDWR)
+	plain.Stdout = harness.OpenFile(t, untraced, os.O_CREATE|os.O_RDWR)
 	if err := plain.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -385,7 +385,7 @@ func TestCmdNoStdio(t *testing.T) {
 
 func TestCmdInheritFiles(t *testing.T) {
 	needTracing(t)
-	out := openFile(t, t.TempDir()+"/out", os.O_CREATE|os.O_RDWR)
+	out := harness.OpenFile(t, t.TempDir()+"/out", os.O_CREATE|os.O_RDWR)
 	const number = 210
 	if err := unix.Dup3(int(out.Fd()), number, 0); err != nil {
 		t.Fatal(err)
@@ -558,7 +558,7 @@ func noChildren() bool {
 // what another does.
 func TestCmdConcurrent(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	var all sync.WaitGroup
 	for i := range 8 {
 		file := fmt.Sprintf("%s/file%d", dir, i)
@@ -654,7 +654,7 @@ func countResources(t *testing.T) (n resources) {
 // the host as it was.
 func TestCmdLeavesNothing(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	once := func(i int) {
 		c := helperTrace("none", new(recorder))
 		switch i % 5 {

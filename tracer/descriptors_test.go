@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +31,7 @@ func inheritHelper() {
 }
 
 func TestInheritAll(t *testing.T) {
-	f := openFile(t, os.DevNull, os.O_RDWR)
+	f := harness.OpenFile(t, os.DevNull, os.O_RDWR)
 	tests := []struct {
 		name  string
 		extra []*os.File // from 3 on; nil leaves a number free
@@ -56,7 +57,7 @@ func TestInheritAll(t *testing.T) {
 }
 
 func TestKeptDescriptors(t *testing.T) {
-	f := openFile(t, os.DevNull, os.O_RDWR) // close-on-exec, as all that Go opens
+	f := harness.OpenFile(t, os.DevNull, os.O_RDWR) // close-on-exec, as all that Go opens
 	const number = 200
 	if err := unix.Dup3(int(f.Fd()), number, 0); err != nil {
 		t.Fatal(err)
@@ -69,7 +70,7 @@ func TestKeptDescriptors(t *testing.T) {
 }
 
 func TestCmdDescriptors(t *testing.T) {
-	f := openFile(t, os.DevNull, os.O_RDWR)
+	f := harness.OpenFile(t, os.DevNull, os.O_RDWR)
 	c := &Cmd{Stdout: f, ExtraFiles: []*os.File{nil, f}}
 	list, err := c.descriptors(99)
 	if err != nil {
@@ -93,11 +94,11 @@ func TestCmdDescriptors(t *testing.T) {
 
 // TestInheritedFiles: of what a command starts with, regular files are accesses.
 func TestInheritedFiles(t *testing.T) {
-	dir := tempTree(t)
-	writeFile(t, dir+"/in")
-	in := openFile(t, dir+"/in", os.O_RDONLY)
-	out := openFile(t, dir+"/out", os.O_CREATE|os.O_WRONLY|os.O_APPEND)
-	sub := openFile(t, dir, os.O_RDONLY)
+	dir := harness.TempTree(t)
+	harness.WriteFile(t, dir+"/in", "")
+	in := harness.OpenFile(t, dir+"/in", os.O_RDONLY)
+	out := harness.OpenFile(t, dir+"/out", os.O_CREATE|os.O_WRONLY|os.O_APPEND)
+	sub := harness.OpenFile(t, dir, os.O_RDONLY)
 	c := helperCommand("wait")
 	input, err := c.StdinPipe()
 	if err != nil {
@@ -133,7 +134,7 @@ func TestInheritedFiles(t *testing.T) {
 }
 
 func TestDescriptorFlags(t *testing.T) {
-	f := openFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_WRONLY|os.O_APPEND)
+	f := harness.OpenFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_WRONLY|os.O_APPEND)
 	flags, ok := descriptorFlags(os.Getpid(), int(f.Fd()))
 	if !ok || flags&unix.O_ACCMODE != unix.O_WRONLY || flags&unix.O_APPEND == 0 || flags&unix.O_CLOEXEC == 0 {
 		t.Errorf("flags %#o, %v", flags, ok)

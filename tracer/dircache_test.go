@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -142,7 +143,7 @@ func rowNamed(name string) *syscalls.Row {
 // TestDirCacheWhileTreeChanges: whatever a session does to directories, a resolver
 // that remembers says what one that remembers nothing says.
 func TestDirCacheWhileTreeChanges(t *testing.T) {
-	top, n := tempTree(t), 0
+	top, n := harness.TempTree(t), 0
 	for range 2 {
 		rapid.Check(t, func(t *rapid.T) {
 			n++
@@ -200,13 +201,13 @@ func TestBindAlias(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root to mount")
 	}
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	for _, name := range []string{"/a", "/a/d", "/a/d/e", "/b", "/x"} {
-		mkdir(t, dir+name)
+		harness.Mkdir(t, dir+name)
 	}
-	writeFile(t, dir+"/a/d/f")
-	writeFile(t, dir+"/x/f")
-	symlink(t, "d", dir+"/a/link")
+	harness.WriteFile(t, dir+"/a/d/f", "")
+	harness.WriteFile(t, dir+"/x/f", "")
+	harness.Symlink(t, "d", dir+"/a/link")
 	if err := unix.Mount(dir+"/a", dir+"/b", "", unix.MS_BIND, ""); err != nil {
 		t.Skipf("may not mount: %v", err)
 	}
@@ -234,13 +235,13 @@ func TestBindAlias(t *testing.T) {
 	if err := os.Remove(dir + "/a/link"); err != nil {
 		t.Fatal(err)
 	}
-	symlink(t, "../x", dir+"/a/link")
+	harness.Symlink(t, "../x", dir+"/a/link")
 	expect("b/link/f", "$/x/f file [$/b/link -> ../x]")
 	foreseeCall(r, "rename", look("a/d", false), look("a/g", false))
 	if err := os.Rename(dir+"/a/d", dir+"/a/g"); err != nil {
 		t.Fatal(err)
 	}
-	symlink(t, "../x", dir+"/a/d")
+	harness.Symlink(t, "../x", dir+"/a/d")
 	expect("b/d/f", "$/x/f file [$/b/d -> ../x]")
 	expect("b/d/e", "$/x/e absent [$/b/d -> ../x]")
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -91,19 +92,19 @@ func fail(err error) {
 // when the call was made.
 func TestDirectoryInfo(t *testing.T) {
 	needTracing(t)
-	dir := tempTree(t)
-	mkdir(t, dir+"/sub")
+	dir := harness.TempTree(t)
+	harness.Mkdir(t, dir+"/sub")
 	c := helperTrace("dirInfo", nil)
 	c.Sink = new(recorder)
 	c.Dir = dir
-	c.Stdout, c.Stderr = openFile(t, dir+"/said", os.O_RDWR|os.O_CREATE), os.Stderr
+	c.Stdout, c.Stderr = harness.OpenFile(t, dir+"/said", os.O_RDWR|os.O_CREATE), os.Stderr
 	res, r := runTrace(t, c)
 	if res.Exit != (events.Exit{}) {
 		t.Fatalf("exit %+v", res.Exit)
 	}
 	rest := r.list
 	n := 0
-	for d := json.NewDecoder(openFile(t, dir+"/said", os.O_RDONLY)); d.More(); n++ {
+	for d := json.NewDecoder(harness.OpenFile(t, dir+"/said", os.O_RDONLY)); d.More(); n++ {
 		var want dirAccess
 		if err := d.Decode(&want); err != nil {
 			t.Fatal(err)

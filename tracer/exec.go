@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -50,7 +51,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 // nameFor returns a path by which fstrace can open what an exec names.
 func (o *observer) nameFor(c *call, v *view, r *resolved) string {
 	if r.as == "" && c.row.First.Dir != syscalls.None { // by descriptor: it may have no name any more
-		return string(trimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.First.Dir))))))
+		return string(sys.TrimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.First.Dir))))))
 	}
 	return fileOf(r)
 }
@@ -70,8 +71,6 @@ func endOf(r *resolved) string {
 	}
 	return r.path
 }
-
-func trimNUL(b []byte) []byte { return b[:len(b)-1] }
 
 // handle reads open_by_handle_at: the file is whatever the kernel finds for the
 // handle, so the kernel is asked.
@@ -103,7 +102,7 @@ func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
 		name = o.procfs.descriptor(c.tid, fd)
 	}
 	o.hand.enter()
-	mount, err := unix.Open(string(trimNUL(name)), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	mount, err := unix.Open(string(sys.TrimNUL(name)), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	o.hand.leave()
 	switch err {
 	case nil:

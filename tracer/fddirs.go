@@ -1,6 +1,9 @@
 package tracer
 
-import "golang.org/x/sys/unix"
+import (
+	"github.com/fstrace/fstrace/tracer/internal/sys"
+	"golang.org/x/sys/unix"
+)
 
 // An fdDirs holds the directories /proc/TID/fd of the threads that have lately used
 // directory descriptors, opened: to walk there from / is a fifth of what it takes the
@@ -31,7 +34,7 @@ func (d *fdDirs) of(tid int, p *procfs) int {
 		return -1
 	}
 	if s.uses == usesBeforeOpen {
-		fd, errno := openat(unix.AT_FDCWD, p.entry(tid, "fd"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+		fd, errno := sys.Openat(unix.AT_FDCWD, p.entry(tid, "fd"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 		s.fd = fd
 		if errno != 0 {
 			s.fd = -1

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +23,7 @@ func (d *fdDirs) openDirs() (n int) {
 // without a handle, also when it means something else since, or the number of the
 // thread does.
 func TestDescriptorsByHandle(t *testing.T) {
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	var p procfs
 	defer p.dirs.close()
 	self := os.Getpid()
@@ -96,7 +97,7 @@ func TestDescriptorDirsLetGo(t *testing.T) {
 
 // TestInheritedFilesLetGo: what a command inherits is looked at without a trace.
 func TestInheritedFilesLetGo(t *testing.T) {
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	for i := range 2 * usesBeforeOpen {
 		f, err := os.Create(dir + "/" + strconv.Itoa(i))
 		if err != nil {

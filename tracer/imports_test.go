@@ -26,8 +26,9 @@ var mayImport = map[string][]string{
 	"events":                   {},
 	"events/manifest":          {"events"},
 	"seccomp":                  {},
-	"tracer":                   {"tracer/internal/syscalls", "tracer/shim", "seccomp", "events"},
+	"tracer":                   {"tracer/internal/sys", "tracer/internal/syscalls", "tracer/shim", "seccomp", "events"},
 	"tracer/shim":              {},
+	"tracer/internal/sys":      {},
 	"tracer/internal/syscalls": {"tracer/shim", "seccomp", "events"},
 	"ipc":                      {"tracer", "events", "events/manifest"},
 

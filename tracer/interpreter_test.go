@@ -64,12 +64,12 @@ func TestShebangCut(t *testing.T) {
 // TestShebangLikeKernel has the kernel run scripts whose first line is about as long
 // as it looks.
 func TestShebangLikeKernel(t *testing.T) {
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	truth, err := exec.LookPath("true")
 	if err != nil {
 		harness.MissingTool(t, "true")
 	}
-	symlink(t, truth, dir+"/i")
+	harness.Symlink(t, truth, dir+"/i")
 	for n := binprmSize - 6; n <= binprmSize+3; n++ {
 		for _, end := range []string{"", "\n", " ", "\t-x\n", " -x"} {
 			name := dir + "/" + strings.Repeat("/", n-len("#!")-len(dir)-len("/i")) + "i"

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
@@ -53,7 +54,7 @@ func newKeeper(listener int) (*keeper, error) {
 	k := &keeper{listener: listener, shared: fd, socket: -1, closed: make(chan struct{})}
 	var words []uint64
 	if err = unix.Ftruncate(fd, 8*sharedWords); err == nil {
-		words, err = mapWords(fd, sharedWords)
+		words, err = sys.MapWords(fd, sharedWords)
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -187,7 +188,7 @@ func (k *keeper) close() {
 	if k.socket >= 0 {
 		unix.Close(k.socket)
 	}
-	_ = unmapWords(k.lastID)
+	_ = sys.UnmapWords(k.lastID, sharedWords)
 	unix.Close(k.shared)
 }
 
@@ -221,7 +222,7 @@ func runKeeper(socket int) {
 	if err != nil || n == 0 || len(fds) != 2 {
 		return // the supervisor failed before there was a listener
 	}
-	words, err := mapWords(fds[1], sharedWords)
+	words, err := sys.MapWords(fds[1], sharedWords)
 	if err != nil {
 		words = make([]uint64, 1)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -92,7 +93,7 @@ func (m *memory) read(tid int, addr uint64, buf []byte) (int, error) {
 
 func (m *memory) readNow(tid int, addr uint64, buf []byte) (int, error) {
 	if !m.noVMRead {
-		n, errno := readRemote(tid, addr, buf)
+		n, errno := sys.ProcessVMReadv(tid, addr, buf)
 		switch errno {
 		case 0:
 			return n, nil

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/testdata/harness"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -32,7 +33,7 @@ func addressOf(b []byte) uint64 { return uint64(reflect.ValueOf(b).Pointer()) }
 func bothWays(t *testing.T, f func(t *testing.T, m *memory)) {
 	t.Run("process_vm_readv", func(t *testing.T) {
 		var b [1]byte
-		if _, errno := readRemote(os.Getpid(), addressOf(make([]byte, 1)), b[:]); errno != 0 {
+		if _, errno := sys.ProcessVMReadv(os.Getpid(), addressOf(make([]byte, 1)), b[:]); errno != 0 {
 			t.Skip("process_vm_readv: ", errno)
 		}
 		f(t, new(memory))
@@ -83,7 +84,7 @@ func TestCStringAtEnd(t *testing.T) {
 			return pages
 		},
 		"a page beyond a file's end": func(t *testing.T) []byte {
-			f := openFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_RDWR)
+			f := harness.OpenFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_RDWR)
 			if err := f.Truncate(int64(size)); err != nil {
 				t.Fatal(err)
 			}

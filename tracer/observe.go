@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -253,7 +254,7 @@ func (o *observer) base(c *call, f syscalls.Ref) (p place, err error) {
 		if dir != unix.AT_FDCWD {
 			name = o.procfs.descriptor(c.tid, dir)
 		}
-		p.anchor = o.anchorOf(string(trimNUL(name)), p.path, &o.view)
+		p.anchor = o.anchorOf(string(sys.TrimNUL(name)), p.path, &o.view)
 	}
 	return p, err
 }

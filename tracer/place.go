@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -57,7 +58,7 @@ func (p *procfs) fd(tid, fd int) (place, error) {
 	}
 	if dir := p.dirs.of(tid, p); dir >= 0 {
 		p.name = append(strconv.AppendInt(p.name[:0], int64(fd), 10), 0)
-		if n, errno := readlinkat(dir, p.name, p.link[:]); errno == 0 {
+		if n, errno := sys.Readlinkat(dir, p.name, p.link[:]); errno == 0 {
 			return p.at(dir, p.name, p.link[:n])
 		}
 		p.dirs.forget(tid) // the thread is another, perhaps
@@ -68,7 +69,7 @@ func (p *procfs) fd(tid, fd int) (place, error) {
 // follow reads the magic link at name, and whether what it stands for was
 // removed: its text then ends in " (deleted)", but so may a name.
 func (p *procfs) follow(dir int, name []byte) (place, error) {
-	n, errno := readlinkat(dir, name, p.link[:])
+	n, errno := sys.Readlinkat(dir, name, p.link[:])
 	if errno != 0 {
 		return place{}, procError(errno, name)
 	}
@@ -86,7 +87,7 @@ func (p *procfs) at(dir int, name, text []byte) (place, error) {
 	if !p.hand.enterAt(p.served, bytes.TrimSuffix(text, deletedSuffix)) {
 		return place{}, errUnanswered
 	}
-	errno := fstatat(dir, name, &p.stat, 0)
+	errno := sys.Fstatat(dir, name, &p.stat, 0)
 	p.hand.leave()
 	if errno != 0 {
 		return place{}, procError(errno, name)
@@ -108,7 +109,7 @@ func (p *procfs) mode(tid, fd int, path string) (uint32, error) {
 	} else {
 		name = p.descriptor(tid, fd)
 	}
-	errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0)
+	errno := sys.Fstatat(unix.AT_FDCWD, name, &p.stat, 0)
 	p.hand.leave()
 	if errno != 0 {
 		return 0, procError(errno, name)
@@ -119,7 +120,7 @@ func (p *procfs) mode(tid, fd int, path string) (uint32, error) {
 // inode returns the inode number of a namespace of a thread: "mnt", "pid".
 func (p *procfs) namespace(tid int, kind string) (uint64, error) {
 	name := p.entry(tid, "ns/"+kind)
-	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+	if errno := sys.Fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
 		return 0, procError(errno, name)
 	}
 	return p.stat.Ino, nil
@@ -129,7 +130,7 @@ func (p *procfs) namespace(tid int, kind string) (uint64, error) {
 // directory in a procfs.
 func (p *procfs) namespaceOf(proc string) (uint64, error) {
 	name := []byte(proc + "/ns/mnt\x00")
-	if errno := fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
+	if errno := sys.Fstatat(unix.AT_FDCWD, name, &p.stat, 0); errno != 0 {
 		return 0, procError(errno, name)
 	}
 	return p.stat.Ino, nil

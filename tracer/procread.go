@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -30,7 +31,7 @@ func appendProcName(b []byte, tid int, what string) []byte {
 func readLink(pid int, what string) string {
 	var name [procNameSize]byte
 	var target [pathMax]byte
-	n, errno := readlinkat(unix.AT_FDCWD, appendProcName(name[:0], pid, what), target[:])
+	n, errno := sys.Readlinkat(unix.AT_FDCWD, appendProcName(name[:0], pid, what), target[:])
 	if errno != 0 {
 		return ""
 	}
@@ -40,7 +41,7 @@ func readLink(pid int, what string) string {
 // readProc reads the file /proc/TID/what as a whole, into b if it has the room.
 func readProc(tid int, what string, b []byte) ([]byte, error) {
 	var name [procNameSize]byte
-	fd, errno := openat(unix.AT_FDCWD, appendProcName(name[:0], tid, what), unix.O_RDONLY|unix.O_CLOEXEC)
+	fd, errno := sys.Openat(unix.AT_FDCWD, appendProcName(name[:0], tid, what), unix.O_RDONLY|unix.O_CLOEXEC)
 	if errno != 0 {
 		return nil, fmt.Errorf("open /proc/%d/%s: %w", tid, what, errno)
 	}

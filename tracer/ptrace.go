@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,7 @@ type linux struct {
 
 // seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
 func seize(tid int) error {
-	if errno := ptraceCall(unix.PTRACE_SEIZE, tid, 0, seizeOptions); errno != 0 {
+	if errno := sys.PtraceCall(unix.PTRACE_SEIZE, tid, 0, seizeOptions); errno != 0 {
 		return fmt.Errorf("ptrace: seize %d: %w", tid, errno)
 	}
 	return nil
@@ -56,7 +57,7 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 		k.usage.note(tid, ws)
 		e := waitEvent{tid: tid, status: ws}
 		if kind := e.kind(); kind == evNew || kind == evExec {
-			msg, errno := ptraceEventMessage(tid)
+			msg, errno := sys.PtraceEventMessage(tid)
 			if errno != 0 {
 				e.message = tid // it was killed since: nothing more is to be known
 			} else {
@@ -67,15 +68,17 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 	}
 }
 
-func (linux) resume(tid int, sig unix.Signal) { _ = ptraceCall(unix.PTRACE_CONT, tid, 0, uintptr(sig)) }
+func (linux) resume(tid int, sig unix.Signal) {
+	_ = sys.PtraceCall(unix.PTRACE_CONT, tid, 0, uintptr(sig))
+}
 
 func (k linux) listen(tid int) {
 	k.restarts.groupStop(tid)
-	_ = ptraceCall(unix.PTRACE_LISTEN, tid, 0, 0)
+	_ = sys.PtraceCall(unix.PTRACE_LISTEN, tid, 0, 0)
 }
-func (linux) interrupt(tid int) { _ = ptraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }
+func (linux) interrupt(tid int) { _ = sys.PtraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }
 func (linux) detach(tid int, sig unix.Signal) {
-	_ = ptraceCall(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
+	_ = sys.PtraceCall(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
 }
 
 // sender returns the process that sent the signal that a tracee is stopped for, 0 if
@@ -83,7 +86,7 @@ func (linux) detach(tid int, sig unix.Signal) {
 func (linux) sender(tid int) (pid int, ok bool) {
 	const siUser, siKernel, siTkill = 0, 0x80, -6
 	var info [16]uint64 // siginfo_t
-	if errno := ptraceWords(unix.PTRACE_GETSIGINFO, tid, info[:]); errno != 0 {
+	if errno := sys.PtraceWords(unix.PTRACE_GETSIGINFO, tid, info[:]); errno != 0 {
 		return 0, false
 	}
 	switch int32(info[1]) { // si_code; si_pid comes next

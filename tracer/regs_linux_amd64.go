@@ -1,6 +1,9 @@
 package tracer
 
-import "golang.org/x/sys/unix"
+import (
+	"github.com/fstrace/fstrace/tracer/internal/sys"
+	"golang.org/x/sys/unix"
+)
 
 // callRegisters are the registers of a tracee that has a system call behind it.
 type callRegisters struct {
@@ -22,7 +25,7 @@ const (
 // PTRACE_GETREGS gives 32-bit tracees' registers in the 64-bit layout too, where
 // PTRACE_GETREGSET gives them their own.
 func interruptedCall(tid int) (r callRegisters, ok bool) {
-	if errno := ptraceWords(unix.PTRACE_GETREGS, tid, r.user[:]); errno != 0 {
+	if errno := sys.PtraceWords(unix.PTRACE_GETREGS, tid, r.user[:]); errno != 0 {
 		return r, false
 	}
 	r.number = uint32(r.user[regOrigRAX])
@@ -48,7 +51,7 @@ func (r *callRegisters) result() int64 {
 // setResult changes it.
 func (r *callRegisters) setResult(tid int, v int64) {
 	r.user[regRAX] = uint64(v)
-	_ = ptraceWords(unix.PTRACE_SETREGS, tid, r.user[:]) // ESRCH: killed since
+	_ = sys.PtraceWords(unix.PTRACE_SETREGS, tid, r.user[:]) // ESRCH: killed since
 }
 
 // Where the arguments of a call are: syscall(2).

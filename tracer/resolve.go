@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -375,7 +376,7 @@ func (w *walk) finish(s events.State) {
 		path = w.text(w.cur)
 	}
 	if !w.onHost() {
-		w.out.file = string(trimNUL(w.kernelName()))
+		w.out.file = string(sys.TrimNUL(w.kernelName()))
 	}
 	w.finishAt(w.hostPath(path), s)
 }

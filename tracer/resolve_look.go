@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,7 +35,7 @@ func (w *walk) finishKnown() bool {
 func (w *walk) lstat(last bool) unix.Errno {
 	if (!last || w.unmounts) && w.isServedRoot() {
 		w.hand.enter()
-		errno := lstatCached(string(trimNUL(w.kernelName())), &w.stat)
+		errno := lstatCached(string(sys.TrimNUL(w.kernelName())), &w.stat)
 		w.hand.leave()
 		return errno
 	}
@@ -43,7 +44,7 @@ func (w *walk) lstat(last bool) unix.Errno {
 	}
 	dir, name, errno := withinLimit(w.kernelName())
 	if errno == 0 {
-		errno = fstatat(dir, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
+		errno = sys.Fstatat(dir, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
 		closeDir(dir)
 	}
 	w.hand.leave()
@@ -85,7 +86,7 @@ func (w *walk) readlink() (target []byte, errno unix.Errno) {
 	dir, name, errno := withinLimit(w.kernelName())
 	n := 0
 	if errno == 0 {
-		n, errno = readlinkat(dir, name, w.link[:])
+		n, errno = sys.Readlinkat(dir, name, w.link[:])
 		closeDir(dir)
 	}
 	w.hand.leave()

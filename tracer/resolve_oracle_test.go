@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -217,7 +218,7 @@ func growTree(t *rapid.T, dir string) {
 // with a resolver that knows nothing, one that has walked the tree, and one that is
 // at the very path for the second time.
 func TestResolveLikeKernel(t *testing.T) {
-	top, n := tempTree(t), 0
+	top, n := harness.TempTree(t), 0
 	for range 2 {
 		rapid.Check(t, func(t *rapid.T) {
 			n++
@@ -302,10 +303,10 @@ func FuzzResolve(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	mkdir(f, dir+"/d")
-	writeFile(f, dir+"/d/f")
+	harness.Mkdir(f, dir+"/d")
+	harness.WriteFile(f, dir+"/d/f", "")
 	for link, target := range map[string]string{"l": "d", "d/l": "../d/f", "loop": "loop", "no": "nowhere", "d/up": ".."} {
-		symlink(f, target, dir+"/"+link)
+		harness.Symlink(f, target, dir+"/"+link)
 	}
 	for _, test := range walkTests {
 		f.Add([]byte(test.path))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,8 +36,8 @@ func (w *walk) isProc(end int) bool {
 	var fs unix.Statfs_t
 	var st unix.Stat_t
 	name := w.kernelName()
-	is := unix.Statfs(string(trimNUL(name)), &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC &&
-		fstatat(unix.AT_FDCWD, name, &st, 0) == 0 && st.Ino == rootInode
+	is := unix.Statfs(string(sys.TrimNUL(name)), &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC &&
+		sys.Fstatat(unix.AT_FDCWD, name, &st, 0) == 0 && st.Ino == rootInode
 	w.hand.leave()
 	return is
 }
@@ -111,7 +112,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	var st unix.Stat_t
 	errno := errnoUnanswered
 	if w.await(text) {
-		errno = fstatat(unix.AT_FDCWD, name, &st, 0)
+		errno = sys.Fstatat(unix.AT_FDCWD, name, &st, 0)
 		w.hand.leave()
 	}
 	if errno != 0 {
@@ -137,7 +138,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	}
 	link := ""
 	if w.jump != nil && !w.gone {
-		link = string(trimNUL(w.kernelName()))
+		link = string(sys.TrimNUL(w.kernelName()))
 	}
 	w.anchor = anchor{}
 	if link != "" {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,8 +29,8 @@ func walkFollow(v *view, base, path string) resolved {
 
 func TestResolveMagicLinks(t *testing.T) {
 	dir, v := sampleTree(t), procView(t)
-	file := openFile(t, dir+"/d/f", os.O_RDONLY)
-	sub := openFile(t, dir+"/d/e", os.O_RDONLY)
+	file := harness.OpenFile(t, dir+"/d/f", os.O_RDONLY)
+	sub := harness.OpenFile(t, dir+"/d/e", os.O_RDONLY)
 	self := fmt.Sprintf("/proc/%d", os.Getpid())
 	f, d := fmt.Sprintf("%s/fd/%d", self, file.Fd()), fmt.Sprintf("%s/fd/%d", self, sub.Fd())
 	cwd, err := os.Getwd()
@@ -69,9 +70,9 @@ func TestResolveMagicLinks(t *testing.T) {
 		}
 	}
 	// A link named so elsewhere is an ordinary one.
-	mkdir(t, dir+"/proc")
-	mkdir(t, dir+"/proc/1")
-	symlink(t, "../../d", dir+"/proc/1/cwd")
+	harness.Mkdir(t, dir+"/proc")
+	harness.Mkdir(t, dir+"/proc/1")
+	harness.Symlink(t, "../../d", dir+"/proc/1/cwd")
 	if got := describe(walkFollow(v, dir, "proc/1/cwd/f"), dir); got != "$/d/f file [$/proc/1/cwd -> ../../d]" {
 		t.Errorf("proc/1/cwd of another directory: %s", got)
 	}
@@ -128,10 +129,10 @@ func TestResolveNameless(t *testing.T) {
 // to one whose name only looks so.
 func TestResolveRemovedFile(t *testing.T) {
 	dir, v := sampleTree(t), procView(t)
-	odd := openFile(t, dir+"/d/odd (deleted)", os.O_CREATE|os.O_RDWR)
-	removed := openFile(t, dir+"/d/gone", os.O_CREATE|os.O_RDWR)
-	mkdir(t, dir+"/d/rm")
-	sub := openFile(t, dir+"/d/rm", os.O_RDONLY)
+	odd := harness.OpenFile(t, dir+"/d/odd (deleted)", os.O_CREATE|os.O_RDWR)
+	removed := harness.OpenFile(t, dir+"/d/gone", os.O_CREATE|os.O_RDWR)
+	harness.Mkdir(t, dir+"/d/rm")
+	sub := harness.OpenFile(t, dir+"/d/rm", os.O_RDONLY)
 	for _, name := range []string{"gone", "rm"} {
 		if err := os.Remove(dir + "/d/" + name); err != nil {
 			t.Fatal(err)
@@ -193,7 +194,7 @@ func deepTree(t *testing.T, dir string, n int) (path string, fd int) {
 
 // TestResolveLong: base and path together may be longer than a path can be.
 func TestResolveLong(t *testing.T) {
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	base, _ := deepTree(t, dir, pathMax-250)
 	step := strings.Repeat("x", 200) + "/"
 	rel := strings.Repeat(step, (pathMax-250)/len(step))

@@ -8,58 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
-// tempTree returns a new directory under its canonical name.
-func tempTree(t testing.TB) string {
-	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-func mkdir(t testing.TB, path string) {
-	t.Helper()
-	if err := os.Mkdir(path, 0o755); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func writeFile(t testing.TB, path string) {
-	t.Helper()
-	if err := os.WriteFile(path, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func symlink(t testing.TB, target, path string) {
-	t.Helper()
-	if err := os.Symlink(target, path); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func openFile(t testing.TB, path string, flags int) *os.File {
-	t.Helper()
-	f, err := os.OpenFile(path, flags, 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
 // sampleTree makes what the tables below walk through.
 func sampleTree(t testing.TB) string {
-	dir := tempTree(t)
+	dir := harness.TempTree(t)
 	for _, sub := range []string{"d", "d/e", "d/e/h"} {
-		mkdir(t, dir+"/"+sub)
+		harness.Mkdir(t, dir+"/"+sub)
 	}
 	for _, file := range []string{"d/f", "d/e/g", "d/\xff\xfe", "d/" + name255} {
-		writeFile(t, dir+"/"+file)
+		harness.WriteFile(t, dir+"/"+file, "")
 	}
 	if err := unix.Mkfifo(dir+"/fifo", 0o600); err != nil {
 		t.Fatal(err)
@@ -70,7 +30,7 @@ func sampleTree(t testing.TB) string {
 		"slash": "d/", "fileslash": "d/f/", "up": "d/e/..", "here": ".", "d/back": "..",
 		"d/root": "/", "slashes": "d//.//e/", "dots": "./d/../d/./e", "d/inroot": "/e", "lfifo": "fifo",
 	} {
-		symlink(t, target, dir+"/"+link)
+		harness.Symlink(t, target, dir+"/"+link)
 	}
 	return dir
 }
@@ -255,10 +215,10 @@ func TestResolveParent(t *testing.T) {
 // recorded must not say that a link is absent which is there.
 func TestResolveLoops(t *testing.T) {
 	dir := sampleTree(t)
-	writeFile(t, dir+"/end")
-	symlink(t, "end", dir+"/1")
+	harness.WriteFile(t, dir+"/end", "")
+	harness.Symlink(t, "end", dir+"/1")
 	for i := 2; i <= 41; i++ {
-		symlink(t, fmt.Sprint(i-1), fmt.Sprintf("%s/%d", dir, i))
+		harness.Symlink(t, fmt.Sprint(i-1), fmt.Sprintf("%s/%d", dir, i))
 	}
 	tests := []struct {
 		path, want string // without the links
@@ -301,8 +261,8 @@ func TestResolveRemovedBase(t *testing.T) {
 		}
 	}
 	// A directory of that name that is there now is another one.
-	mkdir(t, dir+"/d/removed")
-	writeFile(t, dir+"/d/removed/x")
+	harness.Mkdir(t, dir+"/d/removed")
+	harness.WriteFile(t, dir+"/d/removed/x", "")
 	if got := describe(newResolver().resolve(hostView(), base, []byte("x"), true, false), dir); got != "$/d/removed/x absent" {
 		t.Errorf("x: %s, want absent", got)
 	}
@@ -354,12 +314,12 @@ func TestResolveNoLinks(t *testing.T) {
 // call costs the receiver beside the kernel's part, and one lstat. "linked" comes there
 // by a symbolic link, "linked lately" by one that was read a moment ago.
 func BenchmarkResolve(b *testing.B) {
-	top := tempTree(b)
+	top := harness.TempTree(b)
 	dir := top + "/1/2/3/4/5/6/7/8"
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		b.Fatal(err)
 	}
-	writeFile(b, dir+"/file")
+	harness.WriteFile(b, dir+"/file", "")
 	if err := os.Symlink("1/2/3/4/5/6/7/8", top+"/link"); err != nil {
 		b.Fatal(err)
 	}

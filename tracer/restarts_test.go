@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,7 +88,7 @@ func TestSocketTimeout(t *testing.T) {
 	if err := unix.SetsockoptTimeval(pair[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 2}); err != nil {
 		t.Fatal(err)
 	}
-	file := openFile(t, tempTree(t)+"/f", os.O_CREATE)
+	file := harness.OpenFile(t, harness.TempTree(t)+"/f", os.O_CREATE)
 	for _, test := range []struct {
 		fd, option int
 		want       time.Duration

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
@@ -280,7 +281,7 @@ func (o *observer) jump(name, path string, st *unix.Stat_t, v *view) *anchor {
 	proc, pid := processDir(name)
 	var space *space
 	if ns, err := o.procfs.namespaceOf(proc); err == nil && ns != o.mountNS {
-		if n, errno := readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), o.procfs.link[:]); errno == 0 {
+		if n, errno := sys.Readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), o.procfs.link[:]); errno == 0 {
 			space, _ = o.space(proc, ns, string(o.procfs.link[:n]))
 		}
 	}
@@ -296,7 +297,7 @@ func (o *observer) jump(name, path string, st *unix.Stat_t, v *view) *anchor {
 // isAt reports whether what st is of is at a path of the host's.
 func isAt(path string, st *unix.Stat_t) bool {
 	var there unix.Stat_t
-	errno := fstatat(unix.AT_FDCWD, append([]byte(path), 0), &there, unix.AT_SYMLINK_NOFOLLOW)
+	errno := sys.Fstatat(unix.AT_FDCWD, append([]byte(path), 0), &there, unix.AT_SYMLINK_NOFOLLOW)
 	return errno == 0 && there.Dev == st.Dev && there.Ino == st.Ino
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/fstrace/fstrace/testdata/harness"
 	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
@@ -20,7 +21,7 @@ func socketPair(t testing.TB) (a, b int) {
 
 func TestDescriptorsOverSocket(t *testing.T) {
 	a, b := socketPair(t)
-	f := openFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_RDWR)
+	f := harness.OpenFile(t, t.TempDir()+"/f", os.O_CREATE|os.O_RDWR)
 	if err := shim.SendDescriptors(a, 'L', int(f.Fd()), a); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package tracer
+// Package sys has system calls that golang.org/x/sys/unix lacks, or for which it allocates
+// memory. Paths are NUL-terminated bytes.
+package sys
 
 import (
 	"runtime"
@@ -7,10 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readRemote copies from the memory of a thread's process: process_vm_readv(2),
+// TrimNUL returns a path without the NUL behind it.
+func TrimNUL(b []byte) []byte { return b[:len(b)-1] }
+
+// ProcessVMReadv copies from the memory of a thread's process: process_vm_readv(2),
 // Linux 3.2. It stops at the first page that cannot be read: fewer bytes than
 // asked for, or EFAULT if there are none.
-func readRemote(tid int, addr uint64, buf []byte) (int, unix.Errno) {
+func ProcessVMReadv(tid int, addr uint64, buf []byte) (int, unix.Errno) {
 	if len(buf) == 0 {
 		return 0, 0
 	}
@@ -25,8 +30,8 @@ func readRemote(tid int, addr uint64, buf []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// readlinkat reads a symbolic link by a NUL-terminated path, without allocating.
-func readlinkat(dir int, path, buf []byte) (int, unix.Errno) {
+// Readlinkat reads a symbolic link by a NUL-terminated path, without allocating.
+func Readlinkat(dir int, path, buf []byte) (int, unix.Errno) {
 	n, _, errno := unix.Syscall6(unix.SYS_READLINKAT, uintptr(dir),
 		uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(&buf[0])), uintptr(len(buf)), 0, 0)
 	runtime.KeepAlive(path)
@@ -37,8 +42,8 @@ func readlinkat(dir int, path, buf []byte) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// openat opens a NUL-terminated path, without allocating.
-func openat(dir int, path []byte, flags int) (int, unix.Errno) {
+// Openat opens a NUL-terminated path, without allocating.
+func Openat(dir int, path []byte, flags int) (int, unix.Errno) {
 	fd, _, errno := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])), uintptr(flags), 0, 0, 0)
 	runtime.KeepAlive(path)
 	if errno != 0 {
@@ -47,31 +52,31 @@ func openat(dir int, path []byte, flags int) (int, unix.Errno) {
 	return int(fd), 0
 }
 
-// fstatat looks at a NUL-terminated path, without allocating.
-func fstatat(dir int, path []byte, st *unix.Stat_t, flags int) unix.Errno {
+// Fstatat looks at a NUL-terminated path, without allocating.
+func Fstatat(dir int, path []byte, st *unix.Stat_t, flags int) unix.Errno {
 	_, _, errno := unix.Syscall6(sysFstatat, uintptr(dir),
 		uintptr(unsafe.Pointer(&path[0])), uintptr(unsafe.Pointer(st)), uintptr(flags), 0, 0)
 	runtime.KeepAlive(path)
 	return errno
 }
 
-// ptraceCall issues one ptrace(2) request whose arguments are numbers.
-func ptraceCall(request, tid int, addr, data uintptr) unix.Errno {
+// PtraceCall issues one ptrace(2) request whose arguments are numbers.
+func PtraceCall(request, tid int, addr, data uintptr) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), addr, data, 0, 0)
 	return errno
 }
 
-// ptraceEventMessage fetches the message of a stop: PTRACE_GETEVENTMSG.
-func ptraceEventMessage(tid int) (uint64, unix.Errno) {
+// PtraceEventMessage fetches the message of a stop: PTRACE_GETEVENTMSG.
+func PtraceEventMessage(tid int) (uint64, unix.Errno) {
 	var msg uint64
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETEVENTMSG, uintptr(tid), 0,
 		uintptr(unsafe.Pointer(&msg)), 0, 0)
 	return msg, errno
 }
 
-// mapWords maps the first n words of a file, shared, to be written or read by several
+// MapWords maps the first n words of a file, shared, to be written or read by several
 // processes.
-func mapWords(fd, n int) ([]uint64, error) {
+func MapWords(fd, n int) ([]uint64, error) {
 	p, err := unix.MmapPtr(fd, 0, nil, uintptr(8*n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, err
@@ -79,11 +84,11 @@ func mapWords(fd, n int) ([]uint64, error) {
 	return unsafe.Slice((*uint64)(p), n), nil
 }
 
-// unmapWords undoes mapWords, given the first of sharedWords words.
-func unmapWords(w *uint64) error { return unix.MunmapPtr(unsafe.Pointer(w), 8*sharedWords) }
+// UnmapWords undoes mapWords, given the first word and their number.
+func UnmapWords(w *uint64, n int) error { return unix.MunmapPtr(unsafe.Pointer(w), uintptr(8*n)) }
 
-// ptraceWords issues a ptrace(2) request that reads or writes machine words.
-func ptraceWords(request, tid int, words []uint64) unix.Errno {
+// PtraceWords issues a ptrace(2) request that reads or writes machine words.
+func PtraceWords(request, tid int, words []uint64) unix.Errno {
 	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), 0,
 		uintptr(unsafe.Pointer(&words[0])), 0, 0)
 	return errno

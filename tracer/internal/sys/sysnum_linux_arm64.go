@@ -1,4 +1,4 @@
-package tracer
+package sys
 
 import "golang.org/x/sys/unix"
 
