@@ -4,7 +4,7 @@ GO      ?= go
 OUT     ?= bin
 
 # The entry point saves the signal dispositions that the Go runtime changes before
-# main: tracer/shim/entry_linux_*.s.
+# main: tracer/internal/shim/entry_linux_*.s.
 LDFLAGS ?= -E=fstrace_entry
 
 # How the programs are built, here and by the tests: static, and with no path of

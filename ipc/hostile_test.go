@@ -211,7 +211,7 @@ func TestDroppedDescriptors(t *testing.T) {
 		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/nowhere","descriptors":[{"number":1,"index":0},{"number":1,"index":1}]}}`,
 		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/","descriptors":[{"number":-1,"index":0}]}}`,
 		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/","descriptors":[{"number":1,"index":0},{"number":2,"index":9}]}}`,
-		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/","launched":{"version":1,"control":0,"process":1,"mask":"0","ignored":"0"}}}`,
+		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/","launched":{"version":2,"control":0,"process":1,"mask":"0","ignored":"0"}}}`,
 		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/","launched":{"version":99,"control":0,"process":1,"mask":"0","ignored":"0"}}}`,
 		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["/bin/true"],"env":[],"cwd":"/","descriptors":[{"number":1,"index":0},{"number":9,"index":3}]}}`,
 		`junk`,

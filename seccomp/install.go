@@ -16,7 +16,7 @@ import (
 // NEW_LISTENER the kernel refuses TSYNC (Linux 5.7 adds TSYNC_ESRCH), and exec
 // keeps the calling thread's filter.
 //
-// Package tracer/shim, which may not import this one, has a copy: what changes here
+// Package tracer/internal/shim has a list of system calls that do the same: what changes here
 // changes there.
 //
 // The thread needs no_new_privs or CAP_SYS_ADMIN in its user namespace (EACCES).

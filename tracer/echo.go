@@ -3,7 +3,7 @@ package tracer
 import (
 	"time"
 
-	"github.com/fstrace/fstrace/tracer/shim"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
 

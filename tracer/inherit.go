@@ -1,6 +1,6 @@
 package tracer
 
-import "github.com/fstrace/fstrace/tracer/shim"
+import "github.com/fstrace/fstrace/tracer/internal/shim"
 
 // SignalsKept tells whether this binary keeps, for its commands, every signal
 // disposition that it was started with. One that was not linked with

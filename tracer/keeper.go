@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
-	"github.com/fstrace/fstrace/tracer/shim"
 	"golang.org/x/sys/unix"
 )
 

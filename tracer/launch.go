@@ -6,13 +6,13 @@ import (
 	"runtime"
 	"syscall"
 
-	"github.com/fstrace/fstrace/tracer/shim"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
 
 // LaunchVersion is the version of what a launched process and its tracer say to each
 // other. It changes whenever that does: both must be of one version.
-const LaunchVersion = 1
+const LaunchVersion = 2
 
 // A Launch is a process that is to become a command, held before its exec until
 // somebody traces it: this program's child, with everything that a child inherits,
@@ -94,9 +94,8 @@ func (l *Launch) Close() {
 // The files are its descriptors by number, with its socket as the last.
 //
 // A stop by the terminal before the shim's own exec would hold up this thread (vfork)
-// for as long as the job is stopped; any other signal of the group would meet the Go
-// runtime's handlers, which no mask keeps it from, not the command's defaults. So the
-// shim starts in a group of its own, which it leaves when it is ready.
+// for as long as the job is stopped. So the shim starts in a group of its own, which it
+// leaves when it has the command's dispositions.
 func forkShim(files []uintptr, attr *syscall.SysProcAttr) (pid, pidfd int, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -114,9 +113,9 @@ func forkShim(files []uintptr, attr *syscall.SysProcAttr) (pid, pidfd int, err e
 	defer shim.SignalMask(&mask)
 	pidfd = -1
 	attr.PidFD = &pidfd
-	pid, err = shim.ForkExec(len(files)-1, &syscall.ProcAttr{Files: files, Sys: attr})
+	pid, err = shim.ForkExec(&syscall.ProcAttr{Files: files, Sys: attr})
 	if err != nil {
-		return 0, -1, fmt.Errorf("launch: start the helper process /proc/self/exe: %w", err)
+		return 0, -1, fmt.Errorf("launch: start the helper process: %w", err)
 	}
 	return pid, pidfd, nil
 }

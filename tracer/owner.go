@@ -51,8 +51,7 @@ type (
 		inode uint64 // that fd has, or would have
 		root  bool
 	}
-	// msgReady: the command's process takes signals as the command will. Before that
-	// they would meet the handlers of the Go runtime in the shim.
+	// msgReady: the command's process is traced, and takes signals as the command will.
 	msgReady struct{}
 	// msgEnded: wait4 has reported a process's end.
 	msgEnded struct {

@@ -7,8 +7,8 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
-	"github.com/fstrace/fstrace/tracer/shim"
 	"github.com/google/uuid"
 	"golang.org/x/sys/unix"
 )
@@ -111,7 +111,7 @@ func (s *session) startShim() (*launcher, error) {
 		return nil, s.abandon(l, err)
 	}
 	m := shim.Launch{
-		Path: s.cmd.Path, Dir: s.cmd.Dir, Argv: s.cmd.Args, Env: s.cmd.Env,
+		Path: s.executable(), Dir: s.cmd.Dir, Argv: s.cmd.Args, Env: s.cmd.Env,
 		Filter: filter, Signals: shim.Inherited(), Umask: -1, Apart: s.cmd.Setsid,
 	}
 	if s.cmd.Umask != nil {
@@ -128,6 +128,16 @@ func (s *session) startShim() (*launcher, error) {
 	// A shim that is gone shows at the next step.
 	_ = shim.WriteFull(s.control, m.Encode())
 	return l, nil
+}
+
+// executable returns the command's path, as its process finds it. /proc/self/exe stands for the
+// program that starts the command, as in os/exec; in the command's process it may be the shim.
+func (s *session) executable() string {
+	const self = "/proc/self/exe"
+	if s.cmd.Path == self && (s.cmd.Adopt != nil || !shim.SignalsKept()) {
+		return fmt.Sprintf("/proc/%d/exe", s.root.ppid)
+	}
+	return s.cmd.Path
 }
 
 // fork starts the tracer thread, which starts the shim as its child, or takes over
@@ -179,7 +189,7 @@ func (s *session) launch(l *launcher) error {
 	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
 	failpoint("before-seize")
 	var inherited []access
-	// Not before: until the shim waits, its Go runtime has files of its own open.
+	// Not before: until the shim has been executed it has files of this process's open.
 	err = l.seize(func() { s.header.Process, inherited = s.startState(s.root.pid) })
 	if err != nil {
 		err = fmt.Errorf("follow the command's processes: %w", err)

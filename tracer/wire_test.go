@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/testdata/harness"
-	"github.com/fstrace/fstrace/tracer/shim"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
 

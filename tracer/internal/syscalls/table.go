@@ -3,7 +3,7 @@ package syscalls
 import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
-	"github.com/fstrace/fstrace/tracer/shim"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
 

@@ -1,7 +1,8 @@
 #include "textflag.h"
 
 // fstrace_entry is the process's first instruction where the binary is linked
-// with -ldflags=-E=fstrace_entry. It saves the signal mask, all dispositions, and
+// with -ldflags=-E=fstrace_entry. A process that is called "fstrace-shim" (Name) and has one
+// argument is the shim, and the Go runtime is not started. In any other it saves the signal mask, all dispositions, and
 // which standard descriptors are open, which the Go runtime is about to change, in
 // ·saved, and goes on to the runtime's own entry. The stack and RDX are left as the kernel set them.
 //
@@ -15,6 +16,19 @@ DATA	·stops+0(SB)/8, $0x380000 // 1 << (n-1) for SIGTSTP 20, SIGTTIN 21, SIGTTO
 GLOBL	·stops(SB), NOPTR|RODATA, $8
 
 TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
+	CMPQ	0(SP), $2	// argc
+	JNE	start
+	MOVQ	8(SP), AX	// argv[0]
+	MOVQ	$0x2d65636172747366, CX	// "fstrace-"
+	CMPQ	CX, 0(AX)
+	JNE	start
+	CMPL	8(AX), $0x6d696873	// "shim"
+	JNE	start
+	CMPB	12(AX), $0
+	JNE	start
+	JMP	fstrace_stub(SB)
+
+start:
 	MOVQ	DX, R15
 	LEAQ	·saved(SB), R12
 

@@ -6,6 +6,23 @@ DATA	·stops+0(SB)/8, $0x380000
 GLOBL	·stops(SB), NOPTR|RODATA, $8
 
 TEXT fstrace_entry(SB), NOSPLIT|NOFRAME, $0
+	MOVD	0(RSP), R1	// argc
+	CMP	$2, R1
+	BNE	start
+	MOVD	8(RSP), R1	// argv[0]
+	MOVD	$0x2d65636172747366, R2	// "fstrace-"
+	MOVD	0(R1), R3
+	CMP	R2, R3
+	BNE	start
+	MOVD	$0x6d696873, R2	// "shim"
+	MOVWU	8(R1), R3
+	CMP	R2, R3
+	BNE	start
+	MOVBU	12(R1), R3
+	CBNZ	R3, start
+	JMP	fstrace_stub(SB)
+
+start:
 	MOVD	R0, R20
 	MOVD	$·saved(SB), R21
 

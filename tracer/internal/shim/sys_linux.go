@@ -1,55 +1,21 @@
 package shim
 
 import (
-	"runtime"
+	"encoding/binary"
 	"syscall"
 	"unsafe"
 )
 
-// These calls are raw: the Go scheduler does not get to know of them (doc.go).
+// stubAddress returns where the stub's code is: stub_linux_*.s.
+func stubAddress() unsafe.Pointer
 
-// rawRead is read(2).
-func rawRead(fd int, b []byte) (int, error) {
-	n, _, errno := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(n), nil
-}
+// stubBytes returns the first n bytes of the stub's code.
+func stubBytes(n int) []byte { return unsafe.Slice((*byte)(stubAddress()), n) }
 
-func closeOnExec(fd int) {
-	_, _, _ = syscall.RawSyscall(syscall.SYS_FCNTL, uintptr(fd), syscall.F_SETFD, syscall.FD_CLOEXEC)
-}
-
-func chdir(dir string) error {
-	name, err := syscall.BytePtrFromString(dir)
-	if err != nil {
-		return err
-	}
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_CHDIR, uintptr(unsafe.Pointer(name)), 0, 0); errno != 0 {
-		return errno
-	}
-	return nil
-}
-
+// prctl is raw, as all calls here that concern the calling thread.
 func prctl(option, arg uintptr) syscall.Errno {
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_PRCTL, option, arg, 0, 0, 0, 0)
 	return errno
-}
-
-// setFilter issues seccomp(SECCOMP_SET_MODE_FILTER) on the calling thread and returns
-// the listener.
-func setFilter(flags uintptr, filter []byte) (listener int, errno syscall.Errno) {
-	prog := struct { // struct sock_fprog
-		len    uint16
-		filter *byte
-	}{uint16(len(filter) / instructionSize), unsafe.SliceData(filter)}
-	fd, _, errno := syscall.RawSyscall(sysSeccomp, setModeFilter, flags, uintptr(unsafe.Pointer(&prog)))
-	runtime.KeepAlive(filter)
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), 0
 }
 
 // kernelSigaction is the kernel's own struct sigaction, which is not libc's.
@@ -58,6 +24,13 @@ type kernelSigaction struct {
 	flags    uint64
 	restorer uintptr
 	mask     uint64
+}
+
+// bytes returns the structure with a handler that is no function.
+func (a kernelSigaction) bytes() []byte {
+	b := make([]byte, unsafe.Sizeof(a))
+	binary.NativeEndian.PutUint64(b, uint64(a.handler))
+	return b
 }
 
 // Dispositions: signal(7).
@@ -74,7 +47,7 @@ func signalHandler(sig int) (uintptr, syscall.Errno) {
 }
 
 // SetSignalHandler sets a signal's disposition behind the Go runtime's back: for
-// a process that is about to exec, or to end.
+// a process that is about to end.
 func SetSignalHandler(sig int, handler uintptr) syscall.Errno {
 	action := kernelSigaction{handler: handler}
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)

@@ -1,5 +1,0 @@
-package shim
-
-import "syscall"
-
-const sysSeccomp = syscall.SYS_SECCOMP
