@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"tracer/internal/shim":     {},
 	"tracer/internal/sys":      {},
 	"tracer/internal/syscalls": {"tracer/internal/shim", "seccomp", "events"},
+	"tracer/internal/recorder": {"seccomp", "events"},
 	"ipc":                      {"tracer", "events", "events/manifest"},
 
 	"docs/examples/minibuild":    {"ipc"},

@@ -1,0 +1,223 @@
+package recorder
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+	"sync/atomic"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// A Record is a call that a process has recorded. It may come twice: as soon as it has begun,
+// if it is found so, and when it has returned.
+type Record struct {
+	Number uint64 // by the session's counter: the order in which calls were begun
+	Call   uint32 // its number, of x86-64
+	Args   [4]uint64
+	Path   []byte // as the process has given it, neither empty nor too long
+
+	// Returned: Result and what is below are there.
+	Returned bool
+	Result   int64           // 0 or more, or -errno
+	Info     events.FileInfo // what a stat has told, if HasInfo
+	HasInfo  bool
+	Target   []byte // what a readlink has told; nil if it is not there
+	Void     bool   // it was not to be recorded: it is made again, and notified
+	Again    bool   // the Record has come before, not returned
+}
+
+// A Ring is fstrace's end of a process's slots. It is for one goroutine, but for Open.
+type Ring struct {
+	shared
+	seen    [slotCount]uint64 // the numbers of those that were given not returned
+	damaged bool
+	found   []Record
+	copies  [][slotSize]byte
+}
+
+// NewRing returns a ring in which nothing may be recorded yet.
+func NewRing() (*Ring, error) {
+	s, err := newShared("fstrace-recorder", ringSize)
+	if err != nil {
+		return nil, err
+	}
+	return &Ring{shared: s}, nil
+}
+
+// Open says which calls may be recorded from now on: none, those by absolute paths, or those
+// that begin at the working directory as well. A call that has looked before may still be
+// recorded. It is safe for concurrent use.
+func (r *Ring) Open(calls, relative bool) {
+	var bits uint64
+	if calls {
+		bits |= openCalls
+	}
+	if relative {
+		bits |= openRelative
+	}
+	atomic.StoreUint64(r.word(ringOpen-ring), bits)
+}
+
+func (r *Ring) word(offset int) *uint64 { return wordAt(r.mem, offset) }
+
+// Drain calls yield with what was recorded since the last time, in the order of the numbers.
+// The Record is the callee's until it returns. Slots whose calls have returned are free then.
+//
+// ErrDamaged says that there was something that no recorder writes. Records that are right
+// were given nevertheless; nothing comes from this ring any more, and none may be recorded in
+// it.
+func (r *Ring) Drain(c *Counter, yield func(*Record)) error {
+	if r.damaged {
+		return ErrDamaged
+	}
+	r.found, r.copies = r.found[:0], r.copies[:0]
+	if r.copies == nil {
+		r.copies = make([][slotSize]byte, 0, slotCount) // never moved: records point into it
+	}
+	for i := 1; i < slotCount; i++ {
+		r.look(i)
+	}
+	next, err := c.Check()
+	slices.SortFunc(r.found, func(a, b Record) int { return cmp.Compare(a.Number, b.Number) })
+	for i := range r.found {
+		rec := &r.found[i]
+		if rec.Number == 0 || rec.Number >= next || i > 0 && rec.Number == r.found[i-1].Number {
+			r.damaged = true
+			continue
+		}
+		yield(rec)
+	}
+	if r.damaged || err != nil {
+		r.damaged = true
+		r.Open(false, false)
+		return ErrDamaged
+	}
+	return nil
+}
+
+// look takes what is in a slot.
+func (r *Ring) look(i int) {
+	at := i * slotSize
+	word := atomic.LoadUint64(r.word(at + slotWord))
+	number, phase := word>>phaseBits, word&(1<<phaseBits-1)
+	switch {
+	case word == phaseFree, word == phaseTaken:
+		r.seen[i] = 0
+		return
+	case phase < phaseBegun || phase > phaseVoid || number == 0:
+		r.damaged = true
+		return
+	}
+	again := r.seen[i] == number
+	returned := phase == phaseAnswered
+	if again && phase < phaseAnswered {
+		return
+	}
+	r.copies = r.copies[:len(r.copies)+1]
+	slot := &r.copies[len(r.copies)-1]
+	copy(slot[:], r.mem[at:])
+	rec := Record{Number: number, Again: again, Returned: returned, Void: phase == phaseVoid}
+	ok := rec.read(slot[:])
+	if phase >= phaseAnswered {
+		r.seen[i] = 0
+		// Nobody else makes this step. If it fails the process has meddled.
+		ok = atomic.CompareAndSwapUint64(r.word(at+slotWord), word, phaseFree) && ok
+	} else {
+		r.seen[i] = number
+	}
+	if !ok {
+		r.damaged = true
+		return
+	}
+	if !rec.Void || again {
+		r.found = append(r.found, rec)
+	}
+}
+
+// read reads a copy of a slot, and reports whether it is one that a recorder writes.
+func (rec *Record) read(slot []byte) bool {
+	rec.Call = native.Uint32(slot[slotCall:])
+	c, ok := calls[int(rec.Call)]
+	length := native.Uint32(slot[slotLength:])
+	if !ok || length == 0 || length >= slotEnd-slotPath {
+		return false
+	}
+	rec.Path = slot[slotPath : slotPath+length]
+	if bytes.IndexByte(slot[slotPath:], 0) != int(length) {
+		return false
+	}
+	for i := range rec.Args {
+		rec.Args[i] = native.Uint64(slot[slotArgs+8*i:])
+	}
+	return !rec.Returned || rec.readAnswer(slot, c.class, int(length))
+}
+
+func (rec *Record) readAnswer(slot []byte, class uint8, length int) bool {
+	rec.Result = int64(native.Uint64(slot[slotResult:]))
+	const lastErrno = 4095
+	told := native.Uint32(slot[slotTold:])
+	if rec.Result < -lastErrno || rec.Result < 0 && told != toldNothing {
+		return false
+	}
+	w := func(i int) uint64 { return native.Uint64(slot[slotAnswer+8*i:]) }
+	switch {
+	case told == toldNothing:
+	case told == toldStat && class&classStat != 0:
+		rec.HasInfo = true
+		rec.Info = events.FileInfo{
+			Dev: w(0), Ino: w(1), Nlink: uint32(w(2)), Mode: uint32(w(3)), UID: uint32(w(3) >> 32), GID: uint32(w(4)), Size: int64(w(5)),
+			Mtime: nanoseconds(w(6), w(7)), Ctime: nanoseconds(w(8), w(9)),
+		}
+	case told == toldStatx && class&classStatx != 0:
+		const needed = unix.STATX_BASIC_STATS &^ unix.STATX_ATIME &^ unix.STATX_BLOCKS
+		if w(0)&needed != needed {
+			break // less was asked for, or is known
+		}
+		rec.HasInfo = true
+		rec.Info = events.FileInfo{
+			Dev: unix.Mkdev(uint32(w(9)), uint32(w(9)>>32)), Ino: w(3), Nlink: uint32(w(1)), UID: uint32(w(1) >> 32), GID: uint32(w(2)),
+			Mode: uint32(w(2)>>32) & 0xffff, Size: int64(w(4)), Ctime: nanoseconds(w(5), w(6)&0xffffffff), Mtime: nanoseconds(w(7), w(8)&0xffffffff),
+		}
+	case told == toldTarget && class&classReadlink != 0:
+		from := slotPath + (length+8)&^7
+		n := int(native.Uint32(slot[slotToldLength:]))
+		if int64(n) != rec.Result || n == 0 || from+n > slotEnd {
+			return false
+		}
+		rec.Target = slot[from : from+n]
+	default:
+		return false
+	}
+	return true
+}
+
+// nanoseconds returns a struct timespec as one number.
+func nanoseconds(s, ns uint64) int64 {
+	return int64(s)*1e9 + int64(ns)
+}
+
+// Reclaim makes slots free whose calls have not returned although they were given by Drain:
+// their answers will not come. It is for a ring that has few free slots left, as its process
+// leaves calls by siglongjmp, or has many in calls that last. It returns how many there were.
+func (r *Ring) Reclaim() (n int) {
+	for i := 1; i < slotCount; i++ {
+		if r.seen[i] == 0 {
+			continue
+		}
+		begun := r.seen[i]<<phaseBits | phaseBegun
+		if atomic.CompareAndSwapUint64(r.word(i*slotSize+slotWord), begun, phaseFree) {
+			r.seen[i] = 0
+			n++
+		}
+	}
+	return n
+}
+
+// Reset makes the ring one in which nothing was recorded, for another process. The one that
+// had it must be gone: it could write to it.
+func (r *Ring) Reset() {
+	clear(r.mem)
+	r.seen, r.damaged = [slotCount]uint64{}, false
+}
