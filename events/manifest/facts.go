@@ -98,25 +98,25 @@ var (
 	}
 	ruleInherited = rule{
 		operation: "inherit", calls: "a descriptor that the command was started with, for writing only",
-		after: "the same file, written to: output that the caller asked for",
+		after: "the same file, written to: the caller asked for this output",
 	}
 	ruleReplace = rule{
-		operation: "write over", calls: "open with `O_TRUNC`, creat",
+		operation: "overwrite", calls: "open with `O_TRUNC`, creat",
 		file: permission | factLinks, dir: permission, symlink: factState | factTarget, absent: factState, parent: true,
-		after: "a file with other content; mode, owner and names stay if it was there",
+		after: "a file with other content; mode, owner and names are kept if it existed",
 	}
 	ruleMake = rule{
-		operation: "make", calls: "open with `O_CREAT` and `O_EXCL`, mkdir, mknod, symlink, bind; the new name of link",
+		operation: "create", calls: "open with `O_CREAT` and `O_EXCL`, mkdir, mknod, symlink, bind; link: the new name",
 		file: factState, dir: factState, symlink: factState, absent: factState, parent: true,
-		after: "something new, if nothing was there",
+		after: "a new object, if the path was absent",
 	}
 	ruleStat = rule{
-		operation: "stat", calls: "stat, lstat, fstat by a path, newfstatat, statx; open with `O_PATH`",
+		operation: "stat", calls: "stat, lstat, newfstatat, statx; open with `O_PATH`",
 		file: told, dir: told, symlink: told | factTarget, absent: factState,
 		after: "unchanged",
 	}
 	ruleAccess = rule{
-		operation: "ask", calls: "access, faccessat, faccessat2; chdir, chroot; open of a directory; statfs, reading of attributes; watches; every other call that names a path",
+		operation: "ask", calls: "access, faccessat, faccessat2; chdir, chroot; open of a directory; statfs, getxattr and similar; inotify_add_watch; every other call that names a path",
 		file: permission, dir: permission, symlink: factState | factTarget, absent: factState,
 		after: "unchanged",
 	}
@@ -138,27 +138,27 @@ var (
 	ruleRenameFrom = rule{
 		operation: "rename from", calls: "rename, renameat, renameat2: the old name; both names with `RENAME_EXCHANGE`",
 		file: permission | factContent, dir: permission | factNames, symlink: permission | factTarget, absent: factState, parent: true,
-		after: "nothing; what is in a directory goes with it, and each path in it is learned likewise",
+		after: "nothing. The content of a directory moves with it, and each path in it learns the same facts",
 	}
 	ruleRenameTo = rule{
 		operation: "rename to", calls: "rename, renameat, renameat2: the new name",
 		file: permission, dir: permission | factEmpty, symlink: permission, absent: factState, parent: true,
-		after: "what had the old name",
+		after: "the object that had the old name",
 	}
 	ruleRenameSame = rule{
-		operation: "rename to itself", calls: "rename and its kin, where both names are the same, or names of one file",
+		operation: "rename to itself", calls: "rename, renameat, renameat2, if both names are the same or are names of one file",
 		file: permission | factLinks, dir: permission, symlink: permission | factTarget, absent: factState,
 		after: "unchanged",
 	}
 	ruleLinkFrom = rule{
 		operation: "link from", calls: "link, linkat: the old name",
 		file: permission | factContent, dir: factState, symlink: factState | factTarget, absent: factState,
-		after: "the same, with one name more",
+		after: "the same, with one more name",
 	}
 	ruleAttributes = rule{
-		operation: "set attributes", calls: "chmod, chown, utimensat and their kin; setting of extended attributes and flags",
+		operation: "set attributes", calls: "chmod, chown, utimensat and similar; setxattr and similar; ioctl that sets flags",
 		file: permission | factLinks, dir: permission, symlink: permission | factTarget, absent: factState,
-		after: "the same with another mode, owner or time",
+		after: "the same, with another mode, owner or time",
 	}
 )
 

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the table in docs/semantics.md anew")
+var update = flag.Bool("update", false, "write the table in docs/semantics.md")
 
 // TestSemanticsDoc: the table in docs/semantics.md is the one in the code.
 func TestSemanticsDoc(t *testing.T) {
@@ -39,7 +39,7 @@ func TestSemanticsDoc(t *testing.T) {
 
 func semanticsTable() string {
 	var b strings.Builder
-	b.WriteString("| operation | calls | learns of a file | of a directory | of a symbolic link | of nothing | parent | leaves |\n")
+	b.WriteString("| operation | calls | learns about a file | a directory | a symbolic link | an absent path | parent | leaves |\n")
 	b.WriteString("|---|---|---|---|---|---|---|---|\n")
 	cell := func(f facts) string {
 		if f == 0 {

@@ -11,21 +11,23 @@ import (
 	"github.com/fstrace/fstrace/seccomp"
 )
 
-var update = flag.Bool("update", false, "write docs/syscalls.md anew from the table")
+var update = flag.Bool("update", false, "write docs/syscalls.md from the table")
 
 const syscallsDoc = "../../../docs/syscalls.md"
 
 const syscallsHead = `# System calls
 
-Made from the table in tracer/internal/syscalls/table.go by ` + "`make docs`" + `; a test keeps it so.
+` + "`make docs`" + ` writes this page from tracer/internal/syscalls/table.go, and a test compares them.
 
-Every call below is notified, on each ABI that has it; no other is. Of prctl it is
-PR_SET_SECCOMP only, of ioctl FS_IOC_SETFLAGS and FS_IOC_FSSETXATTR, of bpf BPF_OBJ_PIN,
-BPF_OBJ_GET and BPF_LINK_CREATE, of sendto what has an address, of socketcall bind, connect, sendto,
-sendmsg and sendmmsg. The numbers are the kernel's own. *op* is what the call means in a record; for calls that open, the
-flags and what is there decide: for reading ` + "`read`" + `, for writing, truncating or
-creating ` + "`write`" + `, with O_PATH or on a directory ` + "`stat`" + `. *names* says what the
-call names: a path, a path relative to a directory descriptor, a descriptor alone.
+The calls in this table are notified, on each ABI that has them; no others are. Some are notified
+only with certain arguments: prctl with PR_SET_SECCOMP, ioctl with FS_IOC_SETFLAGS and
+FS_IOC_FSSETXATTR, bpf with BPF_OBJ_PIN, BPF_OBJ_GET and BPF_LINK_CREATE, sendto with an address,
+socketcall for bind, connect, sendto, sendmsg and sendmmsg.
+
+*op* is the operation in a record. For calls that open a file, it depends on the flags and on the
+file: ` + "`read`" + ` for reading, ` + "`write`" + ` for writing, truncating or creating, ` + "`stat`" + ` with O_PATH or for a
+directory. *names* says what the arguments name: a path, a path relative to a directory descriptor,
+or a descriptor alone. The numbers are those of the kernel.
 
 `
 
@@ -64,7 +66,7 @@ func syscallsMarkdown(t *testing.T) string {
 		fmt.Fprintf(&b, "| %s | %s | %s |", r.Name, opText(r), namesText(r))
 		writeNumbers(&b, r.Name, abis)
 	}
-	b.WriteString("\nNumbers of x32 are given without its bit 30.\n")
+	b.WriteString("\nThe numbers of x32 are without bit 30.\n")
 	b.WriteString(restMarkdown(t, abis))
 	return b.String()
 }
@@ -86,7 +88,7 @@ func opText(r *Row) string {
 			return "stat, connect"
 		}
 	case ByDenial:
-		return "(answered ENOSYS)"
+		return "(fails with ENOSYS)"
 	case ByNamespace, ByPtrace, BySeccomp, ByPrctl:
 		return "(no access)"
 	}

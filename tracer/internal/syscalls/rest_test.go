@@ -23,27 +23,27 @@ type rest struct {
 // The calls that the table has no row for. With them each call that a kernel up to Linux
 // 6.18 has is accounted for.
 var rests = []rest{
-	{"descriptor", "works on descriptors: what they stand for is recorded when it is opened, or is in the record as inherited", `
+	{"descriptor", "works on descriptors. The open is recorded, or the descriptor is recorded as inherited", `
 		_llseek arm_fadvise64_64 arm_sync_file_range cachestat close close_range copy_file_range dup dup2 dup3 fadvise64
 		fadvise64_64 fcntl fcntl64 fdatasync flock fsync io_cancel io_destroy io_getevents io_pgetevents io_pgetevents_time64
 		io_setup io_submit lseek pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead readv sendfile sendfile64
 		splice sync_file_range syncfs tee vmsplice write writev mmap mmap2 msync remap_file_pages`},
-	{"metadata", "asks an open file for its metadata. Whether a program does is not known: fstat of the C library glibc is another call, which is notified", `
+	{"metadata", "reads metadata of an open file. This is not recorded; fstat(3) of glibc makes another call, which is notified", `
 		fgetxattr flistxattr fstat fstat64 fstatfs fstatfs64 oldfstat`},
-	{"socket", "works on a socket and gives no address", `
+	{"socket", "works on a socket and has no address argument", `
 		accept accept4 getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64 recvmsg send setsockopt
 		shutdown socket socketpair`},
-	{"event", "makes or awaits descriptors for events, or unnamed files", `
+	{"event", "creates or waits for event descriptors, or creates unnamed files", `
 		_newselect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 epoll_wait epoll_wait_old eventfd
 		eventfd2 fanotify_init inotify_init inotify_init1 inotify_rm_watch memfd_create memfd_secret pipe pipe2 poll ppoll
 		ppoll_time64 pselect6 pselect6_time64 select signalfd signalfd4 timerfd_create timerfd_gettime timerfd_gettime64
 		timerfd_settime timerfd_settime64 userfaultfd`},
-	{"process", "makes, ends, awaits or changes processes and threads: ptrace tells of it", `
+	{"process", "creates, ends or waits for processes and threads. ptrace reports this", `
 		clone clone3 exit exit_group fork vfork wait4 waitid waitpid`},
-	{"other process", "reaches into another process. What a descriptor taken from it stands for is recorded where it was opened", `
+	{"other process", "accesses another process. A descriptor taken from it was recorded when it was opened", `
 		kcmp kill pidfd_getfd pidfd_open pidfd_send_signal process_madvise process_mrelease process_vm_readv process_vm_writev
 		rt_sigqueueinfo rt_tgsigqueueinfo tgkill tkill`},
-	{"thread", "concerns the thread's or the process's own state: identity, limits, scheduling, signals, locks", `
+	{"thread", "reads or changes the state of the thread or process: identity, limits, scheduling, signals, locks", `
 		alarm arch_prctl capget capset futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake get_robust_list
 		get_thread_area getcpu getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getitimer getpgid getpgrp
 		getpid getppid getpriority getresgid getresgid32 getresuid getresuid32 getrlimit getsid gettid getuid getuid32 ioperm iopl
@@ -56,24 +56,24 @@ var rests = []rest{
 		sigaltstack signal sigpending sigprocmask sigreturn sigsuspend ssetmask ugetrlimit ulimit umask uprobe uretprobe vm86
 		vm86old breakpoint usr26 usr32 set_tls get_tls landlock_add_rule landlock_create_ruleset landlock_restrict_self
 		lsm_get_self_attr lsm_list_modules lsm_set_self_attr`},
-	{"memory", "concerns memory alone", `
+	{"memory", "works on memory only", `
 		brk cacheflush get_mempolicy madvise map_shadow_stack mbind migrate_pages mincore mlock mlock2 mlockall move_pages
 		mprotect mremap mseal munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect set_mempolicy
 		set_mempolicy_home_node`},
-	{"time", "tells, sets or awaits the time. What a command learns of the clock is not recorded", `
+	{"time", "reads, sets or waits for the time. What a command reads from the clock is not recorded", `
 		adjtimex clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64 clock_nanosleep
 		clock_nanosleep_time64 clock_settime clock_settime64 getrusage gettimeofday nanosleep settimeofday stime time
 		timer_create timer_delete timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 times`},
-	{"ipc", "concerns objects that have numbers, or the descriptors of message queues", `
+	{"ipc", "works on objects that have numbers, or on descriptors of message queues", `
 		add_key ipc keyctl mq_getsetattr mq_notify mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64
 		msgctl msgget msgrcv msgsnd request_key semctl semget semop semtimedop semtimedop_time64 shmat shmctl shmdt shmget`},
-	{"mount", "works on mounts by number or descriptor, or tells of them", `
+	{"mount", "works on mounts by number or descriptor, or lists them", `
 		fsmount fsopen listmount statmount sysfs ustat`},
-	{"system", "concerns the machine, or asks what it is, and names no file", `
+	{"system", "works on the machine or describes it, and names no file", `
 		delete_module finit_module getcwd getrandom init_module kexec_file_load kexec_load olduname oldolduname
 		pciconfig_iobase pciconfig_read pciconfig_write reboot sched_get_priority_max sched_get_priority_min setdomainname
 		sethostname sync sysinfo syslog uname vhangup`},
-	{"none", "has no implementation: ENOSYS", `
+	{"none", "is not implemented: ENOSYS", `
 		_sysctl afs_syscall arch_specific_syscall bdflush break create_module ftime get_kernel_syms getpmsg gtty idle lock
 		lookup_dcookie mpx nfsservctl prof profil putpmsg query_module security stty tuxcall vserver`},
 }
@@ -242,7 +242,7 @@ func is32BitOnly(nr uint32) bool { return nr >= 403 && nr <= 423 }
 func restMarkdown(t *testing.T, abis []*seccomp.ABI) string {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("\n## Not recorded\n\nThese are the others, up to Linux 6.18. A call that is in neither table is newer. *why* is one of\n\n| why | the call |\n|---|---|\n")
+	b.WriteString("\n## Not recorded\n\nThese are all other calls up to Linux 6.18. A call in neither table is newer. *why* is one of:\n\n| why | the call |\n|---|---|\n")
 	for _, r := range rests {
 		fmt.Fprintf(&b, "| %s | %s |\n", r.word, r.why)
 	}
