@@ -1,13 +1,12 @@
 package tracer
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
@@ -63,17 +62,14 @@ func isControl(f *os.File) error {
 // pidOf returns the number of a pidfd's process: pidfd_open(2), "Pid:" in fdinfo.
 func pidOf(f *os.File) (pid int, err error) {
 	err = control(f, func(fd int) error {
-		data, err := readProc(unix.Getpid(), "fdinfo/"+strconv.Itoa(fd), nil)
-		if err != nil {
-			return err
+		text, err := procfs.FDInfo(unix.Getpid(), fd, "Pid")
+		if err == nil && text == nil {
+			err = errors.New("not a pidfd")
 		}
-		for line := range bytes.Lines(data) {
-			if value, ok := bytes.CutPrefix(line, []byte("Pid:")); ok {
-				pid, err = strconv.Atoi(string(bytes.TrimSpace(value)))
-				return err
-			}
+		if err == nil {
+			pid, err = strconv.Atoi(string(text))
 		}
-		return errors.New("not a pidfd")
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errNotOurs, err)
@@ -86,27 +82,14 @@ func pidOf(f *os.File) (pid int, err error) {
 
 // checkProcess returns a process's parent, if it is one to adopt.
 func checkProcess(pid, uid int) (ppid int, err error) {
-	dir := "/proc/" + strconv.Itoa(pid)
-	data, err := os.ReadFile(dir + "/status")
+	st, err := procfs.ReadStatus(pid)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errNotOurs, err)
 	}
-	of := strconv.Itoa(uid)
-	ours := false
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
-		switch {
-		case len(fields) >= 5 && fields[0] == "Uid:": // real, effective, saved, file system
-			ours = fields[1] == of && fields[2] == of && fields[3] == of && fields[4] == of
-		case len(fields) == 2 && fields[0] == "PPid:":
-			if ppid, err = strconv.Atoi(fields[1]); err != nil {
-				return 0, fmt.Errorf("%w: %w", errNotOurs, err)
-			}
-		}
-	}
-	if !ours {
+	if st.UIDs != [4]int{uid, uid, uid, uid} {
 		return 0, fmt.Errorf("%w: it is another user's", errNotOurs)
 	}
+	dir := "/proc/" + strconv.Itoa(pid)
 	for _, name := range []string{"/ns/mnt", "/ns/pid", "/root"} {
 		theirs, err := os.Readlink(dir + name)
 		if err != nil {
@@ -120,7 +103,7 @@ func checkProcess(pid, uid int) (ppid int, err error) {
 			return 0, fmt.Errorf("adopt: the command's %s is %s, this process's is %s: they must be the same", name[1:], theirs, own)
 		}
 	}
-	return ppid, nil
+	return st.PPID, nil
 }
 
 // control calls f with a file's descriptor.
@@ -187,7 +170,7 @@ func (l *Launch) status() (ws unix.WaitStatus) {
 				ws = unix.WaitStatus(info.Exit_code)
 				return nil
 			}
-			if zombie, ok := readZombie(l.PID); ok {
+			if zombie, ok := procfs.Zombie(l.PID); ok {
 				ws = zombie
 				return nil
 			}
@@ -199,7 +182,7 @@ func (l *Launch) status() (ws unix.WaitStatus) {
 
 // Continued tells, within Wait's call of stopped, whether the process has been
 // continued since.
-func (l *Launch) Continued() bool { return !isStopped(l.PID) }
+func (l *Launch) Continued() bool { return !procfs.Stopped(l.PID) }
 
 // isListener tells a listener from other descriptors. A process that was passed on
 // may send what it likes.

@@ -48,7 +48,7 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 		if path == "" || path[0] != '/' {
 			return f, false
 		}
-		f = r.resolve(&v, place{}, []byte(path), true, false)
+		f = r.resolve(&v, baseDir{}, []byte(path), modeFollow)
 		return f, f.state == events.StateFile
 	}
 	runs := func(f *resolved) bool { return f.info.Dev == dev && f.info.Ino == ino }

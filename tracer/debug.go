@@ -1,12 +1,14 @@
 package tracer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
@@ -85,12 +87,12 @@ func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.
 		}
 		flags = n.Data.Args[1]
 	}
-	traces, err := r.observer.memory.filterTraces(int(n.PID), program, syscalls.Narrow(abi))
-	if errors.Is(err, errBadAddress) || errors.Is(err, errCallerGone) {
+	traces, err := filterTraces(&r.observer.memory, int(n.PID), program, syscalls.Narrow(abi))
+	if errors.Is(err, procfs.ErrBadAddress) || errors.Is(err, procfs.ErrCallerGone) {
 		return // EFAULT: it installs nothing. Libraries find out so which flags the kernel has
 	}
 	const newListener = 1 << 3
-	if flags&newListener != 0 && !isShim(readArgv(p.pid)) {
+	if flags&newListener != 0 && !isShim(procfs.Argv(p.pid)) {
 		r.gaps.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
 	}
 	switch {
@@ -108,27 +110,27 @@ func isShim(argv []string) bool { return len(argv) > 0 && argv[0] == shim.Name }
 
 // filterTraces tells whether a filter in a tracee's memory (struct sock_fprog) can
 // return SECCOMP_RET_TRACE.
-func (m *memory) filterTraces(tid int, addr uint64, narrow bool) (bool, error) {
+func filterTraces(m *procfs.Memory, tid int, addr uint64, narrow bool) (bool, error) {
 	const retConstant, retTrace, actionMask = 0x06, 0x7ff00000, 0xffff0000
 	size := 16
 	if narrow {
 		size = 8
 	}
-	head, err := m.bytes(tid, addr, size)
+	head, err := m.Bytes(tid, addr, size)
 	if err != nil {
 		return false, err
 	}
-	count := int(nativeUint16(head))
-	at := uint64(nativeUint32(head[4:]))
+	count := int(binary.NativeEndian.Uint16(head))
+	at := uint64(binary.NativeEndian.Uint32(head[4:]))
 	if !narrow {
-		at = nativeUint64(head[8:])
+		at = binary.NativeEndian.Uint64(head[8:])
 	}
 	for ; count > 0; count-- {
-		in, err := m.bytes(tid, at, 8)
+		in, err := m.Bytes(tid, at, 8)
 		if err != nil {
 			return false, err
 		}
-		if nativeUint16(in) == retConstant && nativeUint32(in[4:])&actionMask == retTrace {
+		if binary.NativeEndian.Uint16(in) == retConstant && binary.NativeEndian.Uint32(in[4:])&actionMask == retTrace {
 			return true, nil
 		}
 		at += 8

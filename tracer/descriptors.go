@@ -1,12 +1,12 @@
 package tracer
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
@@ -109,17 +109,12 @@ func KeptDescriptors() ([]int, error) {
 	return kept, nil
 }
 
-// descriptorFlags reads an open file's flags from its fdinfo: proc(5).
+// descriptorFlags reads the flags of an open file.
 func descriptorFlags(pid, fd int) (flags uint64, ok bool) {
-	data, err := readProc(pid, "fdinfo/"+strconv.Itoa(fd), nil)
+	text, err := procfs.FDInfo(pid, fd, "flags")
 	if err != nil {
 		return 0, false
 	}
-	for line := range bytes.Lines(data) {
-		if value, found := bytes.CutPrefix(line, []byte("flags:")); found {
-			flags, err = strconv.ParseUint(string(bytes.TrimSpace(value)), 8, 64)
-			return flags, err == nil
-		}
-	}
-	return 0, false
+	flags, err = strconv.ParseUint(string(text), 8, 64)
+	return flags, err == nil
 }

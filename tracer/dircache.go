@@ -1,6 +1,10 @@
 package tracer
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
+)
 
 // maxCachedDirs bounds the cache's memory. A build that touches more directories
 // pays an lstat for each component of some paths.
@@ -15,11 +19,11 @@ const maxCachedDirs = 1 << 16
 // A directory that somebody outside the session replaces by a symbolic link is
 // not noticed while the session runs.
 type dirCache struct {
-	known map[string]inode
+	known map[string]procfs.Inode
 	// shaky are paths that the session removes or renames directories at.
 	shaky map[string]struct{}
 	// shakyDirs are those directories.
-	shakyDirs map[inode]struct{}
+	shakyDirs map[procfs.Inode]struct{}
 	off       bool // mounts have changed: nothing is known
 }
 
@@ -29,17 +33,17 @@ func (c *dirCache) has(path []byte) bool {
 }
 
 // isShaky reports whether the session removes or renames a directory, by whatever name.
-func (c *dirCache) isShaky(dir inode) bool {
+func (c *dirCache) isShaky(dir procfs.Inode) bool {
 	_, ok := c.shakyDirs[dir]
 	return ok
 }
 
-func (c *dirCache) add(path []byte, dir inode) {
+func (c *dirCache) add(path []byte, dir procfs.Inode) {
 	if c.off || len(c.known) >= maxCachedDirs || len(c.shaky) > 0 && c.underShaky(string(path)) {
 		return
 	}
 	if c.known == nil {
-		c.known = make(map[string]inode)
+		c.known = make(map[string]procfs.Inode)
 	}
 	c.known[string(path)] = dir
 }
@@ -58,16 +62,16 @@ func (c *dirCache) underShaky(path string) bool {
 }
 
 // removing is told of a directory about to be removed: it has no entries.
-func (c *dirCache) removing(path string, dir inode) {
+func (c *dirCache) removing(path string, dir procfs.Inode) {
 	delete(c.known, path)
 	c.distrust(path, dir)
 }
 
 // moving is told of a directory about to be renamed, or to be replaced so.
-func (c *dirCache) moving(path string, dir inode) {
+func (c *dirCache) moving(path string, dir procfs.Inode) {
 	names := []string{path}
 	for known, is := range c.known {
-		if is == dir && dir != (inode{}) && known != path {
+		if is == dir && dir != (procfs.Inode{}) && known != path {
 			names = append(names, known)
 		}
 	}
@@ -81,12 +85,12 @@ func (c *dirCache) moving(path string, dir inode) {
 	c.distrust(path, dir)
 }
 
-func (c *dirCache) distrust(path string, dir inode) {
+func (c *dirCache) distrust(path string, dir procfs.Inode) {
 	if c.shaky == nil {
-		c.shaky, c.shakyDirs = make(map[string]struct{}), make(map[inode]struct{})
+		c.shaky, c.shakyDirs = make(map[string]struct{}), make(map[procfs.Inode]struct{})
 	}
 	c.shaky[path] = struct{}{}
-	if dir != (inode{}) {
+	if dir != (procfs.Inode{}) {
 		c.shakyDirs[dir] = struct{}{}
 	}
 	if len(c.shaky) > maxCachedDirs {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/testdata/harness"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
@@ -16,7 +17,7 @@ import (
 func cacheOf(paths ...string) *dirCache {
 	c := new(dirCache)
 	for _, path := range paths {
-		c.add([]byte(path), inode{})
+		c.add([]byte(path), procfs.Inode{})
 	}
 	return c
 }
@@ -39,21 +40,21 @@ func TestDirCache(t *testing.T) {
 		want string
 	}{
 		{"what was added", func(*dirCache) {}, "/a /a/b /a/b/c /a/bb /ab"},
-		{"a directory about to be removed", func(c *dirCache) { c.removing("/a/b/c", inode{}) }, "/a /a/b /a/bb /ab"},
-		{"one about to be renamed, and all below it", func(c *dirCache) { c.moving("/a/b", inode{}) }, "/a /a/bb /ab"},
-		{"never again one of that name", func(c *dirCache) { c.removing("/a/b/c", inode{}); c.add([]byte("/a/b/c"), inode{}) }, "/a /a/b /a/bb /ab"},
+		{"a directory about to be removed", func(c *dirCache) { c.removing("/a/b/c", procfs.Inode{}) }, "/a /a/b /a/bb /ab"},
+		{"one about to be renamed, and all below it", func(c *dirCache) { c.moving("/a/b", procfs.Inode{}) }, "/a /a/bb /ab"},
+		{"never again one of that name", func(c *dirCache) { c.removing("/a/b/c", procfs.Inode{}); c.add([]byte("/a/b/c"), procfs.Inode{}) }, "/a /a/b /a/bb /ab"},
 		{"nor one below it", func(c *dirCache) {
-			c.moving("/a/b", inode{})
-			c.add([]byte("/a/b/c"), inode{})
-			c.add([]byte("/a/b"), inode{})
+			c.moving("/a/b", procfs.Inode{})
+			c.add([]byte("/a/b/c"), procfs.Inode{})
+			c.add([]byte("/a/b"), procfs.Inode{})
 		}, "/a /a/bb /ab"},
-		{"but its neighbours", func(c *dirCache) { c.moving("/a/b", inode{}); c.add([]byte("/a/bb"), inode{}) }, "/a /a/bb /ab"},
-		{"nothing once mounts change", func(c *dirCache) { c.disable(); c.add([]byte("/a"), inode{}) }, ""},
+		{"but its neighbours", func(c *dirCache) { c.moving("/a/b", procfs.Inode{}); c.add([]byte("/a/bb"), procfs.Inode{}) }, "/a /a/bb /ab"},
+		{"nothing once mounts change", func(c *dirCache) { c.disable(); c.add([]byte("/a"), procfs.Inode{}) }, ""},
 		{"nothing after that, whatever is removed", func(c *dirCache) {
 			c.disable()
-			c.moving("/a", inode{})
-			c.removing("/b", inode{})
-			c.add([]byte("/ab"), inode{})
+			c.moving("/a", procfs.Inode{})
+			c.removing("/b", procfs.Inode{})
+			c.add([]byte("/ab"), procfs.Inode{})
 		}, ""},
 	}
 	for _, test := range tests {
@@ -71,16 +72,16 @@ func TestDirCache(t *testing.T) {
 func TestDirCacheBounds(t *testing.T) {
 	c := new(dirCache)
 	for i := range maxCachedDirs + 10 {
-		c.add(fmt.Appendf(nil, "/%d", i), inode{})
+		c.add(fmt.Appendf(nil, "/%d", i), procfs.Inode{})
 	}
 	if len(c.known) != maxCachedDirs || !c.has([]byte("/0")) || c.has(fmt.Appendf(nil, "/%d", maxCachedDirs)) {
 		t.Errorf("knows %d directories, want %d", len(c.known), maxCachedDirs)
 	}
 	c = cacheOf("/keep")
 	for i := range maxCachedDirs + 1 {
-		c.removing(fmt.Sprintf("/%d", i), inode{})
+		c.removing(fmt.Sprintf("/%d", i), procfs.Inode{})
 	}
-	if c.add([]byte("/0"), inode{}); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.shaky) > maxCachedDirs {
+	if c.add([]byte("/0"), procfs.Inode{}); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.shaky) > maxCachedDirs {
 		t.Errorf("with %d shaky paths it still remembers directories", len(c.shaky))
 	}
 }
@@ -96,7 +97,7 @@ func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
 		return dir + "/" + strings.Join(rapid.SliceOfN(treeName, 1, 3).Draw(t, what), "/")
 	}
 	look := func(path string) resolved {
-		return r.resolve(hostView(), place{}, []byte(path), false, true)
+		return r.resolve(hostView(), baseDir{}, []byte(path), modeEntry)
 	}
 	from, to := entry("from"), entry("to")
 	change := func(call string, run func()) treeChange {
@@ -157,9 +158,9 @@ func TestDirCacheWhileTreeChanges(t *testing.T) {
 			compare := func(when string) {
 				path := treePath(t, dir, "path")
 				follow := rapid.Bool().Draw(t, "follow")
-				got := warm.resolve(hostView(), place{path: dir}, []byte(path), follow, false)
+				got := warm.resolve(hostView(), under(dir), []byte(path), modeIf(follow))
 				warm.lately.keep(&got, &warm.dirs, warm.now)
-				want := newResolver().resolve(hostView(), place{path: dir}, []byte(path), follow, false)
+				want := newResolver().resolve(hostView(), under(dir), []byte(path), modeIf(follow))
 				if describe(got, dir) != describe(want, dir) {
 					t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
 				}
@@ -182,13 +183,13 @@ func TestDirCacheWhileTreeChanges(t *testing.T) {
 func TestDirCacheAliases(t *testing.T) {
 	var c dirCache
 	for i, path := range []string{"/a", "/a/d", "/a/d/e", "/b", "/b/d", "/b/d/e"} {
-		c.add([]byte(path), inode{1, uint64(i%3 + 1)})
+		c.add([]byte(path), procfs.Inode{Dev: 1, Ino: uint64(i%3 + 1)})
 	}
-	c.removing("/a/d/e", inode{1, 3})
+	c.removing("/a/d/e", procfs.Inode{Dev: 1, Ino: 3})
 	if c.has([]byte("/b/d/e")) || !c.has([]byte("/b/d")) {
 		t.Error("removed by its other name")
 	}
-	c.moving("/b/d", inode{1, 2})
+	c.moving("/b/d", procfs.Inode{Dev: 1, Ino: 2})
 	for path, want := range map[string]bool{"/a": true, "/b": true, "/a/d": false, "/b/d": false, "/a/d/e": false} {
 		if c.has([]byte(path)) != want {
 			t.Errorf("%s: known %v, want %v", path, !want, want)
@@ -219,7 +220,7 @@ func TestBindAlias(t *testing.T) {
 	r := newResolver()
 	r.now = time.Now() // for which no time passes
 	look := func(path string, follow bool) resolved {
-		got := r.resolve(hostView(), place{path: dir}, []byte(path), follow, !follow)
+		got := r.resolve(hostView(), under(dir), []byte(path), modeFor(follow))
 		r.lately.keep(&got, &r.dirs, r.now)
 		return got
 	}

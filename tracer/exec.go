@@ -1,10 +1,12 @@
 package tracer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
@@ -24,8 +26,8 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 			return nil // the kernel says ENOENT, EACCES
 		}
 		a.running = imageFile{endOf(&program), program.info.Dev, program.info.Ino, a.first.as}
-		path, script, err := o.programs.interpreter(name, &program.info, o.resolver.now, o.hand, o.resolver.served)
-		if errors.Is(err, errUnanswered) {
+		path, script, err := o.programs.interpreter(name, &program.info, o.resolver.now, &o.resolver)
+		if errors.Is(err, procfs.ErrUnanswered) {
 			return nil
 		}
 		if err != nil && !errors.Is(err, errNotProgram) {
@@ -36,7 +38,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 		if len(path) == 0 {
 			return nil
 		}
-		if program, err = o.resolve(c, v, syscalls.FromCwd, path, true, false); err != nil {
+		if program, err = o.resolve(c, v, syscalls.FromCwd, path, modeFollow); err != nil {
 			return err
 		}
 		a.interpreters = append(a.interpreters, program)
@@ -51,7 +53,7 @@ func (o *observer) exec(c *call, v *view, a *access) error {
 // nameFor returns a path by which fstrace can open what an exec names.
 func (o *observer) nameFor(c *call, v *view, r *resolved) string {
 	if r.as == "" && c.row.First.Dir != syscalls.None { // by descriptor: it may have no name any more
-		return string(sys.TrimNUL(o.procfs.descriptor(c.tid, int(int32(c.arg(c.row.First.Dir))))))
+		return string(sys.TrimNUL(o.procfs.DescriptorName(c.tid, int(int32(c.arg(c.row.First.Dir))))))
 	}
 	return fileOf(r)
 }
@@ -77,15 +79,15 @@ func endOf(r *resolved) string {
 func (o *observer) handle(c *call, a *access) error {
 	const header = 8 // struct file_handle: handle_bytes, handle_type
 	a.op = syscalls.OpenOp(a.flags, events.StateFile)
-	h, err := o.memory.bytes(c.tid, c.args[1], header)
+	h, err := o.memory.Bytes(c.tid, c.args[1], header)
 	if err != nil {
 		return err
 	}
-	size, kind := int(nativeUint32(h)), int32(nativeUint32(h[4:]))
+	size, kind := int(binary.NativeEndian.Uint32(h)), int32(binary.NativeEndian.Uint32(h[4:]))
 	if size > 128 { // MAX_HANDLE_SZ: the kernel says EINVAL
-		return errNoFile
+		return procfs.ErrNoFile
 	}
-	data, err := o.memory.bytes(c.tid, c.args[1]+header, size)
+	data, err := o.memory.Bytes(c.tid, c.args[1]+header, size)
 	if err != nil {
 		return err
 	}
@@ -97,38 +99,38 @@ func (o *observer) handle(c *call, a *access) error {
 }
 
 func (o *observer) openHandle(c *call, h unix.FileHandle) (resolved, error) {
-	name := o.procfs.entry(c.tid, "cwd")
+	name := o.procfs.EntryName(c.tid, "cwd")
 	if fd := int(int32(c.args[0])); fd != unix.AT_FDCWD {
-		name = o.procfs.descriptor(c.tid, fd)
+		name = o.procfs.DescriptorName(c.tid, fd)
 	}
-	o.hand.enter()
+	o.resolver.Enter()
 	mount, err := unix.Open(string(sys.TrimNUL(name)), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	o.hand.leave()
+	o.resolver.Leave()
 	switch err {
 	case nil:
 	case unix.ENOENT, unix.ENXIO: // EBADF, or of no file system that has handles
-		return resolved{}, errNoFile
+		return resolved{}, procfs.ErrNoFile
 	default:
 		return resolved{}, fmt.Errorf("open the mount of a file handle: %w", err)
 	}
 	defer unix.Close(mount)
-	o.hand.enter()
+	o.resolver.Enter()
 	fd, err := unix.OpenByHandleAt(mount, h, unix.O_PATH|unix.O_CLOEXEC)
-	o.hand.leave()
+	o.resolver.Leave()
 	if err == unix.ESTALE || err == unix.EINVAL {
-		return resolved{}, errNoFile
+		return resolved{}, procfs.ErrNoFile
 	}
 	if err != nil {
 		return resolved{}, fmt.Errorf("open a file handle: %w", err)
 	}
 	defer unix.Close(fd)
-	p, err := o.procfs.fd(unix.Getpid(), fd)
+	p, err := o.procfs.Descriptor(unix.Getpid(), fd)
 	if err != nil {
 		return resolved{}, err
 	}
-	mode, err := o.procfs.mode(unix.Getpid(), fd, p.path)
+	mode, err := o.procfs.Mode(unix.Getpid(), fd, p.Path)
 	if err != nil {
 		return resolved{}, err
 	}
-	return resolved{set: true, path: p.path, state: stateOf(mode), info: infoOf(&o.procfs.stat)}, nil
+	return resolved{set: true, path: p.Path, state: stateOf(mode), info: infoOf(&o.procfs.Stat)}, nil
 }

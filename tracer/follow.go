@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,7 +30,7 @@ type kernel interface {
 	// isThread tells whether tid is a thread of the group pid, not a process.
 	isThread(pid, tid int) bool
 	// status reads what the kernel knows of a tid; ok is false if it is gone.
-	status(tid int) (s status, ok bool)
+	status(tid int) (s procfs.Status, ok bool)
 	// image reads what a process runs.
 	image(pid int) (exe string, argv []string)
 	// cwd reads where a process is.
@@ -212,7 +213,7 @@ func (f *follower) born(parent *task, tid, event int) {
 // of the caller's.
 func (f *follower) isProcess(tid int) bool {
 	st, ok := f.kernel.status(tid)
-	return ok && st.tgid == tid
+	return ok && st.TGID == tid
 }
 
 // adopt enters a tid whose first stop came before the event that names it, which
@@ -223,14 +224,14 @@ func (f *follower) adopt(tid int) *task {
 	if !ok {
 		return nil
 	}
-	if p, _ := f.registry.find(st.tgid); p != nil { // let go, if not its leader's tid
+	if p, _ := f.registry.find(st.TGID); p != nil { // let go, if not its leader's tid
 		return f.add(tid, p)
 	}
-	if st.tgid != tid { // a thread whose process is not known either
-		f.addProcess(st.tgid, st.ppid)
-		return f.add(tid, f.tasks[st.tgid].proc)
+	if st.TGID != tid { // a thread whose process is not known either
+		f.addProcess(st.TGID, st.PPID)
+		return f.add(tid, f.tasks[st.TGID].proc)
 	}
-	return f.addProcess(tid, st.ppid)
+	return f.addProcess(tid, st.PPID)
 }
 
 func (f *follower) add(tid int, p *process) *task {
@@ -349,7 +350,7 @@ func (f *follower) releaseAll() {
 	for tid, t := range f.tasks {
 		f.kernel.interrupt(tid)
 		if tid == t.proc.pid {
-			if st, ok := f.kernel.status(tid); ok && st.zombie && !st.alone {
+			if st, ok := f.kernel.status(tid); ok && st.Zombie && !st.Alone {
 				f.letGo(tid)
 			}
 		}

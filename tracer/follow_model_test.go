@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -324,15 +325,15 @@ func (k *modelKernel) isThread(pid, tid int) bool {
 	return th != nil && k.threads[pid] != nil && th.proc == k.threads[pid].proc
 }
 
-func (k *modelKernel) status(tid int) (status, bool) {
+func (k *modelKernel) status(tid int) (procfs.Status, bool) {
 	th := k.threads[tid]
 	if th == nil {
-		return status{}, false
+		return procfs.Status{}, false
 	}
 	if !th.proc.named {
 		th.proc.parents = append(th.proc.parents, th.proc.ppid)
 	}
-	return status{tgid: th.proc.pid, ppid: th.proc.ppid, zombie: th.state == modelZombie}, true
+	return procfs.Status{TGID: th.proc.pid, PPID: th.proc.ppid, Zombie: th.state == modelZombie}, true
 }
 
 func (k *modelKernel) image(pid int) (string, []string) {

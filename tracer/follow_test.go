@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -14,7 +15,7 @@ import (
 // what is done to tracees.
 type scriptedKernel struct {
 	scriptedWaiter
-	statuses map[int]status // of the threads that are there
+	statuses map[int]procfs.Status // of the threads that are there
 	did      []string
 }
 
@@ -36,10 +37,10 @@ func (k *scriptedKernel) settleSignal(tid int, _ unix.Signal) { k.note("settle",
 func (k *scriptedKernel) isThread(pid, tid int) bool {
 	st, ok := k.statuses[tid]
 	_, there := k.statuses[pid]
-	return ok && there && (st.tgid == pid || pid == tid)
+	return ok && there && (st.TGID == pid || pid == tid)
 }
 
-func (k *scriptedKernel) status(tid int) (status, bool) {
+func (k *scriptedKernel) status(tid int) (procfs.Status, bool) {
 	st, ok := k.statuses[tid]
 	return st, ok
 }
@@ -55,13 +56,13 @@ func (k *scriptedKernel) cwd(int) string { return "/" }
 
 // Threads of a script: process 10 is the command, 11 a thread of it, 20 and 30 are
 // processes, 21 is a thread of 20.
-func scriptStatuses() map[int]status {
-	return map[int]status{
-		10: {tgid: 10, ppid: 1},
-		11: {tgid: 10, ppid: 1},
-		20: {tgid: 20, ppid: 10},
-		21: {tgid: 20, ppid: 10},
-		30: {tgid: 30, ppid: 20},
+func scriptStatuses() map[int]procfs.Status {
+	return map[int]procfs.Status{
+		10: {TGID: 10, PPID: 1},
+		11: {TGID: 10, PPID: 1},
+		20: {TGID: 20, PPID: 10},
+		21: {TGID: 20, PPID: 10},
+		30: {TGID: 30, PPID: 20},
 	}
 }
 
@@ -327,7 +328,7 @@ func TestFollow(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			k := &scriptedKernel{statuses: scriptStatuses()}
 			for _, tid := range []int{12, 13} {
-				k.statuses[tid] = status{tgid: 10, ppid: 1}
+				k.statuses[tid] = procfs.Status{TGID: 10, PPID: 1}
 			}
 			f, told := follow(k, test.batches)
 			if want := words(test.did); !slices.Equal(k.did, want) {
@@ -439,9 +440,9 @@ func TestRelease(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			k := &scriptedKernel{statuses: scriptStatuses()}
-			k.statuses[22] = status{tgid: 20, ppid: 10}
+			k.statuses[22] = procfs.Status{TGID: 20, PPID: 10}
 			if st, ok := k.statuses[test.zombie]; ok {
-				st.zombie, st.alone = true, test.alone
+				st.Zombie, st.Alone = true, test.alone
 				k.statuses[test.zombie] = st
 			}
 			f, told := follow(k, before)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
-	"golang.org/x/sys/unix"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
 // A hand is a thread that handles notified calls. One at a time receives them.
@@ -17,7 +17,7 @@ import (
 // serves them: a FUSE server that the command has started answers only when its own calls
 // are let through. So no look-up may stand between a notification and the ability to
 // answer others. Whoever handles a call holds the receiver's lock, and marks each system
-// call that may take long (enter, leave). If one does, the watch (watch.go) takes the lock
+// call that may take long (Enter, Leave). If one does, the watch (watch.go) takes the lock
 // away and has another hand receive; the first waits for the lock when it is back, and
 // goes on where it was. Where a wait is likely the hand steps aside of its own accord. It
 // is the way in which Go's scheduler treats threads in system calls.
@@ -64,43 +64,36 @@ const (
 	maxAway = 64
 )
 
-// errnoUnanswered stands for the result of a look-up that was not made, as its file system
-// does not answer. The kernel has no such number.
-const errnoUnanswered = unix.Errno(0xffff)
-
-// errUnanswered is errnoUnanswered for those who return an error.
-var errUnanswered = errors.New("the file system does not answer")
-
-// enter must be called before a system call that may take long, and leave after it.
-func (h *hand) enter() {
+// Enter must be called before a system call that may take long, and Leave after it.
+func (h *hand) Enter() {
 	if h != nil {
 		h.turn += turnUnit
 		h.state.Store(h.turn | waiting)
 	}
 }
 
-// leave waits for the lock if it was taken away meanwhile. It does not return if the call
+// Leave waits for the lock if it was taken away meanwhile. It does not return if the call
 // has been given up.
-func (h *hand) leave() {
+func (h *hand) Leave() {
 	if h != nil && !h.state.CompareAndSwap(h.turn|waiting, atWork) {
 		h.regain()
 	}
 }
 
-// enterAt is enter for a look at a canonical path. It reports whether there may be one: not
+// EnterAt is Enter for a look at a canonical path. It reports whether there may be one: not
 // where the file system has failed to answer before.
-func (h *hand) enterAt(s *served, path []byte) bool {
+func (h *hand) EnterAt(s *served, path []byte) bool {
 	if h == nil {
 		return true
 	}
 	if s == nil || len(s.points) == 0 {
-		h.enter()
+		h.Enter()
 		return true
 	}
 	m := s.of(path)
 	switch {
 	case m == nil:
-		h.enter()
+		h.Enter()
 	case m.stuck > 0 || len(h.aside) >= maxAway:
 		h.miss(string(path))
 		return false
@@ -250,5 +243,5 @@ func (h *hand) miss(path string) {
 	if h.caller != nil {
 		pid = h.caller.proc.pid
 	}
-	h.gaps.add(events.ReasonUnanswered, pid, path+": "+errUnanswered.Error())
+	h.gaps.add(events.ReasonUnanswered, pid, path+": "+procfs.ErrUnanswered.Error())
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -16,30 +17,30 @@ import (
 // paths.
 
 // from resolves a path that is relative to a descriptor, or AT_FDCWD.
-func (o *observer) from(c *call, v *view, dir int, name []byte, follow, parent bool) (resolved, error) {
+func (o *observer) from(c *call, v *view, dir int, name []byte, mode lookupMode) (resolved, error) {
 	if len(name) == 0 {
-		return resolved{}, errNoFile
+		return resolved{}, procfs.ErrNoFile
 	}
 	if dir == unix.AT_FDCWD || name[0] == '/' {
-		return o.resolve(c, v, syscalls.FromCwd, name, follow, parent)
+		return o.resolve(c, v, syscalls.FromCwd, name, mode)
 	}
-	base, err := o.procfs.fd(c.tid, dir)
+	at, err := o.procfs.Descriptor(c.tid, dir)
 	if err != nil {
 		return resolved{}, err
 	}
-	return o.resolver.resolve(v, base, name, follow, parent), nil
+	return o.resolver.resolve(v, baseDir{Place: at}, name, mode), nil
 }
 
 // pathAt reads a path from a tracee's memory and resolves it.
-func (o *observer) pathAt(c *call, v *view, dir int, addr uint64, follow, parent bool) (resolved, error) {
+func (o *observer) pathAt(c *call, v *view, dir int, addr uint64, mode lookupMode) (resolved, error) {
 	if addr == 0 {
-		return resolved{}, errNoFile
+		return resolved{}, procfs.ErrNoFile
 	}
-	name, err := o.memory.cstring(c.tid, addr)
+	name, err := o.memory.CString(c.tid, addr)
 	if err != nil {
 		return resolved{}, err
 	}
-	return o.from(c, v, dir, name, follow, parent)
+	return o.from(c, v, dir, name, mode)
 }
 
 // bpf reads bpf(2), whose arguments are in a union bpf_attr: objects pinned in a file
@@ -53,43 +54,43 @@ func (o *observer) bpf(c *call, v *view, a *access) error {
 		size = linkSize
 	}
 	var attr [linkSize]byte // what the caller leaves out is 0
-	b, err := o.memory.bytes(c.tid, c.args[1], min(size, int(c.args[2]&0xffff)))
+	b, err := o.memory.Bytes(c.tid, c.args[1], min(size, int(c.args[2]&0xffff)))
 	if err != nil {
 		return err
 	}
 	copy(attr[:], b)
 	if uint32(c.args[0]) == syscalls.BPFLinkCreate {
-		if kind := nativeUint32(attr[attachType:]); kind != uprobeMulti && kind != uprobeSession {
-			return errNoFile
+		if kind := binary.NativeEndian.Uint32(attr[attachType:]); kind != uprobeMulti && kind != uprobeSession {
+			return procfs.ErrNoFile
 		}
 		a.op = events.OpRead
-		a.first, err = o.pathAt(c, v, unix.AT_FDCWD, nativeUint64(attr[uprobePath:]), true, false)
+		a.first, err = o.pathAt(c, v, unix.AT_FDCWD, binary.NativeEndian.Uint64(attr[uprobePath:]), modeFollow)
 		return err
 	}
 	dir := unix.AT_FDCWD
-	if nativeUint32(attr[fileFlags:])&flagPathFD != 0 {
-		dir = int(int32(nativeUint32(attr[pathFD:])))
+	if binary.NativeEndian.Uint32(attr[fileFlags:])&flagPathFD != 0 {
+		dir = int(int32(binary.NativeEndian.Uint32(attr[pathFD:])))
 	}
-	pin := uint32(c.args[0]) == syscalls.BPFObjPin
-	if pin {
-		a.op = events.OpCreate
+	mode := modeFollow
+	if uint32(c.args[0]) == syscalls.BPFObjPin {
+		a.op, mode = events.OpCreate, modeEntry
 	}
-	a.first, err = o.pathAt(c, v, dir, nativeUint64(attr[pathname:]), !pin, pin)
+	a.first, err = o.pathAt(c, v, dir, binary.NativeEndian.Uint64(attr[pathname:]), mode)
 	return err
 }
 
 // perfEvent reads perf_event_open(2): of a uprobe, the program that it is put into.
 func (o *observer) perfEvent(c *call, v *view, a *access) error {
 	const kind, path, size = 0, 56, 64
-	b, err := o.memory.bytes(c.tid, c.args[0], size)
+	b, err := o.memory.Bytes(c.tid, c.args[0], size)
 	if err != nil {
 		return err
 	}
 	addr := binary.NativeEndian.Uint64(b[path:])
-	if nativeUint32(b[kind:]) != uprobeType() {
-		return errNoFile
+	if binary.NativeEndian.Uint32(b[kind:]) != uprobeType() {
+		return procfs.ErrNoFile
 	}
-	a.first, err = o.pathAt(c, v, unix.AT_FDCWD, addr, true, false)
+	a.first, err = o.pathAt(c, v, unix.AT_FDCWD, addr, modeFollow)
 	return err
 }
 
@@ -107,11 +108,11 @@ func uprobeType() uint32 {
 // quota reads quotactl(2): a device and, to turn quotas on, the file that has them.
 func (o *observer) quota(c *call, v *view, a *access) (err error) {
 	const turnOn = 0x800002 // Q_QUOTAON
-	if a.first, err = o.pathAt(c, v, unix.AT_FDCWD, c.args[1], true, false); err != nil {
+	if a.first, err = o.pathAt(c, v, unix.AT_FDCWD, c.args[1], modeFollow); err != nil {
 		return err
 	}
 	if uint32(c.args[0])>>8 == turnOn {
-		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.args[3], true, false); err == nil {
+		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.args[3], modeFollow); err == nil {
 			a.more = append(a.more, named{op: events.OpStat, file: file})
 		}
 	}
@@ -121,12 +122,12 @@ func (o *observer) quota(c *call, v *view, a *access) (err error) {
 // messageQueue reads mq_open and mq_unlink. A queue has a name, and no path but where
 // its file system is mounted, usually at /dev/mqueue: mq_overview(7).
 func (o *observer) messageQueue(c *call, a *access) error {
-	name, err := o.memory.cstring(c.tid, c.args[0])
+	name, err := o.memory.CString(c.tid, c.args[0])
 	if err != nil {
 		return err
 	}
 	if len(name) == 0 || bytes.IndexByte(name, '/') >= 0 {
-		return errNoFile // ENOENT, EACCES: the C library has taken the first slash away
+		return procfs.ErrNoFile // ENOENT, EACCES: the C library has taken the first slash away
 	}
 	a.first = resolved{set: true, as: string(name), path: "/dev/mqueue/" + string(name), state: events.StateUnknown}
 	if a.op != events.OpDelete {
@@ -146,8 +147,8 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 		return err
 	}
 	a.first = target
-	if source, err := o.memory.cstring(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
-		if a.first, err = o.resolve(c, v, c.row.First, source, true, false); err != nil {
+	if source, err := o.memory.CString(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
+		if a.first, err = o.resolve(c, v, c.row.First, source, modeFollow); err != nil {
 			return err
 		}
 		a.second = target
@@ -156,12 +157,12 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 	if c.args[3]&noOptions != 0 || c.args[4] == 0 {
 		return nil
 	}
-	options, err := o.memory.cstring(c.tid, c.args[4])
+	options, err := o.memory.CString(c.tid, c.args[4])
 	if err != nil {
 		return nil // the kernel refuses them, or they are no string
 	}
 	for _, path := range optionPaths(string(options)) {
-		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), true, false)
+		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), modeFollow)
 		if err != nil {
 			return err
 		}
@@ -183,7 +184,7 @@ func (o *observer) umount(c *call, v *view, a *access) error {
 	if a.flags&unix.MNT_EXPIRE == 0 {
 		return o.readRefs(c, v, a)
 	}
-	name, err := o.memory.cstring(c.tid, c.args[0])
+	name, err := o.memory.CString(c.tid, c.args[0])
 	if err != nil {
 		return err
 	}
@@ -193,7 +194,7 @@ func (o *observer) umount(c *call, v *view, a *access) error {
 		if err != nil {
 			return err
 		}
-		key.base = base.path
+		key.base = base.Path
 	}
 	if r, ok := o.expiring[key]; ok {
 		delete(o.expiring, key)
@@ -218,14 +219,14 @@ func (o *observer) fsconfig(c *call, v *view, a *access) error {
 		return o.readRefs(c, v, a)
 	case setString:
 	default:
-		return errNoFile
+		return procfs.ErrNoFile
 	}
-	key, err := o.memory.cstring(c.tid, c.args[2])
+	key, err := o.memory.CString(c.tid, c.args[2])
 	if err != nil {
 		return err
 	}
 	option := string(key) + "="
-	value, err := o.memory.cstring(c.tid, c.args[3])
+	value, err := o.memory.CString(c.tid, c.args[3])
 	if err != nil {
 		return err
 	}
@@ -238,7 +239,7 @@ func (o *observer) fsconfig(c *call, v *view, a *access) error {
 		paths = optionPaths(option + strings.ReplaceAll(string(value), ",", `\,`))
 	}
 	for i, path := range paths {
-		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), true, false)
+		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), modeFollow)
 		switch {
 		case err != nil:
 			return err
@@ -249,7 +250,7 @@ func (o *observer) fsconfig(c *call, v *view, a *access) error {
 		}
 	}
 	if len(paths) == 0 {
-		return errNoFile
+		return procfs.ErrNoFile
 	}
 	return nil
 }

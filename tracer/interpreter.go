@@ -110,7 +110,7 @@ func elfInterpreter(head []byte, f io.ReaderAt) ([]byte, error) {
 			continue
 		}
 		length := word(headers, layout.filesz)
-		if length < 2 || length > pathMax { // the kernel says ENOEXEC
+		if length < 2 || length > unix.PathMax { // the kernel says ENOEXEC
 			return nil, nil
 		}
 		path := make([]byte, length)

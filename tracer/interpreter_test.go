@@ -188,7 +188,7 @@ func TestELFInterpreter(t *testing.T) {
 		{"no program headers", elfFile{noInterp: true}, ""},
 		{"text after the NUL", elfFile{interp: "/lib/ld.so\x00junk\x00"}, "/lib/ld.so"},
 		{"too short", elfFile{interp: "\x00"}, ""},
-		{"too long", elfFile{interp: ld, filesz: pathMax + 1}, ""},
+		{"too long", elfFile{interp: ld, filesz: unix.PathMax + 1}, ""},
 		{"far too long", elfFile{interp: ld, filesz: 1 << 31}, ""},
 		{"headers far away", elfFile{interp: ld, phoff: 1 << 30}, ""},
 		{"tiny headers", elfFile{noInterp: true, before: 1, entsize: 8}, ""},
@@ -280,7 +280,7 @@ func FuzzInterpreter(f *testing.F) {
 		switch {
 		case err != nil && len(path) > 0:
 			t.Errorf("%q, and %v", path, err)
-		case bytes.IndexByte(path, 0) >= 0 || len(path) > pathMax:
+		case bytes.IndexByte(path, 0) >= 0 || len(path) > unix.PathMax:
 			t.Errorf("no path: %q", path)
 		case script && bytes.ContainsAny(path, " \t\n"):
 			t.Errorf("a script's interpreter %q", path)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
@@ -241,7 +242,7 @@ func awaitSupervisor(socket int) {
 	ended := make(chan os.Signal, 1)
 	signals.Notify(ended, supervisorEnded)
 	defer signals.Stop(ended)
-	if _, zombie := readZombie(os.Getppid()); zombie {
+	if _, zombie := procfs.Zombie(os.Getppid()); zombie {
 		return // the signal may have come before it was awaited
 	}
 	closed := make(chan struct{})

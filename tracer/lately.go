@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
 // belief is how long what was looked up is taken to be so still, unless the session
@@ -31,7 +32,7 @@ type lately struct {
 	links map[string]linkFinding // symbolic links that were followed
 	// unsettled are paths that the session makes, changes or removes things at.
 	unsettled map[string]struct{}
-	changed   map[inode]struct{} // those things, as far as they were there
+	changed   map[procfs.Inode]struct{} // those things, as far as they were there
 	off       bool
 	key       []byte
 }
@@ -45,7 +46,7 @@ type finding struct {
 
 type linkFinding struct {
 	events.Link
-	inode inode
+	inode procfs.Inode
 	at    time.Time
 }
 
@@ -82,16 +83,16 @@ func (l *lately) find(base string, name []byte, now time.Time) (resolved, bool) 
 
 // at returns what is known of the file that a descriptor stands for: as long as it
 // is not removed, it is the one that has its name.
-func (l *lately) at(p place, now time.Time) (f finding, ok bool) {
-	if p.gone {
+func (l *lately) at(p procfs.Place, now time.Time) (f finding, ok bool) {
+	if p.Gone {
 		return finding{}, false
 	}
-	f, ok = l.found[p.path]
-	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(infoInode(&f.info))
+	f, ok = l.found[p.Path]
+	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(procfs.InodeOf(&f.info))
 }
 
 // isChanged reports whether the session changes what has an inode, under whatever name.
-func (l *lately) isChanged(i inode) bool {
+func (l *lately) isChanged(i procfs.Inode) bool {
 	if len(l.changed) == 0 {
 		return false
 	}
@@ -102,7 +103,7 @@ func (l *lately) isChanged(i inode) bool {
 // file returns what is known of the file at a canonical path: no symbolic link.
 func (l *lately) file(path []byte, now time.Time) (f finding, ok bool) {
 	f, ok = l.found[string(path)]
-	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(infoInode(&f.info))
+	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(procfs.InodeOf(&f.info))
 }
 
 // link returns what is known of the symbolic link at a canonical path.
@@ -119,7 +120,7 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 	default:
 		return
 	}
-	if !r.info.Known() || r.shaky || !l.settled(path, infoInode(&r.info), dirs, now) {
+	if !r.info.Known() || r.shaky || !l.settled(path, procfs.InodeOf(&r.info), dirs, now) {
 		return
 	}
 	if l.found == nil {
@@ -131,7 +132,7 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 }
 
 // keepLink remembers a symbolic link at a canonical path.
-func (l *lately) keepLink(link events.Link, is inode, dirs *dirCache, now time.Time) {
+func (l *lately) keepLink(link events.Link, is procfs.Inode, dirs *dirCache, now time.Time) {
 	if !l.settled(link.Path, is, dirs, now) {
 		return
 	}
@@ -145,7 +146,7 @@ func (l *lately) keepLink(link events.Link, is inode, dirs *dirCache, now time.T
 
 // settled tells whether what is at a canonical path is likely to be there in a moment,
 // too. /proc changes by itself.
-func (l *lately) settled(path string, is inode, dirs *dirCache, now time.Time) bool {
+func (l *lately) settled(path string, is procfs.Inode, dirs *dirCache, now time.Time) bool {
 	if l.off || l.isChanged(is) || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
 		return false
 	}
@@ -160,10 +161,10 @@ func (l *lately) changing(op events.Op, r *resolved) {
 		return
 	}
 	if l.unsettled == nil {
-		l.unsettled, l.changed = make(map[string]struct{}), make(map[inode]struct{})
+		l.unsettled, l.changed = make(map[string]struct{}), make(map[procfs.Inode]struct{})
 	}
 	if r.info.Known() {
-		l.changed[infoInode(&r.info)] = struct{}{}
+		l.changed[procfs.InodeOf(&r.info)] = struct{}{}
 	}
 	names := op != events.OpChattr && (op != events.OpWrite || r.state == events.StateAbsent)
 	for _, path := range [...]string{r.path, r.real} {

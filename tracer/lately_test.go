@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
 // foundAt is what a resolver says of an existing file.
@@ -72,7 +73,7 @@ func TestLatelyUnsettled(t *testing.T) {
 	if known("/a") || !known("/b") {
 		t.Errorf("/a is about to change: known %v, /b %v", known("/a"), known("/b"))
 	}
-	dirs.moving("/d", inode{})
+	dirs.moving("/d", procfs.Inode{})
 	l.forget()
 	l.keep(foundAt("/d/f", 2), &dirs, now)
 	l.keep(foundAt("/b", 2), &dirs, now)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
@@ -28,11 +29,10 @@ type call struct {
 // and finds out what the paths lead to at that moment. It is for one goroutine.
 type observer struct {
 	*common
-	memory   memory
-	procfs   procfs
+	memory   procfs.Memory
+	procfs   procfs.Reader
 	resolver resolver
-	view     view  // of the caller
-	hand     *hand // who observes; nil for nobody who would be missed
+	view     view // of the caller
 }
 
 // A common is what the observers of a session share. It belongs to who holds the
@@ -55,8 +55,8 @@ type common struct {
 }
 
 func newCommon(registry *registry, gaps *gaps) (*common, error) {
-	var p procfs
-	ns, err := p.namespace(unix.Getpid(), "mnt")
+	var p procfs.Reader
+	ns, err := p.Namespace(unix.Getpid(), "mnt")
 	if err != nil {
 		return nil, fmt.Errorf("look up own mount namespace: %w", err)
 	}
@@ -65,15 +65,15 @@ func newCommon(registry *registry, gaps *gaps) (*common, error) {
 
 // newObserver returns an observer for a hand.
 func newObserver(c *common, h *hand) *observer {
-	o := &observer{common: c, hand: h}
-	o.memory.hand, o.procfs.hand, o.resolver.hand = h, h, h
-	o.resolver.beliefs, o.procfs.beliefs = &c.beliefs, &c.beliefs
+	o := &observer{common: c}
+	o.memory.Marker, o.resolver.hand, o.procfs.Looker = h, h, &o.resolver
+	o.resolver.beliefs, o.procfs.Names = &c.beliefs, &c.beliefs.linked
 	o.resolver.jump = o.jump
 	return o
 }
 
 // close lets go of what the observer has open. It can be used again.
-func (o *observer) close() { o.procfs.dirs.close() }
+func (o *observer) close() { o.procfs.Dirs.Close() }
 
 // observe fills a with what c accesses. It tells whether there is anything: calls
 // that fail before they look at a file, and descriptors that name none, are no
@@ -89,7 +89,7 @@ func (o *observer) observe(c *call, a *access) bool {
 		if o.served.refresh() {
 			o.spaces.changes++
 		}
-		o.resolver.served, o.procfs.served = &o.served, &o.served
+		o.resolver.served = &o.served
 	}
 	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.Op}
 	var err error
@@ -108,12 +108,12 @@ func (o *observer) observe(c *call, a *access) bool {
 		}
 		o.foresee(c, a)
 		return true
-	case errors.Is(err, errBadAddress), errors.Is(err, errTooLong), errors.Is(err, errNoFile), errors.Is(err, errCallerGone):
+	case errors.Is(err, procfs.ErrBadAddress), errors.Is(err, procfs.ErrTooLong), errors.Is(err, procfs.ErrNoFile), errors.Is(err, procfs.ErrCallerGone):
 		return false
-	case errors.Is(err, errUnanswered):
+	case errors.Is(err, procfs.ErrUnanswered):
 		a.setOpaque()
 		return true
-	case errors.Is(err, errOpaque):
+	case errors.Is(err, procfs.ErrOpaque):
 		a.setOpaque()
 		o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid, "its memory and directories may not be read: "+c.row.Name)
 		return true
@@ -145,7 +145,7 @@ func (o *observer) read(c *call, v *view, a *access) error {
 	case syscalls.ByExec:
 		return o.exec(c, v, a)
 	case syscalls.BySymlink:
-		target, err := o.memory.cstring(c.tid, c.args[0])
+		target, err := o.memory.CString(c.tid, c.args[0])
 		if err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (o *observer) read(c *call, v *view, a *access) error {
 	case syscalls.ByNamespace:
 		o.rootsVary = true
 		o.spaces.joined = o.spaces.joined || c.row.Has(syscalls.JoinsNamespace)
-		return errNoFile
+		return procfs.ErrNoFile
 	case syscalls.ByRefs, syscalls.ByDenial, syscalls.ByPtrace, syscalls.BySeccomp, syscalls.ByPrctl:
 	}
 	return o.readRefs(c, v, a)
@@ -203,9 +203,9 @@ func (o *observer) lookup(c *call, v *view, f syscalls.Ref, flags uint64, second
 		if f.Dir != syscalls.None && c.row.NullIsDirectory(flags, second, int32(c.arg(f.Dir))) {
 			return o.descriptor(c, f)
 		}
-		return resolved{}, errBadAddress
+		return resolved{}, procfs.ErrBadAddress
 	}
-	name, err := o.memory.cstring(c.tid, addr)
+	name, err := o.memory.CString(c.tid, addr)
 	if err != nil {
 		return resolved{}, err
 	}
@@ -213,48 +213,55 @@ func (o *observer) lookup(c *call, v *view, f syscalls.Ref, flags uint64, second
 		if c.row.EmptyIsDirectory(flags, second) {
 			return o.descriptor(c, f)
 		}
-		return resolved{}, errNoFile // ENOENT
+		return resolved{}, procfs.ErrNoFile // ENOENT
 	}
-	return o.resolve(c, v, f, name, c.row.Follows(flags, second), c.row.TakesEntry())
+	mode := lookupMode(0)
+	if c.row.Follows(flags, second) {
+		mode |= modeFollow
+	}
+	if c.row.TakesEntry() {
+		mode |= modeEntry
+	}
+	return o.resolve(c, v, f, name, mode)
 }
 
 // resolve resolves a path that is not empty.
-func (o *observer) resolve(c *call, v *view, f syscalls.Ref, name []byte, follow, parent bool) (resolved, error) {
-	var base place
+func (o *observer) resolve(c *call, v *view, f syscalls.Ref, name []byte, mode lookupMode) (resolved, error) {
+	var base baseDir
 	if name[0] != '/' {
 		var err error
 		if base, err = o.base(c, f); err != nil {
 			return resolved{}, err
 		}
 	}
-	if parent || base.gone || v.root != "/" || v.anchor.name != "" || base.anchor != nil || v.noLinks {
-		return o.resolver.resolve(v, base, name, follow, parent), nil
+	if mode&modeEntry != 0 || base.Gone || v.root != "/" || v.anchor.name != "" || base.anchor != nil || v.noLinks {
+		return o.resolver.resolve(v, base, name, mode), nil
 	}
-	if r, ok := o.resolver.lately.find(base.path, name, o.resolver.now); ok {
+	if r, ok := o.resolver.lately.find(base.Path, name, o.resolver.now); ok {
 		return r, nil
 	}
-	r := o.resolver.resolve(v, base, name, follow, parent)
+	r := o.resolver.resolve(v, base, name, mode)
 	o.resolver.lately.keep(&r, &o.resolver.dirs, o.resolver.now)
 	return r, nil
 }
 
 // base returns the directory that a ref's relative paths begin at.
-func (o *observer) base(c *call, f syscalls.Ref) (p place, err error) {
+func (o *observer) base(c *call, f syscalls.Ref) (p baseDir, err error) {
 	dir := unix.AT_FDCWD
 	if f.Dir != syscalls.None {
 		dir = int(int32(c.arg(f.Dir)))
 	}
 	if dir == unix.AT_FDCWD {
-		p, err = o.cwd(c)
+		p.Place, err = o.cwd(c)
 	} else {
-		p, err = o.procfs.fd(c.tid, dir)
+		p.Place, err = o.procfs.Descriptor(c.tid, dir)
 	}
 	if err == nil && o.spaces.foreign {
-		name := o.procfs.entry(c.tid, "cwd")
+		name := o.procfs.EntryName(c.tid, "cwd")
 		if dir != unix.AT_FDCWD {
-			name = o.procfs.descriptor(c.tid, dir)
+			name = o.procfs.DescriptorName(c.tid, dir)
 		}
-		p.anchor = o.anchorOf(string(sys.TrimNUL(name)), p.path, &o.view)
+		p.anchor = o.anchorOf(string(sys.TrimNUL(name)), p.Path, &o.view)
 	}
 	return p, err
 }
@@ -265,11 +272,11 @@ func (o *observer) descriptor(c *call, f syscalls.Ref) (resolved, error) {
 	if err != nil {
 		return resolved{}, err
 	}
-	r := resolved{set: true, path: p.path, lost: p.lost}
+	r := resolved{set: true, path: p.Path, lost: p.Lost}
 	if p.anchor != nil {
-		r.path, r.lost = p.anchor.space.hostPath(p.path)
+		r.path, r.lost = p.anchor.space.hostPath(p.Path)
 	}
-	if known, ok := o.resolver.lately.at(p, o.resolver.now); ok && !o.rootsVary {
+	if known, ok := o.resolver.lately.at(p.Place, o.resolver.now); ok && !o.rootsVary {
 		r.path, r.state, r.info = known.path, known.state, known.info
 		return r, nil
 	}
@@ -277,18 +284,18 @@ func (o *observer) descriptor(c *call, f syscalls.Ref) (resolved, error) {
 	if f.Dir != syscalls.None {
 		fd = int(int32(c.arg(f.Dir)))
 	}
-	mode, err := o.procfs.mode(c.tid, fd, p.path)
-	if errors.Is(err, errUnanswered) {
+	mode, err := o.procfs.Mode(c.tid, fd, p.Path)
+	if errors.Is(err, procfs.ErrUnanswered) {
 		r.state = events.StateUnknown
 		return r, nil
 	}
 	if err != nil {
 		return resolved{}, err
 	}
-	if p.gone && isMemfd([]byte(p.path)) {
-		return resolved{}, errNoFile
+	if p.Gone && procfs.IsMemfd([]byte(p.Path)) {
+		return resolved{}, procfs.ErrNoFile
 	}
-	r.state, r.info = stateOf(mode), infoOf(&o.procfs.stat)
+	r.state, r.info = stateOf(mode), infoOf(&o.procfs.Stat)
 	return r, nil
 }
 
@@ -306,9 +313,9 @@ func (o *observer) openHow(c *call, v *view, a *access) error {
 	const flagsAndMode, withResolve = 16, 24
 	size := min(c.args[3], withResolve)
 	if size < withResolve { // OPEN_HOW_SIZE_VER0: the kernel says EINVAL
-		return errNoFile
+		return procfs.ErrNoFile
 	}
-	how, err := o.memory.bytes(c.tid, c.args[2], int(size))
+	how, err := o.memory.Bytes(c.tid, c.args[2], int(size))
 	if err != nil {
 		return err
 	}
@@ -318,12 +325,12 @@ func (o *observer) openHow(c *call, v *view, a *access) error {
 
 // openPath resolves the path of an open, and decides what the open means.
 func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
-	name, err := o.memory.cstring(c.tid, c.arg(c.row.First.Path))
+	name, err := o.memory.CString(c.tid, c.arg(c.row.First.Path))
 	if err != nil {
 		return err
 	}
 	if len(name) == 0 {
-		return errNoFile
+		return procfs.ErrNoFile
 	}
 	inside := *v
 	if resolve&unix.RESOLVE_IN_ROOT != 0 {
@@ -331,19 +338,27 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 		if err != nil {
 			return err
 		}
-		inside.root = base.path
+		inside.root = base.Path
 		if base.anchor != nil {
 			inside.anchor = *base.anchor
 		}
-		a.first = o.resolver.resolve(&inside, base, name, syscalls.OpenFollows(a.flags), false)
+		a.first = o.resolver.resolve(&inside, base, name, openMode(a.flags))
 	} else {
 		inside.noLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
-		if a.first, err = o.resolve(c, &inside, c.row.First, name, syscalls.OpenFollows(a.flags), false); err != nil {
+		if a.first, err = o.resolve(c, &inside, c.row.First, name, openMode(a.flags)); err != nil {
 			return err
 		}
 	}
 	a.op = syscalls.OpenOp(a.flags, a.first.state)
 	return nil
+}
+
+// openMode says how open looks up the last component.
+func openMode(flags uint64) lookupMode {
+	if syscalls.OpenFollows(flags) {
+		return modeFollow
+	}
+	return 0
 }
 
 // foresee prepares for what a call is about to change in what paths mean.
@@ -355,17 +370,19 @@ func (o *observer) foresee(c *call, a *access) {
 	case events.OpChdir:
 		o.changesDir(c)
 	}
-	o.beliefs.linked.changing(a)
+	if a.second.set {
+		o.beliefs.linked.Linking(a.op, &a.first.info, a.second.path)
+	}
 	switch a.op {
 	case events.OpDelete:
 		if a.first.state == events.StateDir {
-			o.resolver.dirs.removing(a.first.path, infoInode(&a.first.info))
+			o.resolver.dirs.removing(a.first.path, procfs.InodeOf(&a.first.info))
 			o.moved()
 		}
 	case events.OpRename:
 		if a.first.state == events.StateDir || a.second.state == events.StateDir {
-			o.resolver.dirs.moving(a.first.path, infoInode(&a.first.info))
-			o.resolver.dirs.moving(a.second.path, infoInode(&a.second.info))
+			o.resolver.dirs.moving(a.first.path, procfs.InodeOf(&a.first.info))
+			o.resolver.dirs.moving(a.second.path, procfs.InodeOf(&a.second.info))
 			o.moved()
 		}
 	}
@@ -387,7 +404,7 @@ func (o *observer) mounts(c *call, a *access) {
 	o.mounting = true
 	o.served.begin(a.first.path == "/proc" && a.row.How != syscalls.ByMount)
 	o.resolver.dirs.disable()
-	o.procfs.dirs.close()
+	o.procfs.Dirs.Close()
 	o.moved()
 }
 
@@ -408,7 +425,7 @@ func (o *observer) mountsApart(c *call) bool {
 func (o *observer) noteLost(c *call, a *access) {
 	note := func(r *resolved) {
 		if r.lost != nil {
-			o.gaps.add(r.lost.reason, c.proc.pid, r.lost.detail)
+			o.gaps.add(r.lost.Reason, c.proc.pid, r.lost.Detail)
 		}
 	}
 	note(&a.first)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -333,7 +334,7 @@ func exitOfStranger(pid, fd int) *events.Exit {
 	if exit := exitByPidfd(fd); exit != nil {
 		return exit
 	}
-	ws, ok := readZombie(pid)
+	ws, ok := procfs.Zombie(pid)
 	if exit := exitByPidfd(fd); exit != nil || !ok {
 		return exit // reaped just now: the number may have been another's
 	}

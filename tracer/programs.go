@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
 // A programs remembers which interpreters programs name: builds run the same few
@@ -31,15 +32,15 @@ const (
 // needs none, and whether that one is run in its place. The result must not be
 // changed. To open a file may take long, wherever it is: a program of the session may have
 // to allow it (fanotify(7), FAN_OPEN_PERM).
-func (ps *programs) interpreter(name string, info *events.FileInfo, now time.Time, h *hand, mounts *served) (path []byte, script bool, err error) {
+func (ps *programs) interpreter(name string, info *events.FileInfo, now time.Time, l procfs.Looker) (path []byte, script bool, err error) {
 	if p, ok := ps.known[*info]; ok {
 		return p.interpreter, p.script, nil
 	}
-	if !h.enterAt(mounts, []byte(name)) {
-		return nil, false, errUnanswered
+	if !l.EnterAt([]byte(name)) {
+		return nil, false, procfs.ErrUnanswered
 	}
 	path, script, err = readInterpreter(name)
-	h.leave()
+	l.Leave()
 	if err == nil && now.UnixNano()-max(info.Mtime, info.Ctime) > int64(settled) {
 		if ps.known == nil || len(ps.known) >= maxPrograms {
 			ps.known = make(map[events.FileInfo]program)

@@ -35,7 +35,7 @@ func TestPrograms(t *testing.T) {
 	}
 	want := func(info events.FileInfo, now time.Time, interpreter string) {
 		t.Helper()
-		path, script, err := ps.interpreter(name, &info, now, nil, nil)
+		path, script, err := ps.interpreter(name, &info, now, newResolver())
 		if err != nil || !script || string(path) != interpreter {
 			t.Errorf("%q, script %v, %v; want %q", path, script, err, interpreter)
 		}

@@ -1,10 +1,10 @@
 package tracer
 
 import (
-	"bytes"
 	"fmt"
 	"time"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
@@ -104,27 +104,22 @@ func (linux) isThread(pid, tid int) bool {
 	return err == nil || err == unix.EPERM
 }
 
-func (linux) status(tid int) (status, bool) {
-	st, err := readStatus(tid)
+func (linux) status(tid int) (procfs.Status, bool) {
+	st, err := procfs.ReadStatus(tid)
 	return st, err == nil
 }
 
-func (linux) image(pid int) (exe string, argv []string) { return readLink(pid, "exe"), readArgv(pid) }
-func (linux) cwd(pid int) string                        { return readLink(pid, "cwd") }
+func (linux) image(pid int) (exe string, argv []string) {
+	return procfs.ReadLink(pid, "exe"), procfs.Argv(pid)
+}
+func (linux) cwd(pid int) string { return procfs.ReadLink(pid, "cwd") }
 
 // awaitStop waits for the state of a process to show that it is stopped: proc(5). It is
 // on its way there, unless it has been continued or killed since.
 func (linux) awaitStop(tid int) {
 	const patience = 10 * time.Millisecond
-	var room [pathMax]byte
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); yield() {
-		data, err := readProc(tid, "stat", room[:])
-		if err != nil {
-			return
-		}
-		switch state := bytes.TrimLeft(data[bytes.LastIndexByte(data, ')')+1:], " "); {
-		case bytes.HasPrefix(state, []byte("R")), bytes.HasPrefix(state, []byte("t")):
-		default:
+		if state := procfs.State(tid); state != 'R' && state != 't' {
 			return
 		}
 	}

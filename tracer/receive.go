@@ -149,9 +149,9 @@ func (r *hand) handle(n *seccomp.Notification) error {
 
 // guarded calls the guard, which may have much to read.
 func (r *hand) guarded(op events.Op, path string, info events.FileInfo) {
-	r.enter()
+	r.Enter()
 	r.guard(op, path, info)
-	r.leave()
+	r.Leave()
 }
 
 func (r *receiver) letThrough(n *seccomp.Notification) error {

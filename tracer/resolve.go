@@ -6,17 +6,16 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
-// A place is a directory where a relative path begins.
-type place struct {
-	path string // canonical, as fstrace names it
-	gone bool   // it was removed: nothing but ".." can be found in it
+// A baseDir is a directory where a relative path begins.
+type baseDir struct {
+	procfs.Place
 	// anchor is where it is, if that is not on fstrace's own mounts.
 	anchor *anchor
-	lost   *loss // why path is not its name; nil if it is
 }
 
 // A resolved path.
@@ -32,15 +31,9 @@ type resolved struct {
 	// blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
 	blocked bool
-	file    string // the kernel's name for the end, where that is another
-	shaky   bool   // it leads through a directory that the session removes or renames
-	lost    *loss  // why the names are not where it is; nil if they are
-}
-
-// A loss is why a path is not a name of what a call accesses.
-type loss struct {
-	reason events.Reason
-	detail string
+	file    string       // the kernel's name for the end, where that is another
+	shaky   bool         // it leads through a directory that the session removes or renames
+	lost    *procfs.Loss // why the names are not where it is; nil if they are
 }
 
 // maxLinks is how many symbolic links the kernel follows on one path:
@@ -58,7 +51,7 @@ const maxLinks = 40
 type resolver struct {
 	*beliefs
 	now  time.Time // of the call in hand; if zero, nothing is taken from lately
-	hand *hand     // that waits for the kernel; nil for none to tell
+	hand looks     // nil for none
 
 	served *served // mounts that must not be waited for; nil for none
 	// jump returns where a magic link leads, if not to the host (anchorOf); nil for never.
@@ -73,35 +66,74 @@ type resolver struct {
 	rest  []byte // what is still to be walked
 	spare []byte // rest's next content, when a link is put before it
 	name  []byte // cur, with the prefix and a NUL, for the kernel
-	link  [pathMax]byte
+	link  [unix.PathMax]byte
 	stat  unix.Stat_t
+}
+
+// A looks is told of look-ups, which take as long as their file systems like.
+type looks interface {
+	procfs.Marker
+	// EnterAt is Enter for a look at a canonical path, which may be at a mount that must not
+	// be waited for. It reports whether there may be one: not where the file system has
+	// failed to answer before.
+	EnterAt(s *served, path []byte) bool
+}
+
+// Enter must be called before a system call that may take long, and Leave after it.
+func (r *resolver) Enter() {
+	if r.hand != nil {
+		r.hand.Enter()
+	}
+}
+
+// EnterAt is Enter for a look at a canonical path of the host's. It reports whether there
+// may be one.
+func (r *resolver) EnterAt(path []byte) bool { return r.enterAt(r.served, path) }
+
+func (r *resolver) enterAt(s *served, path []byte) bool {
+	return r.hand == nil || r.hand.EnterAt(s, path)
+}
+
+// Leave must be called after Enter, and after EnterAt if that returned true.
+func (r *resolver) Leave() {
+	if r.hand != nil {
+		r.hand.Leave()
+	}
 }
 
 // beliefs are what resolvers remember. All of a session share one.
 type beliefs struct {
 	dirs   dirCache
 	lately lately
-	linked linked
+	linked procfs.Names
 }
 
 func newResolver() *resolver { return &resolver{beliefs: new(beliefs)} }
 
+// A lookupMode says how the last component of a path is looked up.
+type lookupMode uint8
+
+const (
+	// modeFollow: a symbolic link at the end is followed.
+	modeFollow lookupMode = 1 << iota
+	// modeEntry: the path names an entry to be made, renamed or removed. A slash at the end
+	// then does not make the kernel follow a link.
+	modeEntry
+)
+
 // resolve walks path from base (for a relative path) or from the view's root.
-// follow says whether a symbolic link at the end is followed, parent that the
-// call names an entry to be made or removed: a trailing slash then does not make
-// the kernel follow it.
-func (r *resolver) resolve(v *view, base place, path []byte, follow, parent bool) resolved {
-	w := walk{resolver: r, view: v, anchor: v.anchor, out: resolved{set: true, as: string(path)}, follow: follow, parent: parent}
+func (r *resolver) resolve(v *view, base baseDir, path []byte, mode lookupMode) resolved {
+	w := walk{resolver: r, view: v, anchor: v.anchor, out: resolved{set: true, as: string(path)}, follow: mode&modeFollow != 0, entry: mode&modeEntry != 0}
 	name := bytes.TrimRight(path, "/")
-	if len(name) < len(path) && !parent || bytes.HasSuffix(name, []byte("/.")) {
+	if len(name) < len(path) && !w.entry || bytes.HasSuffix(name, []byte("/.")) {
 		w.follow = true // what comes last must be a directory
 	}
 	r.rest = append(r.rest[:0], path...)
 	if path[0] == '/' {
 		r.cur = setDir(r.cur, v.root)
 	} else {
-		r.cur = setDir(r.cur, base.path)
-		w.gone = base.gone
+		r.cur = setDir(r.cur, base.Path)
+		w.gone = base.Gone
 		if base.anchor != nil {
 			w.anchor = *base.anchor
 		}
@@ -128,7 +160,7 @@ type walk struct {
 	anchor anchor // where cur is
 	out    resolved
 	follow bool
-	parent bool // the call makes or removes an entry
+	entry  bool // the call makes or removes an entry
 	gone   bool // cur was removed
 	hops   int
 	atLink bool // out.path is already set: the rest leads to out.real
@@ -283,7 +315,7 @@ func (w *walk) step(parent int, last bool) bool {
 
 // enterDir remembers the directory at cur, if it will stay there.
 func (w *walk) enterDir() {
-	dir := inode{w.stat.Dev, w.stat.Ino}
+	dir := procfs.Inode{Dev: w.stat.Dev, Ino: w.stat.Ino}
 	if len(w.dirs.shakyDirs) > 0 && w.dirs.isShaky(dir) {
 		w.out.shaky = true
 	}
@@ -308,7 +340,7 @@ func (w *walk) followLink(parent int, last bool) bool {
 	}
 	link := w.linkAt(target)
 	if w.onHost() && !w.out.shaky {
-		w.lately.keepLink(link, inode{w.stat.Dev, w.stat.Ino}, &w.dirs, w.now)
+		w.lately.keepLink(link, procfs.Inode{Dev: w.stat.Dev, Ino: w.stat.Ino}, &w.dirs, w.now)
 	}
 	return w.goOnAt(parent, link, last)
 }

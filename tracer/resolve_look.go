@@ -8,6 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errnoUnanswered is errUnanswered for those who return a number. The kernel has no such.
+const errnoUnanswered = unix.Errno(0xffff)
+
 // knownLink returns the symbolic link at cur, if it is to be followed and was read a
 // moment ago.
 func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
@@ -20,7 +23,7 @@ func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
 // finishKnown ends the walk at cur, if what is there was found a moment ago. What a call
 // is about to make or remove is looked at anew.
 func (w *walk) finishKnown() bool {
-	if !w.onHost() || w.parent {
+	if !w.onHost() || w.entry {
 		return false
 	}
 	f, ok := w.lately.file(w.cur, w.now)
@@ -34,9 +37,9 @@ func (w *walk) finishKnown() bool {
 // lstat looks at cur.
 func (w *walk) lstat(last bool) unix.Errno {
 	if (!last || w.unmounts) && w.isServedRoot() {
-		w.hand.enter()
+		w.Enter()
 		errno := lstatCached(string(sys.TrimNUL(w.kernelName())), &w.stat)
-		w.hand.leave()
+		w.Leave()
 		return errno
 	}
 	if !w.await(w.cur) {
@@ -47,7 +50,7 @@ func (w *walk) lstat(last bool) unix.Errno {
 		errno = sys.Fstatat(dir, name, &w.stat, unix.AT_SYMLINK_NOFOLLOW)
 		closeDir(dir)
 	}
-	w.hand.leave()
+	w.Leave()
 	return errno
 }
 
@@ -89,21 +92,21 @@ func (w *walk) readlink() (target []byte, errno unix.Errno) {
 		n, errno = sys.Readlinkat(dir, name, w.link[:])
 		closeDir(dir)
 	}
-	w.hand.leave()
+	w.Leave()
 	return w.link[:n], errno
 }
 
 // await must be called before a look at path, and reports whether there may be one.
-// hand.leave ends it.
+// Leave ends it.
 func (w *walk) await(path []byte) bool {
 	if !w.onHost() {
 		if w.anchor.space == nil || w.anchor.space.served == nil {
-			w.hand.enter()
+			w.Enter()
 			return true
 		}
-		return w.hand.enterAt(w.anchor.space.served, path)
+		return w.enterAt(w.anchor.space.served, path)
 	}
-	return w.hand.enterAt(w.served, path)
+	return w.EnterAt(path)
 }
 
 // withinLimit makes an absolute path, with its NUL, fit for the kernel: one that is too
@@ -111,8 +114,8 @@ func (w *walk) await(path []byte) bool {
 // closeDir.
 func withinLimit(path []byte) (dir int, rest []byte, errno unix.Errno) {
 	dir = unix.AT_FDCWD
-	for len(path) > pathMax {
-		cut := bytes.LastIndexByte(path[:pathMax], '/')
+	for len(path) > unix.PathMax {
+		cut := bytes.LastIndexByte(path[:unix.PathMax], '/')
 		if cut <= 0 { // no name is that long
 			closeDir(dir)
 			return dir, nil, unix.ENAMETOOLONG

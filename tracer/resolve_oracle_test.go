@@ -109,7 +109,7 @@ func (w *slowWalk) walk(t *rapid.T, path string, follow bool) {
 			}
 			continue
 		}
-		where, target := here+"/"+name, make([]byte, pathMax)
+		where, target := here+"/"+name, make([]byte, unix.PathMax)
 		n, err := unix.Readlinkat(fd, "", target)
 		unix.Close(fd)
 		switch {
@@ -251,7 +251,7 @@ func isDir(path string) bool {
 
 func compareWalks(t *rapid.T, r *resolver, base, path string, follow bool) {
 	t.Helper()
-	got := r.resolve(hostView(), place{path: base}, []byte(path), follow, false)
+	got := r.resolve(hostView(), under(base), []byte(path), modeIf(follow))
 	want, errno := resolveSlowly(t, base, path, follow)
 	name := fmt.Sprintf("%q from %s, follow %v", path, base, follow)
 	if errno == unix.ELOOP {
@@ -319,15 +319,15 @@ func FuzzResolve(f *testing.F) {
 	}
 	warm := newResolver()
 	f.Fuzz(func(t *testing.T, path []byte) {
-		if len(path) == 0 || len(path) >= pathMax || bytes.IndexByte(path, 0) >= 0 {
+		if len(path) == 0 || len(path) >= unix.PathMax || bytes.IndexByte(path, 0) >= 0 {
 			return
 		}
 		inside := hostView()
 		inside.root = dir
 		for _, v := range []*view{hostView(), inside, {root: "/", noLinks: true}, {root: "/", anchor: anchor{name: fmt.Sprintf("/proc/%d/root", os.Getpid())}}} {
 			for _, follow := range []bool{true, false} {
-				r := warm.resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)
-				again := newResolver().resolve(v, place{path: dir}, bytes.Clone(path), follow, !follow)
+				r := warm.resolve(v, under(dir), bytes.Clone(path), modeFor(follow))
+				again := newResolver().resolve(v, under(dir), bytes.Clone(path), modeFor(follow))
 				if describe(r, dir) != describe(again, dir) {
 					t.Errorf("%q: %s, and from a resolver that knows nothing %s", path, describe(r, dir), describe(again, dir))
 				}

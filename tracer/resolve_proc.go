@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
@@ -38,7 +39,7 @@ func (w *walk) isProc(end int) bool {
 	name := w.kernelName()
 	is := unix.Statfs(string(sys.TrimNUL(name)), &fs) == nil && fs.Type == unix.PROC_SUPER_MAGIC &&
 		sys.Fstatat(unix.AT_FDCWD, name, &st, 0) == 0 && st.Ino == rootInode
-	w.hand.leave()
+	w.Leave()
 	return is
 }
 
@@ -113,15 +114,15 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	errno := errnoUnanswered
 	if w.await(text) {
 		errno = sys.Fstatat(unix.AT_FDCWD, name, &st, 0)
-		w.hand.leave()
+		w.Leave()
 	}
 	if errno != 0 {
 		w.note(w.linkAt(text), last)
 		w.finish(events.StateUnknown)
 		return true
 	}
-	w.gone = st.Nlink == 0 && bytes.HasSuffix(text, deletedSuffix)
-	nameless := text[0] != '/' || w.gone && isMemfd(text) // "pipe:[1]"
+	w.gone = st.Nlink == 0 && bytes.HasSuffix(text, procfs.DeletedSuffix)
+	nameless := text[0] != '/' || w.gone && procfs.IsMemfd(text) // "pipe:[1]"
 	if nameless && !last {
 		w.finishMissing(stateOf(st.Mode)) // no directory
 		return true
@@ -132,7 +133,7 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 		w.finishAt("", stateOf(st.Mode))
 		return true
 	}
-	path, lost := w.beliefs.nameOf(text, &st)
+	path, lost := w.linked.Of(text, &st)
 	if w.out.lost == nil {
 		w.out.lost = lost
 	}
@@ -154,11 +155,3 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	}
 	return false
 }
-
-// isMemfd tells whether a removed file's name is that of one that never had any:
-// memfd_create(2).
-func isMemfd(name []byte) bool { return bytes.HasPrefix(name, []byte("/memfd:")) }
-
-// deletedSuffix is what the kernel appends to the text of a magic link to a
-// removed file. A name may end so by itself: only a link count of 0 tells.
-var deletedSuffix = []byte(" (deleted)")

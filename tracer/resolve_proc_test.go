@@ -24,7 +24,7 @@ func procView(t *testing.T) *view {
 }
 
 func walkFollow(v *view, base, path string) resolved {
-	return newResolver().resolve(v, place{path: base}, []byte(path), true, false)
+	return newResolver().resolve(v, under(base), []byte(path), modeFollow)
 }
 
 func TestResolveMagicLinks(t *testing.T) {
@@ -83,12 +83,12 @@ func TestResolveMagicNofollow(t *testing.T) {
 	v := procView(t)
 	for _, name := range []string{"cwd", "exe", "fd/0"} {
 		path := fmt.Sprintf("/proc/%d/%s", os.Getpid(), name)
-		got := describe(newResolver().resolve(v, place{}, []byte(path), false, false), "$")
+		got := describe(newResolver().resolve(v, baseDir{}, []byte(path), 0), "$")
 		if got != path+" symlink" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	got := describe(newResolver().resolve(v, place{}, []byte("/proc/self"), false, false), "$")
+	got := describe(newResolver().resolve(v, baseDir{}, []byte("/proc/self"), 0), "$")
 	if got != "/proc/self symlink" {
 		t.Errorf("/proc/self: %s", got)
 	}
@@ -153,19 +153,6 @@ func TestResolveRemovedFile(t *testing.T) {
 			t.Errorf("%q: %s, want %s", test.path, describe(got, dir), test.want)
 		}
 	}
-	var p procfs
-	for _, test := range []struct {
-		f    *os.File
-		want place
-	}{
-		{odd, place{path: dir + "/d/odd (deleted)"}},
-		{removed, place{path: dir + "/d/gone", gone: true}},
-		{sub, place{path: dir + "/d/rm", gone: true}},
-	} {
-		if got, err := p.fd(os.Getpid(), int(test.f.Fd())); err != nil || got != test.want {
-			t.Errorf("descriptor of %s: %+v, %v, want %+v", test.f.Name(), got, err, test.want)
-		}
-	}
 }
 
 // deepTree makes directories one in the other until the innermost's path has at
@@ -195,9 +182,9 @@ func deepTree(t *testing.T, dir string, n int) (path string, fd int) {
 // TestResolveLong: base and path together may be longer than a path can be.
 func TestResolveLong(t *testing.T) {
 	dir := harness.TempTree(t)
-	base, _ := deepTree(t, dir, pathMax-250)
+	base, _ := deepTree(t, dir, unix.PathMax-250)
 	step := strings.Repeat("x", 200) + "/"
-	rel := strings.Repeat(step, (pathMax-250)/len(step))
+	rel := strings.Repeat(step, (unix.PathMax-250)/len(step))
 	_, fd := deepTree(t, base, len(base)+len(rel))
 	file, err := unix.Openat(fd, "f", unix.O_CREAT|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
 	if err != nil {
@@ -222,7 +209,7 @@ func TestResolveLong(t *testing.T) {
 	}
 	for _, test := range tests {
 		for _, r := range []*resolver{newResolver(), warmed(t, base, rel)} {
-			got := r.resolve(hostView(), place{path: base}, []byte(rel+test.path), true, false)
+			got := r.resolve(hostView(), under(base), []byte(rel+test.path), modeFollow)
 			if got := describe(got, base); got != test.want {
 				t.Errorf("...%q:\ngot  %s\nwant %s", test.path, shorten(got), shorten(test.want))
 			}
@@ -234,7 +221,7 @@ func TestResolveLong(t *testing.T) {
 func warmed(t *testing.T, base, path string) *resolver {
 	t.Helper()
 	r := newResolver()
-	r.resolve(hostView(), place{path: base}, []byte(path), true, false)
+	r.resolve(hostView(), under(base), []byte(path), modeFollow)
 	return r
 }
 
@@ -243,7 +230,7 @@ func shorten(s string) string { return strings.ReplaceAll(s, strings.Repeat("x",
 // TestResolveLongName: no file can have a name of more than 255 bytes.
 func TestResolveLongName(t *testing.T) {
 	dir := sampleTree(t)
-	for _, n := range []int{256, 1000, pathMax - 1} {
+	for _, n := range []int{256, 1000, unix.PathMax - 1} {
 		name := strings.Repeat("n", n)
 		for _, base := range []string{dir, "/"} {
 			got := walkFollow(hostView(), base, name)

@@ -9,8 +9,28 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/testdata/harness"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
+
+// under returns where paths begin that are relative to a directory.
+func under(dir string) baseDir { return baseDir{Place: procfs.Place{Path: dir}} }
+
+// modeIf returns how to look up a path whose last component is followed or not.
+func modeIf(follow bool) lookupMode {
+	if follow {
+		return modeFollow
+	}
+	return 0
+}
+
+// modeFor is modeIf for a path that is an entry if it is not followed.
+func modeFor(follow bool) lookupMode {
+	if follow {
+		return modeFollow
+	}
+	return modeEntry
+}
 
 // sampleTree makes what the tables below walk through.
 func sampleTree(t testing.TB) string {
@@ -159,15 +179,15 @@ func testWalks(t *testing.T, r *resolver, dir string) {
 		}
 		for _, from := range []struct {
 			prefix string
-			base   place
+			base   baseDir
 		}{
-			{"", place{path: dir}},
-			{dir + "/", place{path: dir + "/absent"}},
-			{"d/../", place{path: dir}},
+			{"", under(dir)},
+			{dir + "/", under(dir + "/absent")},
+			{"d/../", under(dir)},
 		} {
 			for follow, want := range map[bool]string{true: test.follow, false: test.nofollow} {
 				path := from.prefix + test.path
-				got := r.resolve(hostView(), from.base, []byte(path), follow, false)
+				got := r.resolve(hostView(), from.base, []byte(path), modeIf(follow))
 				if describe(got, dir) != want {
 					t.Errorf("%q, follow %v:\ngot  %s\nwant %s", path, follow, describe(got, dir), want)
 				}
@@ -184,12 +204,12 @@ func TestResolveRoot(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "/ dir", "//": "/ dir", "/.": "/ dir", "/..": "/ dir", "/../../proc": "/proc dir", "/proc/..": "/ dir",
 	} {
-		if got := describe(newResolver().resolve(hostView(), place{}, []byte(path), true, false), "$"); got != want {
+		if got := describe(newResolver().resolve(hostView(), baseDir{}, []byte(path), modeFollow), "$"); got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
 	for path, want := range map[string]string{".": "/ dir", "..": "/ dir", "proc": "/proc dir"} {
-		if got := describe(newResolver().resolve(hostView(), place{path: "/"}, []byte(path), true, false), "$"); got != want {
+		if got := describe(newResolver().resolve(hostView(), under("/"), []byte(path), modeFollow), "$"); got != want {
 			t.Errorf("%q from the root: %s, want %s", path, got, want)
 		}
 	}
@@ -204,7 +224,7 @@ func TestResolveParent(t *testing.T) {
 		"ld/new": "$/d/new absent [$/ld -> d]", "new/": "$/new absent", "d/": "$/d dir",
 		"ld/.": "$/ld dir => $/d [$/ld -> d]", "ld/./": "$/ld dir => $/d [$/ld -> d]",
 	} {
-		got := describe(newResolver().resolve(hostView(), place{path: dir}, []byte(path), false, true), dir)
+		got := describe(newResolver().resolve(hostView(), under(dir), []byte(path), modeEntry), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -234,14 +254,14 @@ func TestResolveLoops(t *testing.T) {
 		{"a/x/y", "$/a/x/y absent", 40},
 	}
 	for _, test := range tests {
-		r := newResolver().resolve(hostView(), place{path: dir}, []byte(test.path), true, false)
+		r := newResolver().resolve(hostView(), under(dir), []byte(test.path), modeFollow)
 		links := len(r.links)
 		r.links = nil
 		if got := describe(r, dir); got != test.want || links < test.links || links > test.links+1 {
 			t.Errorf("%q: %s, %d links; want %s, %d links", test.path, got, links, test.want, test.links)
 		}
 	}
-	if got := describe(newResolver().resolve(hostView(), place{path: dir}, []byte("loop"), false, false), dir); got != "$/loop symlink" {
+	if got := describe(newResolver().resolve(hostView(), under(dir), []byte("loop"), 0), dir); got != "$/loop symlink" {
 		t.Errorf("a loop that is not followed: %s", got)
 	}
 }
@@ -249,13 +269,13 @@ func TestResolveLoops(t *testing.T) {
 // TestResolveRemovedBase walks from a directory that was removed.
 func TestResolveRemovedBase(t *testing.T) {
 	dir := sampleTree(t)
-	base := place{path: dir + "/d/removed", gone: true}
+	base := baseDir{Place: procfs.Place{Path: dir + "/d/removed", Gone: true}}
 	for path, want := range map[string]string{
 		"x": "$/d/removed/x absent", "x/y": "$/d/removed/x/y absent", "./x": "$/d/removed/x absent",
 		"..": "$/d dir", "../f": "$/d/f file", "../../lf": "$/lf file => $/d/f [$/lf -> d/f]", "../no": "$/d/no absent",
 		".": "$/d/removed dir",
 	} {
-		got := describe(newResolver().resolve(hostView(), base, []byte(path), true, false), dir)
+		got := describe(newResolver().resolve(hostView(), base, []byte(path), modeFollow), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -263,7 +283,7 @@ func TestResolveRemovedBase(t *testing.T) {
 	// A directory of that name that is there now is another one.
 	harness.Mkdir(t, dir+"/d/removed")
 	harness.WriteFile(t, dir+"/d/removed/x", "")
-	if got := describe(newResolver().resolve(hostView(), base, []byte("x"), true, false), dir); got != "$/d/removed/x absent" {
+	if got := describe(newResolver().resolve(hostView(), base, []byte("x"), modeFollow), dir); got != "$/d/removed/x absent" {
 		t.Errorf("x: %s, want absent", got)
 	}
 }
@@ -279,16 +299,16 @@ func TestResolveInRoot(t *testing.T) {
 		"/root/f": "$/d/f file [$/d/root -> /]", "/no": "$/d/no absent",
 		"..": "$/d dir", "../..": "$/d dir", "f": "$/d/e/f absent", "../../../f": "$/d/f file",
 	} {
-		got := describe(newResolver().resolve(v, place{path: dir + "/d/e"}, []byte(path), true, false), dir)
+		got := describe(newResolver().resolve(v, under(dir+"/d/e"), []byte(path), modeFollow), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
 	// A working directory outside is not held in.
-	if got := describe(newResolver().resolve(v, place{path: dir}, []byte("lf"), false, false), dir); got != "$/lf symlink" {
+	if got := describe(newResolver().resolve(v, under(dir), []byte("lf"), 0), dir); got != "$/lf symlink" {
 		t.Errorf("from outside: %s", got)
 	}
-	if got := describe(newResolver().resolve(v, place{path: dir}, []byte(".."), false, false), filepath.Dir(dir)); got != "$ dir" {
+	if got := describe(newResolver().resolve(v, under(dir), []byte(".."), 0), filepath.Dir(dir)); got != "$ dir" {
 		t.Errorf("up from outside: %s", got)
 	}
 }
@@ -303,7 +323,7 @@ func TestResolveNoLinks(t *testing.T) {
 		"/proc/self/status": "/proc/self symlink", "/proc/self": "/proc/self symlink", "/proc/thread-self/cwd": "/proc/thread-self symlink",
 		fmt.Sprintf("/proc/%d/cwd/x", v.pid): fmt.Sprintf("/proc/%d/cwd symlink", v.pid),
 	} {
-		got := describe(newResolver().resolve(v, place{path: dir}, []byte(path), true, false), dir)
+		got := describe(newResolver().resolve(v, under(dir), []byte(path), modeFollow), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -336,7 +356,7 @@ func BenchmarkResolve(b *testing.B) {
 			r, v, name := &resolver{beliefs: new(beliefs), now: test.now}, hostView(), []byte(test.path)
 			b.ReportAllocs()
 			for b.Loop() {
-				r.resolve(v, place{path: "/"}, name, true, false)
+				r.resolve(v, under("/"), name, modeFollow)
 			}
 		})
 	}

@@ -1,13 +1,13 @@
 package tracer
 
 import (
-	"bytes"
+	"encoding/binary"
 	"runtime"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -93,7 +93,7 @@ var timesAreWide = map[string]bool{
 
 // restarts are the calls that were made to start again. It is for the tracer thread.
 type restarts struct {
-	memory memory
+	memory procfs.Memory
 	calls  map[int]again // by thread
 	// stopped are threads that were in a group stop, which interrupts these calls
 	// whether anybody traces or not. It shows no more when the next signal comes.
@@ -184,14 +184,14 @@ func (w *restarts) timeout(call waitingCall, pid, tid int, regs *callRegisters) 
 		if call.timeout == timeoutSpec32 {
 			size = 8
 		}
-		b, err := w.memory.bytes(tid, arg, size)
+		b, err := w.memory.Bytes(tid, arg, size)
 		if err != nil {
 			return 0, false
 		}
 		if size == 8 {
-			return time.Duration(int32(nativeUint32(b)))*time.Second + time.Duration(int32(nativeUint32(b[4:]))), true
+			return time.Duration(int32(binary.NativeEndian.Uint32(b)))*time.Second + time.Duration(int32(binary.NativeEndian.Uint32(b[4:]))), true
 		}
-		return time.Duration(nativeUint64(b))*time.Second + time.Duration(nativeUint64(b[8:])), true
+		return time.Duration(binary.NativeEndian.Uint64(b))*time.Second + time.Duration(binary.NativeEndian.Uint64(b[8:])), true
 	case timeoutReceive:
 		return socketTimeout(pid, int(int32(arg)), unix.SO_RCVTIMEO)
 	case timeoutSend:
@@ -224,33 +224,13 @@ func socketTimeout(pid, fd, option int) (d time.Duration, ok bool) {
 }
 
 // ignores reports whether a thread's process ignores a signal, by choice or by default:
-// signal(7), proc(5).
+// signal(7).
 func ignores(tid int, sig unix.Signal) (pid int, ignored bool) {
-	var room [pathMax]byte
-	data, err := readProc(tid, "status", room[:])
+	st, err := procfs.ReadStatus(tid)
 	if err != nil {
 		return 0, false
 	}
 	byDefault := sig == unix.SIGCHLD || sig == unix.SIGURG || sig == unix.SIGWINCH || sig == unix.SIGCONT
 	bit := uint64(1) << (sig - 1)
-	caught := false
-	for line := range bytes.Lines(data) {
-		key, value, _ := bytes.Cut(line, []byte(":"))
-		value = bytes.TrimSpace(value)
-		switch string(key) {
-		case "Tgid":
-			pid, _ = strconv.Atoi(string(value))
-		case "SigIgn", "SigCgt":
-			set, err := strconv.ParseUint(string(value), 16, 64)
-			if err != nil {
-				return pid, false
-			}
-			if string(key) == "SigIgn" {
-				ignored = set&bit != 0
-			} else {
-				caught = set&bit != 0
-			}
-		}
-	}
-	return pid, pid != 0 && (ignored || byDefault && !caught)
+	return st.TGID, st.Ignored&bit != 0 || byDefault && st.Caught&bit == 0
 }

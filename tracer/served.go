@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -82,7 +83,7 @@ func (s *served) read() (*mountTable, bool) {
 	if err != nil {
 		return nil, false
 	}
-	data, err := readAll(file, nil)
+	data, err := procfs.ReadAll(file, nil)
 	if err != nil {
 		unix.Close(file)
 		return nil, false

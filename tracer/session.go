@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"github.com/google/uuid"
@@ -74,7 +75,7 @@ func newSession(c *Cmd) (*session, error) {
 	s.header = events.Header{Session: id.String(), Argv: c.Args, Cwd: c.Dir}
 	if s.header.Cwd == "" {
 		if s.header.Cwd, err = unix.Getwd(); err != nil {
-			s.header.Cwd = readLink(unix.Getpid(), "cwd") // removed: as the kernel names it
+			s.header.Cwd = procfs.ReadLink(unix.Getpid(), "cwd") // removed: as the kernel names it
 		}
 	}
 	return s, nil

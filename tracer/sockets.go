@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -31,21 +32,25 @@ func (o *observer) peer(c *call, v *view, op events.Op, addr, length uint64) (na
 	const family, sunPath = 2, 2
 	length = min(length&0xffffffff, unix.SizeofSockaddrUnix)
 	if addr == 0 || length < family {
-		return named{}, errNoFile
+		return named{}, procfs.ErrNoFile
 	}
-	b, err := o.memory.bytes(c.tid, addr, int(length))
+	b, err := o.memory.Bytes(c.tid, addr, int(length))
 	if err != nil {
 		return named{}, err
 	}
 	create := op == events.OpCreate
-	if nativeUint16(b) == unix.AF_UNIX && len(b) > sunPath && b[sunPath] != 0 {
+	if binary.NativeEndian.Uint16(b) == unix.AF_UNIX && len(b) > sunPath && b[sunPath] != 0 {
 		name, _, _ := bytes.Cut(b[sunPath:], []byte{0})
-		file, err := o.resolve(c, v, syscalls.FromCwd, name, !create, create)
+		mode := modeFollow
+		if create {
+			mode = modeEntry
+		}
+		file, err := o.resolve(c, v, syscalls.FromCwd, name, mode)
 		return named{op: op, file: file}, err
 	}
 	address := addressText(b, !c.row.Has(syscalls.Connects))
 	if create || address == "" {
-		return named{}, errNoFile
+		return named{}, procfs.ErrNoFile
 	}
 	return named{op: events.OpConnect, address: address}, nil
 }
@@ -56,7 +61,7 @@ func (o *observer) peer(c *call, v *view, op events.Op, addr, length uint64) (na
 // to send to AF_INET: udp(7).
 func addressText(b []byte, send bool) string {
 	const inetSize, inet6Size, vmSize = unix.SizeofSockaddrInet4, 24, unix.SizeofSockaddrVM
-	switch family := nativeUint16(b); family {
+	switch family := binary.NativeEndian.Uint16(b); family {
 	case unix.AF_UNSPEC, unix.AF_INET:
 		if len(b) < inetSize || family == unix.AF_UNSPEC && !send {
 			return ""
@@ -69,7 +74,7 @@ func addressText(b []byte, send bool) string {
 		}
 		ip := netip.AddrFrom16([16]byte(b[8:]))
 		if len(b) >= unix.SizeofSockaddrInet6 {
-			if scope := nativeUint32(b[24:]); scope != 0 {
+			if scope := binary.NativeEndian.Uint32(b[24:]); scope != 0 {
 				ip = ip.WithZone(strconv.FormatUint(uint64(scope), 10))
 			}
 		}
@@ -78,7 +83,7 @@ func addressText(b []byte, send bool) string {
 		if len(b) < vmSize {
 			return ""
 		}
-		return "vsock " + strconv.FormatUint(uint64(nativeUint32(b[8:])), 10) + ":" + strconv.FormatUint(uint64(nativeUint32(b[4:])), 10)
+		return "vsock " + strconv.FormatUint(uint64(binary.NativeEndian.Uint32(b[8:])), 10) + ":" + strconv.FormatUint(uint64(binary.NativeEndian.Uint32(b[4:])), 10)
 	case unix.AF_UNIX:
 		if len(b) == 2 {
 			return "" // bind: the kernel chooses a name
@@ -118,16 +123,16 @@ func (o *observer) messages(c *call, v *view, a *access, addr, count uint64) err
 	var all []named
 	var before [2]uint64
 	for i := range min(count&0xffffffff, maxMessages) {
-		b, err := o.memory.bytes(c.tid, addr+i*uint64(layout.size), layout.length+4)
+		b, err := o.memory.Bytes(c.tid, addr+i*uint64(layout.size), layout.length+4)
 		if err != nil {
-			if i > 0 && errors.Is(err, errBadAddress) {
+			if i > 0 && errors.Is(err, procfs.ErrBadAddress) {
 				break // the others are sent
 			}
 			return err
 		}
-		at := [2]uint64{uint64(nativeUint32(b)), uint64(nativeUint32(b[layout.length:]))}
+		at := [2]uint64{uint64(binary.NativeEndian.Uint32(b)), uint64(binary.NativeEndian.Uint32(b[layout.length:]))}
 		if layout == messages64 {
-			at[0] = nativeUint64(b)
+			at[0] = binary.NativeEndian.Uint64(b)
 		}
 		if at[0] == 0 || at == before {
 			continue
@@ -137,12 +142,12 @@ func (o *observer) messages(c *call, v *view, a *access, addr, count uint64) err
 		switch {
 		case err == nil:
 			all = append(all, n)
-		case !errors.Is(err, errNoFile) && (i == 0 || !errors.Is(err, errBadAddress)):
+		case !errors.Is(err, procfs.ErrNoFile) && (i == 0 || !errors.Is(err, procfs.ErrBadAddress)):
 			return err
 		}
 	}
 	if len(all) == 0 {
-		return errNoFile
+		return procfs.ErrNoFile
 	}
 	a.op, a.first, a.address = all[0].op, all[0].file, all[0].address
 	a.more = all[1:]
@@ -157,11 +162,11 @@ func (o *observer) socketcall(c *call, v *view, a *access) error {
 	if which == syscalls.SocketcallSendto {
 		size = 6 * word
 	}
-	b, err := o.memory.bytes(c.tid, c.args[1], size)
+	b, err := o.memory.Bytes(c.tid, c.args[1], size)
 	if err != nil {
 		return err
 	}
-	arg := func(n int) uint64 { return uint64(nativeUint32(b[n*word:])) }
+	arg := func(n int) uint64 { return uint64(binary.NativeEndian.Uint32(b[n*word:])) }
 	a.op = events.OpStat
 	switch which {
 	case syscalls.SocketcallBind:

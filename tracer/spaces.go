@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
@@ -87,12 +88,12 @@ func (o *observer) space(proc string, namespace uint64, root string) (*space, er
 	}
 	file, err := unix.Open(proc+"/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, procError(err.(unix.Errno), []byte(proc+"/mountinfo\x00"))
+		return nil, procfs.ProcError(err.(unix.Errno), []byte(proc+"/mountinfo\x00"))
 	}
 	defer unix.Close(file)
-	data, err := readAll(file, nil)
+	data, err := procfs.ReadAll(file, nil)
 	if err != nil {
-		return nil, errCallerGone
+		return nil, procfs.ErrCallerGone
 	}
 	sp := &space{host: o.served.table, origin: o.common, read: s.changes, served: &served{file: -1}}
 	sp.table = s.place(parseMounts(data), namespace, root, proc)
@@ -162,13 +163,13 @@ func (t *mountTable) has(id int) bool {
 // what to call it instead, and why that is not enough; nil if it is: what is on a file
 // system that the session has made, and nobody else can see, was not there before and is
 // not there afterwards.
-func (s *space) hostPath(path string) (string, *loss) {
+func (s *space) hostPath(path string) (string, *procfs.Loss) {
 	if s.table == nil {
-		return path, &loss{events.ReasonMountNamespace, path + " is on a mount of which nothing is known"}
+		return path, &procfs.Loss{Reason: events.ReasonMountNamespace, Detail: path + " is on a mount of which nothing is known"}
 	}
 	m := s.table.cover(path)
 	if m == nil {
-		return path, &loss{events.ReasonMountNamespace, path + " is on a mount of which nothing is known"}
+		return path, &procfs.Loss{Reason: events.ReasonMountNamespace, Detail: path + " is on a mount of which nothing is known"}
 	}
 	if name, ok := s.host.find(m.dev, m.root+strings.TrimPrefix(path, strings.TrimSuffix(m.point, "/")), path); ok {
 		return name, nil
@@ -179,7 +180,7 @@ func (s *space) hostPath(path string) (string, *loss) {
 	case kernelKinds[m.kind], isMemory(m.kind) && !s.outside && !s.origin.spaces.joined && !s.origin.served.seen[m.dev]:
 		return m.kind + ":" + path, nil
 	}
-	return path, &loss{events.ReasonMountNamespace, path + " is on " + m.point + " (" + m.kind + "), which is mounted nowhere else"}
+	return path, &procfs.Loss{Reason: events.ReasonMountNamespace, Detail: path + " is on " + m.point + " (" + m.kind + "), which is mounted nowhere else"}
 }
 
 // find returns where something of a file system is on the host; at best at preferred.
@@ -271,18 +272,18 @@ func (o *observer) anchorOf(name, path string, v *view) *anchor {
 // jump returns where a magic link leads, by the kernel's name of it and the path that it
 // holds; st is what is there. Nil says that it is on the host.
 func (o *observer) jump(name, path string, st *unix.Stat_t, v *view) *anchor {
-	if !o.spaces.foreign && st.Mode&unix.S_IFMT != unix.S_IFDIR && isAt(path, st) {
+	if !o.spaces.foreign && st.Mode&unix.S_IFMT != unix.S_IFDIR && procfs.IsAt(path, st) {
 		return nil
 	}
 	o.served.begin(false)
-	if id := mountID(name); id == 0 && isAt(path, st) || o.served.has(id) {
+	if id := mountID(name); id == 0 && procfs.IsAt(path, st) || o.served.has(id) {
 		return nil
 	}
 	proc, pid := processDir(name)
 	var space *space
-	if ns, err := o.procfs.namespaceOf(proc); err == nil && ns != o.mountNS {
-		if n, errno := sys.Readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), o.procfs.link[:]); errno == 0 {
-			space, _ = o.space(proc, ns, string(o.procfs.link[:n]))
+	if ns, err := o.procfs.NamespaceOf(proc); err == nil && ns != o.mountNS {
+		if n, errno := sys.Readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), o.procfs.Link[:]); errno == 0 {
+			space, _ = o.space(proc, ns, string(o.procfs.Link[:n]))
 		}
 	}
 	if space != nil {
@@ -292,13 +293,6 @@ func (o *observer) jump(name, path string, st *unix.Stat_t, v *view) *anchor {
 	}
 	o.spaces.foreign = true
 	return o.anchorOf(name, path, v)
-}
-
-// isAt reports whether what st is of is at a path of the host's.
-func isAt(path string, st *unix.Stat_t) bool {
-	var there unix.Stat_t
-	errno := sys.Fstatat(unix.AT_FDCWD, append([]byte(path), 0), &there, unix.AT_SYMLINK_NOFOLLOW)
-	return errno == 0 && there.Dev == st.Dev && there.Ino == st.Ino
 }
 
 // processDir returns the directory of a process in a procfs that a magic link is in, and its

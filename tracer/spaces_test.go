@@ -57,7 +57,7 @@ func TestHostPath(t *testing.T) {
 			if got != path {
 				t.Errorf("%s has no name on the host, and is called %s", path, got)
 			}
-			got = lost.detail
+			got = lost.Detail
 		}
 		if got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)

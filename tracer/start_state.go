@@ -1,7 +1,6 @@
 package tracer
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -18,11 +18,13 @@ import (
 // while the shim waits.
 func (s *session) startState(pid int) (*events.ProcessState, []access) {
 	state := &events.ProcessState{Env: s.cmd.Env}
-	var err error
-	if state.UID, state.GID, state.Umask, err = readIdentity(pid); err != nil {
+	st, err := procfs.ReadStatus(pid)
+	if err != nil {
 		s.missStart(pid, err)
 		return nil, nil
 	}
+	const effective = 1
+	state.UID, state.GID, state.Umask = uint32(st.UIDs[effective]), uint32(st.GIDs[effective]), uint32(st.Umask)
 	if s.cmd.Umask != nil {
 		state.Umask = uint32(*s.cmd.Umask)
 	}
@@ -49,26 +51,26 @@ func startDescriptors(pid int) (list []events.Descriptor, files []access, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	var p procfs
-	defer p.dirs.close()
+	var p procfs.Reader
+	defer p.Dirs.Close()
 	for _, entry := range entries {
 		fd, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			continue
 		}
-		mode, err := p.mode(pid, fd, "")
+		mode, err := p.Mode(pid, fd, "")
 		if err != nil {
 			continue
 		}
-		info := infoOf(&p.stat)
-		rdev := p.stat.Rdev
+		info := infoOf(&p.Stat)
+		rdev := p.Stat.Rdev
 		flags, ok := descriptorFlags(pid, fd)
 		if !ok || flags&unix.O_CLOEXEC != 0 {
 			continue
 		}
 		d := events.Descriptor{FD: fd, Kind: descriptorKind(mode, rdev), Write: flags&unix.O_ACCMODE != unix.O_RDONLY}
-		if file, err := p.fd(pid, fd); err == nil {
-			d.Path = file.path
+		if file, err := p.Descriptor(pid, fd); err == nil {
+			d.Path = file.Path
 		}
 		if d.Kind == events.DescriptorFile && d.Path != "" {
 			files = append(files, access{
@@ -112,33 +114,4 @@ func descriptorKind(mode uint32, rdev uint64) events.DescriptorKind {
 		}
 	}
 	return events.DescriptorOther
-}
-
-// readIdentity reads a process's effective ids and its umask: proc(5). The umask is
-// there since Linux 4.7.
-func readIdentity(pid int) (uid, gid, umask uint32, err error) {
-	data, err := readProc(pid, "status", nil)
-	if err != nil {
-		return 0, 0, 0, err
-	}
-	field := func(line []byte, name string, n, base int) (uint32, bool) {
-		value, found := bytes.CutPrefix(line, []byte(name))
-		fields := bytes.Fields(value)
-		if !found || len(fields) <= n {
-			return 0, false
-		}
-		number, err := strconv.ParseUint(string(fields[n]), base, 32)
-		return uint32(number), err == nil
-	}
-	const effective = 1 // of real, effective, saved, file system
-	for line := range bytes.Lines(data) {
-		if v, ok := field(line, "Uid:", effective, 10); ok {
-			uid = v
-		} else if v, ok := field(line, "Gid:", effective, 10); ok {
-			gid = v
-		} else if v, ok := field(line, "Umask:", 0, 8); ok {
-			umask = v
-		}
-	}
-	return uid, gid, umask, nil
 }

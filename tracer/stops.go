@@ -1,11 +1,9 @@
 package tracer
 
 import (
-	"bytes"
 	"runtime"
-	"strconv"
-	"strings"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
@@ -79,17 +77,7 @@ func StopWith(sig unix.Signal, unless func() bool) bool {
 // since: it is no longer stopped, or that is what it has stopped for.
 func (c *Cmd) Continued() bool {
 	pid := c.Pid()
-	return !isStopped(pid) || hasReport(pid)
-}
-
-// isStopped tells whether a process is: proc(5).
-func isStopped(pid int) bool {
-	data, err := readProc(pid, "stat", nil)
-	if err != nil {
-		return false // it has ended
-	}
-	state := strings.TrimLeft(string(data[bytes.LastIndexByte(data, ')')+1:]), " ")
-	return strings.HasPrefix(state, "T") || strings.HasPrefix(state, "t")
+	return !procfs.Stopped(pid) || hasReport(pid)
 }
 
 // hasReport tells whether wait4 has anything to report of a child or tracee of the
@@ -114,17 +102,11 @@ func letStop() {
 	_, _ = shim.SignalMask(&mask)
 }
 
-// heldSignals returns the signals that wait for this process: proc(5).
+// heldSignals returns the signals that wait for this process.
 func heldSignals() uint64 {
-	data, err := readProc(unix.Getpid(), "status", nil)
+	st, err := procfs.ReadStatus(unix.Getpid())
 	if err != nil {
 		return 0
 	}
-	for line := range bytes.Lines(data) {
-		if value, ok := bytes.CutPrefix(line, []byte("ShdPnd:")); ok {
-			set, _ := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
-			return set
-		}
-	}
-	return 0
+	return st.Pending
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -24,19 +25,19 @@ func (r *receiver) processOf(tid int) (p *process, followed bool) {
 	if s, ok := asLeader(tid); ok {
 		return r.newStranger(&s), false
 	}
-	st, err := readStatus(tid)
+	st, err := procfs.ReadStatus(tid)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
 			r.gaps.add(events.ReasonUntraced, 0, fmt.Sprintf("a thread's process could not be found out: %v", err))
 		}
 		return nil, false
 	}
-	if p, _ = r.registry.find(st.tgid); p == nil || p.pid != st.tgid {
-		s := stranger{pid: st.tgid, ppid: st.ppid}
+	if p, _ = r.registry.find(st.TGID); p == nil || p.pid != st.TGID {
+		s := stranger{pid: st.TGID, ppid: st.PPID}
 		s.fd, s.inode = openPidfd(s.pid) // its thread waits for us: it is there
 		p = r.newStranger(&s)
 	}
-	if tid != st.tgid {
+	if tid != st.TGID {
 		r.registry.enter(tid, p, false)
 	}
 	return p, false
@@ -69,7 +70,7 @@ const endUnseen = "its end is not seen: more processes than files may be open"
 
 // newStranger enters a process known by its first call.
 func (r *receiver) newStranger(s *stranger) *process {
-	p := &process{pid: s.pid, ppid: s.ppid, argv: readArgv(s.pid), exe: readLink(s.pid, "exe")}
+	p := &process{pid: s.pid, ppid: s.ppid, argv: procfs.Argv(s.pid), exe: procfs.ReadLink(s.pid, "exe")}
 	r.registry.enter(s.pid, p, false)
 	_ = r.keeper.need() // it will not die with us; at the end another attempt is made
 	if s.fd >= 0 {
@@ -78,7 +79,7 @@ func (r *receiver) newStranger(s *stranger) *process {
 	} else { // who would tell that its number is another's?
 		r.gaps.add(events.ReasonUntraced, s.pid, endUnseen)
 	}
-	r.queue.process(startEvent(p, readLink(s.pid, "cwd")))
+	r.queue.process(startEvent(p, procfs.ReadLink(s.pid, "cwd")))
 	return p
 }
 
@@ -91,7 +92,7 @@ func stillThread(pid, tid int) bool {
 
 // executed looks whether a process that called exec runs another program now.
 func (r *receiver) executed(p *process) {
-	exe, argv := readLink(p.pid, "exe"), readArgv(p.pid)
+	exe, argv := procfs.ReadLink(p.pid, "exe"), procfs.Argv(p.pid)
 	if exe == "" {
 		exe = r.registry.tried(p)
 	}
@@ -105,22 +106,22 @@ func (r *receiver) executed(p *process) {
 	}
 	r.registry.setProgram(p, exe, argv)
 	tellInterpreter(r.registry, r.gaps, p, exe, argv, r.queue.process)
-	r.queue.process(execEvent(p, exe, argv, readLink(p.pid, "cwd")))
+	r.queue.process(execEvent(p, exe, argv, procfs.ReadLink(p.pid, "cwd")))
 }
 
 // numbered returns the tid, in fstrace's pid namespace, of a thread that a caller
 // in another one names, or 0.
 func (r *receiver) numbered(caller, tid int) int {
-	st, err := readStatus(caller)
+	st, err := procfs.ReadStatus(caller)
 	if err != nil {
 		return 0
 	}
-	if st.innerTID == caller {
+	if st.InnerTID == caller {
 		return tid
 	}
-	ns := readLink(caller, "ns/pid")
+	ns := procfs.ReadLink(caller, "ns/pid")
 	for _, candidate := range r.registry.tids() {
-		if other, err := readStatus(candidate); err == nil && other.innerTID == tid && readLink(candidate, "ns/pid") == ns {
+		if other, err := procfs.ReadStatus(candidate); err == nil && other.InnerTID == tid && procfs.ReadLink(candidate, "ns/pid") == ns {
 			return candidate
 		}
 	}

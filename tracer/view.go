@@ -1,6 +1,10 @@
 package tracer
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
+)
 
 // A view is how a thread sees the file system: where its absolute paths begin.
 type view struct {
@@ -26,12 +30,12 @@ func (o *observer) viewOf(c *call) (view, error) {
 	if !o.rootsVary {
 		return v, nil
 	}
-	root, err := o.procfs.root(c.tid)
+	root, err := o.procfs.Root(c.tid)
 	if err != nil {
 		return v, err
 	}
-	v.root = root.path
-	ns, err := o.procfs.namespace(c.tid, "mnt")
+	v.root = root.Path
+	ns, err := o.procfs.Namespace(c.tid, "mnt")
 	if err != nil {
 		return v, err
 	}
@@ -61,9 +65,9 @@ func (v *view) ids() (pid, tid int) {
 	if v.space == nil {
 		return v.pid, v.tid
 	}
-	st, err := readStatus(v.tid)
+	st, err := procfs.ReadStatus(v.tid)
 	if err != nil {
 		return v.pid, v.tid // it is gone, and its call will not be recorded
 	}
-	return st.innerPID, st.innerTID
+	return st.InnerPID, st.InnerTID
 }

@@ -3,6 +3,7 @@ package tracer
 import (
 	"time"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -13,7 +14,7 @@ import (
 // clone(2), CLONE_FS. Where that is otherwise, or cannot be found out, nothing is
 // remembered.
 type workDir struct {
-	place place
+	place procfs.Place
 	at    time.Time // when it was read; zero if it is not known
 	moves uint      // the observer's, then
 	// changing are the threads that have called chdir: it has taken effect for
@@ -32,24 +33,24 @@ const (
 )
 
 // cwd returns the working directory of a caller.
-func (o *observer) cwd(c *call) (place, error) {
+func (o *observer) cwd(c *call) (procfs.Place, error) {
 	w := &c.proc.dir
 	if !c.followed || o.rootsVary || !o.isPlain(c) {
-		return o.procfs.cwd(c.tid)
+		return o.procfs.Cwd(c.tid)
 	}
 	w.returned(c.tid)
 	settled := len(w.changing) == 0
 	if settled && !w.at.IsZero() && w.moves == o.moves && o.resolver.now.Sub(w.at) <= belief {
 		return w.place, nil
 	}
-	p, err := o.procfs.cwd(c.tid)
+	p, err := o.procfs.Cwd(c.tid)
 	dirs := &o.resolver.dirs
-	if err != nil || !settled || p.gone || dirs.off || len(dirs.shaky) > 0 && dirs.underShaky(p.path) {
+	if err != nil || !settled || p.Gone || dirs.off || len(dirs.shaky) > 0 && dirs.underShaky(p.Path) {
 		w.at = time.Time{}
 		return p, err
 	}
-	if p.path == w.place.path {
-		p.path = w.place.path // one string for all
+	if p.Path == w.place.Path {
+		p.Path = w.place.Path // one string for all
 	}
 	w.place, w.at, w.moves = p, o.resolver.now, o.moves
 	return p, nil

@@ -1,8 +1,7 @@
-package tracer
+package procfs
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -14,10 +13,10 @@ import (
 // Results of reading a tracee's memory, for errors.Is. With the first two the
 // call itself fails in the kernel, and so accesses nothing.
 var (
-	errBadAddress = errors.New("address is not mapped")  // the call gives EFAULT
-	errTooLong    = errors.New("string has no end")      // the call gives ENAMETOOLONG
-	errOpaque     = errors.New("memory may not be read") // EPERM: not dumpable, or a policy
-	errCallerGone = errors.New("the caller is gone")     // ESRCH
+	ErrBadAddress = errors.New("address is not mapped")  // the call gives EFAULT
+	ErrTooLong    = errors.New("string has no end")      // the call gives ENAMETOOLONG
+	ErrOpaque     = errors.New("memory may not be read") // EPERM: not dumpable, or a policy
+	ErrCallerGone = errors.New("the caller is gone")     // ESRCH
 )
 
 const (
@@ -28,22 +27,28 @@ const (
 	firstRead = 256
 )
 
-// A memory reads the memory of tracees, into a buffer of its own. It is for one
+// A Marker is told of system calls that may take long: before each and after it.
+type Marker interface {
+	Enter()
+	Leave()
+}
+
+// A Memory reads the memory of tracees, into a buffer of its own. It is for one
 // goroutine.
-type memory struct {
+type Memory struct {
 	buf [pathMax]byte
 	// noVMRead: process_vm_readv(2) is refused here altogether (ENOSYS, or EPERM
 	// by a container's policy), and /proc/TID/mem is what is left.
 	noVMRead bool
-	hand     *hand // that waits for the kernel; nil for none to tell
+	Marker   Marker // nil for none
 }
 
-// cstring reads the NUL-terminated string at addr, at most PATH_MAX bytes with
+// CString reads the NUL-terminated string at addr, at most PATH_MAX bytes with
 // its NUL. The result is valid until the next call.
 //
 // One process_vm_readv across a page that cannot be read returns the bytes
 // before it, but a string may end just there: so each page is read by itself.
-func (m *memory) cstring(tid int, addr uint64) ([]byte, error) {
+func (m *Memory) CString(tid int, addr uint64) ([]byte, error) {
 	have := 0
 	for have < len(m.buf) {
 		from := addr + uint64(have)
@@ -61,12 +66,12 @@ func (m *memory) cstring(tid int, addr uint64) ([]byte, error) {
 		}
 		have += n
 	}
-	return nil, errTooLong
+	return nil, ErrTooLong
 }
 
-// bytes reads exactly n bytes, at most PATH_MAX. The result is valid until the
+// Bytes reads exactly n bytes, at most PATH_MAX. The result is valid until the
 // next call.
-func (m *memory) bytes(tid int, addr uint64, n int) ([]byte, error) {
+func (m *Memory) Bytes(tid int, addr uint64, n int) ([]byte, error) {
 	got := 0
 	for got < n {
 		k, err := m.read(tid, addr+uint64(got), m.buf[got:n])
@@ -78,20 +83,19 @@ func (m *memory) bytes(tid int, addr uint64, n int) ([]byte, error) {
 	return m.buf[:n], nil
 }
 
-func nativeUint16(b []byte) uint16 { return binary.NativeEndian.Uint16(b) }
-func nativeUint32(b []byte) uint32 { return binary.NativeEndian.Uint32(b) }
-func nativeUint64(b []byte) uint64 { return binary.NativeEndian.Uint64(b) }
-
 // read reads at least one byte. A page may have to be fetched first, from a file system or
 // by a handler of userfaultfd(2).
-func (m *memory) read(tid int, addr uint64, buf []byte) (int, error) {
-	m.hand.enter()
+func (m *Memory) read(tid int, addr uint64, buf []byte) (int, error) {
+	if m.Marker == nil {
+		return m.readNow(tid, addr, buf)
+	}
+	m.Marker.Enter()
 	n, err := m.readNow(tid, addr, buf)
-	m.hand.leave()
+	m.Marker.Leave()
 	return n, err
 }
 
-func (m *memory) readNow(tid int, addr uint64, buf []byte) (int, error) {
+func (m *Memory) readNow(tid int, addr uint64, buf []byte) (int, error) {
 	if !m.noVMRead {
 		n, errno := sys.ProcessVMReadv(tid, addr, buf)
 		switch errno {
@@ -110,7 +114,7 @@ func (m *memory) readNow(tid int, addr uint64, buf []byte) (int, error) {
 // readProcMem reads through /proc/TID/mem: proc(5).
 func readProcMem(tid int, addr uint64, buf []byte) (int, error) {
 	if int64(addr) < 0 { // no file offset, and no address of a program
-		return 0, errBadAddress
+		return 0, ErrBadAddress
 	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/mem", tid))
 	if err != nil {
@@ -127,11 +131,11 @@ func readProcMem(tid int, addr uint64, buf []byte) (int, error) {
 func memoryError(err error) error {
 	switch {
 	case errors.Is(err, unix.EFAULT), errors.Is(err, unix.EIO):
-		return errBadAddress
+		return ErrBadAddress
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return errOpaque
+		return ErrOpaque
 	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.ENOENT):
-		return errCallerGone
+		return ErrCallerGone
 	}
 	return fmt.Errorf("read memory: %w", err)
 }

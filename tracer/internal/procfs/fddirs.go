@@ -1,17 +1,17 @@
-package tracer
+package procfs
 
 import (
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
 )
 
-// An fdDirs holds the directories /proc/TID/fd of the threads that have lately used
+// An FDDirs holds the directories /proc/TID/fd of the threads that have lately used
 // directory descriptors, opened: to walk there from / is a fifth of what it takes the
 // kernel to read one of the links in it.
 //
 // A handle stands for its thread, not for the number: when another thread has got
 // that, nothing is found by it. It is for one goroutine.
-type fdDirs [8]fdDir
+type FDDirs [8]fdDir
 
 type fdDir struct {
 	tid  int
@@ -24,7 +24,7 @@ type fdDir struct {
 const usesBeforeOpen = 4
 
 // of returns a thread's directory, or -1 if it is not open.
-func (d *fdDirs) of(tid int, p *procfs) int {
+func (d *FDDirs) of(tid int, p *Reader) int {
 	s := &d[tid%len(d)]
 	if s.tid != tid {
 		s.close()
@@ -34,7 +34,7 @@ func (d *fdDirs) of(tid int, p *procfs) int {
 		return -1
 	}
 	if s.uses == usesBeforeOpen {
-		fd, errno := sys.Openat(unix.AT_FDCWD, p.entry(tid, "fd"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+		fd, errno := sys.Openat(unix.AT_FDCWD, p.EntryName(tid, "fd"), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
 		s.fd = fd
 		if errno != 0 {
 			s.fd = -1
@@ -44,15 +44,15 @@ func (d *fdDirs) of(tid int, p *procfs) int {
 }
 
 // forget closes a thread's directory.
-func (d *fdDirs) forget(tid int) {
+func (d *FDDirs) forget(tid int) {
 	if s := &d[tid%len(d)]; s.tid == tid {
 		s.close()
 		*s = fdDir{}
 	}
 }
 
-// close closes all of them: they keep /proc from being unmounted.
-func (d *fdDirs) close() {
+// Close closes all of them: they keep /proc from being unmounted.
+func (d *FDDirs) Close() {
 	for i := range d {
 		d[i].close()
 		d[i] = fdDir{}

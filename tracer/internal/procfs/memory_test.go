@@ -1,9 +1,10 @@
-package tracer
+package procfs
 
 import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"reflect"
 	"testing"
 
@@ -30,25 +31,25 @@ func mapPages(t *testing.T, n int) (b []byte, addr uint64) {
 func addressOf(b []byte) uint64 { return uint64(reflect.ValueOf(b).Pointer()) }
 
 // bothWays runs f with each way of reading memory.
-func bothWays(t *testing.T, f func(t *testing.T, m *memory)) {
+func bothWays(t *testing.T, f func(t *testing.T, m *Memory)) {
 	t.Run("process_vm_readv", func(t *testing.T) {
 		var b [1]byte
 		if _, errno := sys.ProcessVMReadv(os.Getpid(), addressOf(make([]byte, 1)), b[:]); errno != 0 {
 			t.Skip("process_vm_readv: ", errno)
 		}
-		f(t, new(memory))
+		f(t, new(Memory))
 	})
-	t.Run("proc mem", func(t *testing.T) { f(t, &memory{noVMRead: true}) })
+	t.Run("proc mem", func(t *testing.T) { f(t, &Memory{noVMRead: true}) })
 }
 
 func TestCString(t *testing.T) {
 	pages, addr := mapPages(t, 4)
 	size := os.Getpagesize()
-	bothWays(t, func(t *testing.T, m *memory) {
+	bothWays(t, func(t *testing.T, m *Memory) {
 		for _, from := range []int{0, 1, size - 1, size - 2, size - firstRead, size / 2} {
-			for _, length := range []int{0, 1, 2, firstRead - 1, firstRead, firstRead + 1, size - 1, pathMax - 1} {
+			for _, length := range []int{0, 1, 2, firstRead - 1, firstRead, firstRead + 1, size - 1, unix.PathMax - 1} {
 				pages[from+length] = 0
-				got, err := m.cstring(os.Getpid(), addr+uint64(from))
+				got, err := m.CString(os.Getpid(), addr+uint64(from))
 				if err != nil || !bytes.Equal(got, pages[from:from+length]) {
 					t.Errorf("%d bytes at %d: got %d bytes, %v", length, from, len(got), err)
 				}
@@ -61,13 +62,13 @@ func TestCString(t *testing.T) {
 // TestCStringTooLong: PATH_MAX counts the NUL.
 func TestCStringTooLong(t *testing.T) {
 	pages, addr := mapPages(t, 4)
-	bothWays(t, func(t *testing.T, m *memory) {
+	bothWays(t, func(t *testing.T, m *Memory) {
 		for _, from := range []int{0, 1, pageSize - 1} {
-			pages[from+pathMax] = 0
-			if got, err := m.cstring(os.Getpid(), addr+uint64(from)); !errors.Is(err, errTooLong) {
+			pages[from+unix.PathMax] = 0
+			if got, err := m.CString(os.Getpid(), addr+uint64(from)); !errors.Is(err, ErrTooLong) {
 				t.Errorf("a string of PATH_MAX bytes at %d: %d bytes, %v", from, len(got), err)
 			}
-			pages[from+pathMax] = 'x'
+			pages[from+unix.PathMax] = 'x'
 		}
 	})
 }
@@ -97,7 +98,7 @@ func TestCStringAtEnd(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bothWays(t, func(t *testing.T, m *memory) {
+			bothWays(t, func(t *testing.T, m *Memory) {
 				if m.noVMRead && name == "a page without access" {
 					t.Skip("/proc/PID/mem gives what the process itself may not read")
 				}
@@ -106,22 +107,22 @@ func TestCStringAtEnd(t *testing.T) {
 				for i := range page {
 					page[i] = 'y'
 				}
-				for _, length := range []int{0, 1, firstRead, firstRead + 1, pathMax - 2} {
+				for _, length := range []int{0, 1, firstRead, firstRead + 1, unix.PathMax - 2} {
 					from := size - length - 1
 					page[size-1] = 0
-					got, err := m.cstring(os.Getpid(), addr+uint64(from))
+					got, err := m.CString(os.Getpid(), addr+uint64(from))
 					if err != nil || !bytes.Equal(got, page[from:size-1]) {
 						t.Errorf("%d bytes before the page's end: got %d bytes, %v", length, len(got), err)
 					}
 					page[size-1] = 'y' // now the string runs into what is not there
-					if got, err := m.cstring(os.Getpid(), addr+uint64(from)); !errors.Is(err, errBadAddress) {
+					if got, err := m.CString(os.Getpid(), addr+uint64(from)); !errors.Is(err, ErrBadAddress) {
 						t.Errorf("%d bytes and no end: got %d bytes, %v", length, len(got), err)
 					}
 				}
-				if got, err := m.bytes(os.Getpid(), addr+uint64(size-8), 8); err != nil || !bytes.Equal(got, page[size-8:]) {
+				if got, err := m.Bytes(os.Getpid(), addr+uint64(size-8), 8); err != nil || !bytes.Equal(got, page[size-8:]) {
 					t.Errorf("the page's last bytes: %q, %v", got, err)
 				}
-				if _, err := m.bytes(os.Getpid(), addr+uint64(size-8), 9); !errors.Is(err, errBadAddress) {
+				if _, err := m.Bytes(os.Getpid(), addr+uint64(size-8), 9); !errors.Is(err, ErrBadAddress) {
 					t.Errorf("one byte more: %v", err)
 				}
 			})
@@ -134,10 +135,10 @@ func TestMemoryBytes(t *testing.T) {
 	for i := range pages {
 		pages[i] = byte(i * 7)
 	}
-	bothWays(t, func(t *testing.T, m *memory) {
+	bothWays(t, func(t *testing.T, m *Memory) {
 		for _, from := range []int{0, 1, pageSize - 3} {
-			for _, n := range []int{0, 1, 24, pageSize, pathMax} {
-				got, err := m.bytes(os.Getpid(), addr+uint64(from), n)
+			for _, n := range []int{0, 1, 24, pageSize, unix.PathMax} {
+				got, err := m.Bytes(os.Getpid(), addr+uint64(from), n)
 				if err != nil || !bytes.Equal(got, pages[from:from+n]) {
 					t.Errorf("%d bytes at %d: got %d, %v", n, from, len(got), err)
 				}
@@ -147,12 +148,12 @@ func TestMemoryBytes(t *testing.T) {
 }
 
 func TestMemoryBadAddress(t *testing.T) {
-	bothWays(t, func(t *testing.T, m *memory) {
+	bothWays(t, func(t *testing.T, m *Memory) {
 		for _, addr := range []uint64{0, 1, pageSize - 1, 1 << 47, 1<<63 - 1, 1 << 63, 1<<64 - pageSize, 1<<64 - 1} {
-			if got, err := m.cstring(os.Getpid(), addr); !errors.Is(err, errBadAddress) {
+			if got, err := m.CString(os.Getpid(), addr); !errors.Is(err, ErrBadAddress) {
 				t.Errorf("string at %#x: %q, %v", addr, got, err)
 			}
-			if got, err := m.bytes(os.Getpid(), addr, 16); !errors.Is(err, errBadAddress) {
+			if got, err := m.Bytes(os.Getpid(), addr, 16); !errors.Is(err, ErrBadAddress) {
 				t.Errorf("bytes at %#x: %q, %v", addr, got, err)
 			}
 		}
@@ -161,12 +162,12 @@ func TestMemoryBadAddress(t *testing.T) {
 
 // TestMemoryCallerGone reads of a process that has ended.
 func TestMemoryCallerGone(t *testing.T) {
-	c := helperCommand("none")
+	c := exec.Command("true")
 	if err := c.Run(); err != nil {
 		t.Fatal(err)
 	}
-	bothWays(t, func(t *testing.T, m *memory) {
-		if got, err := m.cstring(c.Process.Pid, 4096); !errors.Is(err, errCallerGone) {
+	bothWays(t, func(t *testing.T, m *Memory) {
+		if got, err := m.CString(c.Process.Pid, 4096); !errors.Is(err, ErrCallerGone) {
 			t.Errorf("of a process that has ended: %q, %v", got, err)
 		}
 	})
@@ -174,17 +175,17 @@ func TestMemoryCallerGone(t *testing.T) {
 
 // TestMemoryOfZombie: a process that has ended and is not reaped has no memory.
 func TestMemoryOfZombie(t *testing.T) {
-	c := helperCommand("none")
+	c := exec.Command("true")
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = c.Wait() }()
 	harness.Eventually(t, "the child ends", func() bool {
-		st, err := readStatus(c.Process.Pid)
-		return err == nil && st.zombie
+		st, err := ReadStatus(c.Process.Pid)
+		return err == nil && st.Zombie
 	})
-	bothWays(t, func(t *testing.T, m *memory) {
-		if got, err := m.cstring(c.Process.Pid, 4096); err == nil {
+	bothWays(t, func(t *testing.T, m *Memory) {
+		if got, err := m.CString(c.Process.Pid, 4096); err == nil {
 			t.Errorf("of a zombie: %q", got)
 		}
 	})
@@ -194,12 +195,12 @@ func TestMemoryOfZombie(t *testing.T) {
 func TestMemoryBuffer(t *testing.T) {
 	pages, addr := mapPages(t, 1)
 	copy(pages, "first\x00second\x00")
-	m := new(memory)
-	first, err := m.cstring(os.Getpid(), addr)
+	m := new(Memory)
+	first, err := m.CString(os.Getpid(), addr)
 	if err != nil || string(first) != "first" {
 		t.Fatalf("%q, %v", first, err)
 	}
-	if second, err := m.cstring(os.Getpid(), addr+6); err != nil || string(second) != "second" {
+	if second, err := m.CString(os.Getpid(), addr+6); err != nil || string(second) != "second" {
 		t.Errorf("%q, %v", second, err)
 	}
 }
