@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"runtime"
 	"strings"
@@ -191,7 +192,8 @@ func (s *Server) methodStatistics(r *request) error {
 
 // asError makes an error that the client gets of any other.
 func asError(err error) error {
-	return newError(ErrCannotRun, "message", err.Error())
+	var launch *tracer.LaunchError
+	return newError(ErrCannotRun, "message", err.Error(), "ended", errors.As(err, &launch))
 }
 
 // validMilliseconds keeps durations from overflowing.

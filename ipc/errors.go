@@ -101,6 +101,13 @@ func (e *Error) Error() string {
 	return fmt.Sprintf(words, string(e.Parameters))
 }
 
+// ProcessEnded reports whether the server has ended the process that the client passed
+// on with Run, because it could not become the command.
+func (e *Error) ProcessEnded() bool {
+	ended, _ := e.parameters()["ended"].(bool)
+	return ended
+}
+
 // parameters decodes what the error came with. Numbers keep their digits.
 func (e *Error) parameters() map[string]any {
 	d := json.NewDecoder(strings.NewReader(string(e.Parameters)))

@@ -147,7 +147,7 @@ func (s *Server) reserve(n *session) error {
 func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, error) {
 	sink, err := events.Filter(newRecorder(n, n.spool), o.Only, o.Ignore)
 	if err != nil {
-		return nil, newError(ErrCannotRun, "message", err.Error())
+		return nil, asError(err)
 	}
 	sink = counting{sink, func() { s.events.Add(1) }}
 	if !o.Manifest {
@@ -159,7 +159,7 @@ func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, err
 		Compact: o.Compact, EnvironmentValues: o.EnvValues,
 	})
 	if err != nil {
-		return nil, newError(ErrCannotRun, "message", err.Error())
+		return nil, asError(err)
 	}
 	cmd.Guard = m.Guard
 	m.Served(cmd.Served)

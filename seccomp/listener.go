@@ -53,6 +53,11 @@ func NewListener(fd int) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seccomp: ask for notification sizes: %w", err)
 	}
+	// No notification has the number 0. Any other answer than that means that this
+	// process could not receive or reply, and the callers would wait forever.
+	if errno := ioctlID(fd, 0); errno != unix.ENOENT {
+		return nil, fmt.Errorf("seccomp: ioctl(2) of the listener: %w", errno)
+	}
 	l := &Listener{fd: fd, buf: buf}
 	l.syncWakeUp = setListenerFlags(fd, userNotifSyncWakeUp) == nil
 	return l, nil

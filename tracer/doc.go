@@ -31,5 +31,5 @@
 //
 // # Limits
 //
-// Linux 5.5 or later, amd64 or arm64. docs/limits.md has the rest.
+// Linux 5.9 or later, amd64 or arm64. docs/limits.md has the rest.
 package tracer

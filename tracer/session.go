@@ -61,6 +61,9 @@ type traceEnd struct {
 }
 
 func newSession(c *Cmd) (*session, error) {
+	if err := CheckProc(); err != nil {
+		return nil, err
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return nil, fmt.Errorf("make a session id: %w", err)
@@ -126,8 +129,10 @@ func (s *session) startShim() (*launcher, error) {
 		m.Signals, m.Tracer = shim.Signals{Mask: a.Mask, Ignored: a.Ignored}, uint32(unix.Getpid())
 	}
 	failpoint("before-filter")
-	// A shim that is gone shows at the next step.
-	_ = shim.WriteFull(s.control, m.Encode())
+	// The next step notices a shim that is gone.
+	if err := shim.WriteFull(s.control, m.Encode()); err != nil && !errors.Is(err, unix.EPIPE) {
+		return nil, s.abandon(l, fmt.Errorf("launch: send the command: %w", err))
+	}
 	return l, nil
 }
 
@@ -193,7 +198,7 @@ func (s *session) launch(l *launcher) error {
 	// Not before: until the shim has been executed it has files of this process's open.
 	err = l.seize(func() { s.header.Process, inherited = s.startState(s.root.pid) })
 	if err != nil {
-		err = fmt.Errorf("follow the command's processes: %w", err)
+		err = cannotFollow(err)
 	} else if s.keeper != nil && !l.traced { // it will outlive us, whatever becomes of us
 		err = s.keeper.need()
 	}
@@ -268,7 +273,7 @@ func (s *session) readFailure() (*shim.Failure, error) {
 func explain(f *shim.Failure) error {
 	switch {
 	case f.Step == shim.StepFilter && (f.Errno == unix.EINVAL || f.Errno == unix.ENOSYS):
-		return fmt.Errorf("%s: %w: this kernel has no user-notify filters (Linux 5.5 and later have them)", f.Step, f.Errno)
+		return fmt.Errorf("%s: %w: this kernel has no user-notify filters (Linux 5.9 and later have them)", f.Step, f.Errno)
 	}
 	return fmt.Errorf("%s: %w", f.Step, f.Errno)
 }
@@ -336,7 +341,7 @@ func (s *session) abandon(l *launcher, cause error) error {
 	if errors.Is(cause, shim.ErrPeerGone) {
 		return fmt.Errorf("launch: the helper process ended with %+v", exitOf(ws))
 	}
-	return cause
+	return &LaunchError{cause}
 }
 
 // endEarly makes the record of a command that a signal ended before it began.

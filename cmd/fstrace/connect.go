@@ -160,16 +160,18 @@ func (c *connected) start(l *tracer.Launch) (*ipc.Stream, error) {
 func (c *connected) notRun(err error) int {
 	c.output.abort()
 	if errors.Is(err, ipc.ErrGone) {
-		err = errors.New("fstraced ended before the command was started: nothing was run; start fstraced again")
+		err = errors.New("fstraced ended before the command was started: start fstraced again")
 	}
-	fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
-	return exitFailed
+	return cannotTrace(err)
 }
 
-// notBegun reports on a process that did not become the command. It may be that a signal
-// was faster, which was meant for the command: that is how it has ended then.
+// notBegun reports on a process that did not become the command. A signal that was meant
+// for the command may have ended it: fstrace then ends as the command would have. But if
+// fstraced has ended it, err says why.
 func (c *connected) notBegun(status unix.WaitStatus, err error) int {
-	if status.Signaled() && !errors.Is(err, ipc.ErrGone) {
+	var refused *ipc.Error
+	ended := errors.As(err, &refused) && refused.ProcessEnded()
+	if status.Signaled() && !ended && !errors.Is(err, ipc.ErrGone) {
 		c.output.abort()
 		return endLike(status)
 	}

@@ -77,8 +77,9 @@ func newDoctor(status *int) *cobra.Command {
 
 // examine looks at everything, what is needed first.
 func examine(socket string) []finding {
-	list := []finding{findKernel()}
+	list := []finding{findKernel(), findProc()}
 	list = append(list, findSeccomp()...)
+	list = append(list, findMemfd())
 	list = append(list, findTracing()...)
 	return append(list, findPrivileges(), findIOUring(), findSignalsKept(), findDaemon(socket), findTrace())
 }

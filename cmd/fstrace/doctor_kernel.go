@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,6 +26,27 @@ func findKernel() finding {
 	if _, err := seccomp.ABIs(runtime.GOARCH); err != nil {
 		f.State, f.Effect = weightMissing, "fstrace does not know this architecture's calls"
 	}
+	return f
+}
+
+// findProc reports whether /proc shows this process and its children.
+func findProc() finding {
+	f := finding{Name: "/proc", State: weightOK, Found: "of this pid namespace"}
+	if err := tracer.CheckProc(); err != nil {
+		f.State, f.Found, f.Effect = weightMissing, err.Error(), "fstrace reads there what processes look up, and nothing can be traced"
+	}
+	return f
+}
+
+// findMemfd tries the memory that fstrace shares with its helpers: memfd_create(2).
+func findMemfd() finding {
+	f := finding{Name: "memfd_create", State: weightOK, Found: "memory can be shared with helpers"}
+	fd, err := unix.MemfdCreate("fstrace-doctor", unix.MFD_CLOEXEC)
+	if err != nil {
+		f.State, f.Found, f.Effect = weightMissing, err.Error(), "fstrace cannot share memory with its helpers, and nothing can be traced"
+		return f
+	}
+	_ = unix.Close(fd)
 	return f
 }
 
@@ -71,7 +93,7 @@ func findTracing() []finding {
 		err = child.Start()
 	}
 	if err != nil {
-		return []finding{{Name: "/proc", State: weightMissing, Found: err.Error(), Effect: "fstrace starts itself as a helper, by /proc/self/exe, and nothing can be traced"}}
+		return []finding{{Name: "helper", State: weightMissing, Found: err.Error(), Effect: "fstrace starts itself as a helper, by /proc/self/exe, and nothing can be traced"}}
 	}
 	defer func() {
 		hold.Close()
@@ -166,7 +188,8 @@ func findPidfd(pid int) finding {
 	f := finding{Name: "pidfd", State: weightOK, Found: "with PIDFD_GET_INFO"}
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
-		f.State, f.Found, f.Effect = weightMissing, err.Error(), "fstrace cannot refer to processes (pidfds require Linux 5.3)"
+		f.State, f.Found = weightNote, fmt.Sprintf("pidfd_open: %v (Linux 5.3 and later have it)", err)
+		f.Effect = "the end of a process that ptrace does not follow can stay unknown"
 		return f
 	}
 	defer unix.Close(fd)

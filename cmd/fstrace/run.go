@@ -168,8 +168,7 @@ func (r *run) failed(err error) int {
 	var notRun *tracer.ExecError
 	if !errors.As(err, &notRun) {
 		r.output.abort()
-		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
-		return exitFailed
+		return cannotTrace(err)
 	}
 	fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
 	if err = r.cmd.Result().Err; err == nil {
@@ -180,6 +179,12 @@ func (r *run) failed(err error) int {
 		return exitFailed
 	}
 	return notRun.ExitStatus()
+}
+
+// cannotTrace reports why nothing was run.
+func cannotTrace(err error) int {
+	fmt.Fprintf(os.Stderr, "fstrace: %v\nfstrace: nothing was run; \"fstrace doctor\" reports what this machine allows\n", err)
+	return exitFailed
 }
 
 // report says on standard error what the record does not show by itself.
