@@ -9,14 +9,12 @@ import (
 	"strings"
 )
 
-// Depfile is a [Sink] that writes, at the end, one Makefile rule: what the
-// command read, as prerequisites of what it makes (docs/depfile.md). GNU make
-// and ninja both read it.
+// Depfile is a [Sink] that writes one Makefile rule at the end: its prerequisites are the
+// files that the command read (docs/depfile.md). GNU make and ninja can read it.
 //
-// Of each file it keeps only what the rule needs to know. A record tells of
-// calls before their outcome, so the doubtful case is decided by what would go
-// wrong: a prerequisite too many costs a run of the command, a prerequisite too
-// few a wrong build.
+// A record describes calls before their result is known, so in doubt Depfile includes a
+// file: an unnecessary prerequisite causes an unnecessary run, a missing one a wrong
+// build.
 type Depfile struct {
 	w       io.Writer
 	targets []string
@@ -27,9 +25,9 @@ type Depfile struct {
 	files map[string]*depFile
 	read  []*depFile // in order of first access
 
-	// Directories that a rename took from their place, and when last; and that
-	// one put in their place. What is below is looked up when it matters: a
-	// package manager renames thousands.
+	// Directories that a rename took from their place, and when last; and that one put in
+	// their place. What is below is looked up when it matters: a package manager renames
+	// thousands.
 	away  map[string]uint64
 	moved map[string]struct{}
 }
@@ -42,18 +40,18 @@ type depFile struct {
 	seen uint64 // when it was last certain, or likely, to be there
 }
 
-// A DepfileOption changes what [Depfile] writes.
+// A DepfileOption is an option of [NewDepfile].
 type DepfileOption func(*Depfile)
 
-// PhonyPrerequisites adds an empty rule for each prerequisite, as gcc's -MP does. When
-// a prerequisite no longer exists, make then runs the command, instead of failing
-// because there is no rule to make it.
+// PhonyPrerequisites adds an empty rule for each prerequisite, like the -MP option of
+// gcc. If a prerequisite no longer exists, make then runs the command, instead of failing
+// because no rule makes the file.
 func PhonyPrerequisites() DepfileOption {
 	return func(d *Depfile) { d.phony = true }
 }
 
-// NewDepfile returns a sink that writes to w the rule for targets, which are
-// written as given.
+// NewDepfile returns a sink that writes the rule for targets to w. Targets are written as
+// given; relative ones are relative to the directory of the command. The caller closes w.
 func NewDepfile(w io.Writer, targets []string, options ...DepfileOption) *Depfile {
 	d := &Depfile{
 		w:       w,
@@ -68,8 +66,8 @@ func NewDepfile(w io.Writer, targets []string, options ...DepfileOption) *Depfil
 	return d
 }
 
-// Begin fails if there is no target, or one that cannot be written: better now
-// than when the command has run.
+// Begin returns an error if there is no target, or if a target cannot be written in a
+// rule, so that the error is known before the command runs.
 func (d *Depfile) Begin(h *Header) error {
 	d.cwd = h.Cwd
 	if len(d.targets) == 0 {
@@ -79,7 +77,7 @@ func (d *Depfile) Begin(h *Header) error {
 	return err
 }
 
-// Event notes what e means for the rule.
+// Event collects what e means for the rule.
 func (d *Depfile) Event(e *Event) error {
 	d.now++
 	switch e.Op {
@@ -102,7 +100,8 @@ func (d *Depfile) Event(e *Event) error {
 	return nil
 }
 
-// End writes the rule: all of it, or nothing.
+// End writes the rule. If a prerequisite cannot be written in a rule, it writes nothing
+// and returns an error that names the path.
 func (d *Depfile) End(*Trailer) error {
 	rule, err := appendTargets(nil, d.targets)
 	if err != nil {
@@ -118,8 +117,8 @@ func (d *Depfile) End(*Trailer) error {
 	return writeAll(d.w, rule)
 }
 
-// prerequisites returns what the command read and did not make, less the
-// targets and what is no longer there.
+// prerequisites returns what the command read and did not make, less the targets and what
+// is no longer there.
 func (d *Depfile) prerequisites() []string {
 	own := make(map[string]bool, len(d.targets))
 	for _, t := range d.targets {
@@ -187,8 +186,8 @@ func (d *Depfile) create(e *Event) {
 	case e.To == "" && !exists(e.State):
 		d.makes(e.Path)
 	case e.To != "" && !exists(e.ToState):
-		// A hard link is a second name, which the command made, for content
-		// that it need not have made.
+		// A hard link is a second name, which the command made, for content that it need
+		// not have made.
 		if e.State == StateFile {
 			d.prerequisite(e.Path)
 		}
@@ -229,8 +228,8 @@ func (d *Depfile) isMoved(path string) bool {
 	return false
 }
 
-// isGone tells whether f was removed or moved away, by itself or with a
-// directory around it.
+// isGone tells whether f was removed or moved away, by itself or with a directory around
+// it.
 func (d *Depfile) isGone(f *depFile) bool {
 	for dir := range directories(f.path) {
 		if d.away[dir] > f.seen {
@@ -240,8 +239,7 @@ func (d *Depfile) isGone(f *depFile) bool {
 	return f.gone
 }
 
-// directories yields the directories that an absolute path is below, but for
-// the root.
+// directories yields the directories that an absolute path is below, but for the root.
 func directories(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for i := len(path) - 1; i > 0; i-- {
@@ -252,8 +250,7 @@ func directories(path string) iter.Seq[string] {
 	}
 }
 
-// isVolatile tells whether path is nothing that a file's time of change says
-// anything of.
+// isVolatile tells whether path is nothing that a file's time of change says anything of.
 func isVolatile(path string) bool {
 	return path[0] != '/' || isBelow(path, "/proc") || isBelow(path, "/sys") || isBelow(path, "/dev")
 }

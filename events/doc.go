@@ -1,20 +1,22 @@
-// Package events is fstrace's vocabulary: what a traced command did, said
-// without reference to how it was learnt.
+// Package events has the types of a record: what a traced command did, independent of how
+// fstrace learned it.
 //
-// An [Event] is one access to a path, or one step in the life of a process. An
-// [Op] names what an access means to a cache, not which system call made it; a
-// [State] names what stood at the path at that moment. A record is a [Header],
-// events in the order in which the kernel let them happen, and a [Trailer] that
-// says whether anything may be missing, and why.
+// An [Event] is an access to a path, or the start, exec or exit of a process. An [Op]
+// says what an access means to a cache, whichever system call made it. A [State] says
+// what was at the path at that moment. A record is a [Header], events in the order in
+// which the kernel ran the calls, and a [Trailer] that says whether the record is
+// complete, and if not, why.
 //
-// Encodings:
+// A [Sink] receives a record. These sinks encode it:
 //
-//   - [JSONL], an object per line, for programs (docs/jsonl.md);
-//   - [Text], a line per distinct access, for people (docs/text.md);
-//   - [Depfile], a Makefile rule of what was read, for make and ninja.
+//   - [JSONL]: an object per line, for programs (docs/jsonl.md);
+//   - [Text]: a line per distinct access, for people (docs/text.md);
+//   - [Depfile]: a Makefile rule of the files that were read (docs/depfile.md).
 //
-// Paths are byte strings: the kernel forbids only NUL in them. Encoders never
-// lose a byte; where an encoding cannot hold one it says how it escapes it.
+// [NewDecoder] reads a JSONL record back, and [Filter] selects accesses by path.
 //
-// This package knows nothing of the kernel, and imports nothing of fstrace.
+// Paths are byte strings: the kernel forbids only NUL in them. Encoders lose no byte;
+// each format documents how it escapes the bytes that it cannot hold.
+//
+// The package does not depend on Linux and imports no other package of fstrace.
 package events

@@ -2,28 +2,28 @@ package events
 
 import "time"
 
-// An Op is what an access means to a cache. The values are the words of the
-// text format and of the "op" field of a JSON event.
+// An Op says what an access means to a cache. [Op.String] returns the word for it in the
+// text format and in the "op" field of a JSON event.
 type Op uint8
 
-// The operations on paths, then the three steps in the life of a process. Exec
-// is both: with a Path it is the kernel's opening of a program or of one of its
-// interpreters, without a Syscall it is the process's change of program.
+// Operations on paths, then the start and the exit of a process. OpExec is both: with a
+// Syscall it means that the kernel opened a program or one of its interpreters; without
+// one it means that the process has changed its program.
 const (
 	OpNone     Op = iota
 	OpRead        // open for reading: the content matters
 	OpWrite       // open for writing, truncate, create by open
-	OpStat        // existence and metadata, directories opened but not listed
-	OpReadlink    // the target of a symbolic link
-	OpList        // the names in a directory: getdents was really called
-	OpExec        // program, "#!" interpreter, ELF interpreter
+	OpStat        // existence and metadata; opening a directory
+	OpReadlink    // read the target of a symbolic link
+	OpList        // read the names in a directory: getdents(2)
+	OpExec        // execute a program, "#!" interpreter or ELF interpreter
 	OpCreate      // mkdir, mknod, symlink, link, bind
 	OpDelete      // unlink, rmdir
 	OpRename      // two paths
 	OpChattr      // chmod, chown, utime, xattr writes
 	OpChdir       // chdir, fchdir, chroot, pivot_root
-	OpConnect     // to something that is no file: a network address, an abstract socket
-	OpStart       // a process began
+	OpConnect     // address something that is not a file: a network peer, an abstract socket
+	OpStart       // a process started
 	OpExit        // a process ended
 	opCount
 )
@@ -33,7 +33,7 @@ var opNames = [opCount]string{
 	"delete", "rename", "chattr", "chdir", "connect", "start", "exit",
 }
 
-// String returns the word that the encodings use.
+// String returns the word for o, or "" if o is not a known operation.
 func (o Op) String() string {
 	if o < opCount {
 		return opNames[o]
@@ -41,7 +41,7 @@ func (o Op) String() string {
 	return ""
 }
 
-// ParseOp returns the Op with the given word, and whether there is one.
+// ParseOp returns the Op for a word, and reports whether there is one.
 func ParseOp(word string) (Op, bool) {
 	for op, name := range opNames {
 		if name == word && op != 0 {
@@ -51,15 +51,14 @@ func ParseOp(word string) (Op, bool) {
 	return OpNone, false
 }
 
-// A State is what stood at a path when the call that named it was about to
-// run. For a call that follows a final symbolic link it is the state of what
-// the link leads to.
+// A State says what was at a path when the call was about to run. For a call that follows
+// a symbolic link at the end of the path, it is the state of the link's target.
 type State uint8
 
-// States. StateUnknown is for what could not be looked at: it is never a guess.
+// States. StateUnknown means that nobody could look at the path. It is never a guess.
 const (
 	StateNone    State = iota // no path, or a process event
-	StateUnknown              // could not be determined
+	StateUnknown              // nobody could look at it
 	StateFile                 // a regular file
 	StateDir                  // a directory
 	StateSymlink              // a symbolic link that the call does not follow
@@ -70,7 +69,7 @@ const (
 
 var stateNames = [stateCount]string{"", "unknown", "file", "dir", "symlink", "other", "absent"}
 
-// String returns the word that the encodings use.
+// String returns the word for s, or "" if there is none.
 func (s State) String() string {
 	if s < stateCount {
 		return stateNames[s]
@@ -78,7 +77,7 @@ func (s State) String() string {
 	return ""
 }
 
-// ParseState returns the State with the given word, and whether there is one.
+// ParseState returns the State for a word, and reports whether there is one.
 func ParseState(word string) (State, bool) {
 	for s, name := range stateNames {
 		if name == word && s != 0 {
@@ -88,69 +87,70 @@ func ParseState(word string) (State, bool) {
 	return StateNone, false
 }
 
-// A FileInfo is what stat(2) said of a file when a call was about to run. The zero
-// FileInfo says nothing.
+// A FileInfo is what lstat(2) or stat(2) returned for a file when a call was about to
+// run. The zero FileInfo means that nothing is known.
 type FileInfo struct {
 	Dev, Ino     uint64
 	Mode         uint32 // st_mode: type and permissions
 	UID, GID     uint32 // the owner
-	Nlink        uint32 // how many names it has
+	Nlink        uint32 // number of names
 	Size         int64  // bytes
 	Mtime, Ctime int64  // nanoseconds since 1970
 }
 
-// Known tells whether f says anything.
+// Known reports whether f is not the zero FileInfo.
 func (f *FileInfo) Known() bool { return f.Mode != 0 }
 
-// A Link is a symbolic link that the kernel followed on its way to a path.
+// A Link is a symbolic link that the kernel followed while it resolved a path.
 type Link struct {
-	Path   string // where the link stands: absolute, its directory part resolved
-	Target string // what it holds
+	Path   string // absolute path of the link, with its directory part resolved
+	Target string // its content
 }
 
-// An Event is one access, or one step in the life of a process. Fields that do
-// not apply are zero.
+// An Event is an access, or the start, exec or exit of a process ([Event.IsProcess]).
+// Fields that do not apply are zero.
 type Event struct {
 	Seq  uint64    // position in the record, from 1
-	Time time.Time // when fstrace learnt of it, before the call was let through
+	Time time.Time // when fstrace got the notification, before the call ran
 	PID  int       // the process (tgid), in fstrace's own pid namespace
 	TID  int       // the thread
 	Op   Op
 
-	// Accesses.
+	// Fields of accesses.
 
-	Syscall string // as the kernel's tables name it; "" for a descriptor that the command inherited
-	ABI     string // "" for the machine's own, else "i386", "x32" or "arm"
-	Path    string // absolute; directory part resolved as the kernel does
-	As      string // the string that the program gave, where it differs from Path
-	To      string // the second path of a rename or a link
-	ToAs    string // the string given for To, where it differs
-	Target  string // what a new symbolic link is to hold
-	Flags   []string
-	State   State  // of Path
-	ToState State  // of To
-	Links   []Link // symbolic links followed for Path and To, in order
-	Real    string // what Path leads to, where the call follows a final link
+	Syscall string   // name in the kernel's tables; "" for a descriptor that the command inherited
+	ABI     string   // "" for the native ABI, else "i386", "x32" or "arm"
+	Path    string   // absolute, with the directory part resolved
+	As      string   // the string that the program passed, if it differs from Path
+	To      string   // the second path of a rename or a link
+	ToAs    string   // the string that the program passed for To, if it differs
+	Target  string   // the content of a new symbolic link
+	Flags   []string // names of the call's flags
+	State   State    // of Path
+	ToState State    // of To
+	Links   []Link   // symbolic links that were followed for Path and To, in order
+	Real    string   // where Path leads, if the call follows a link at its end
 
-	// Address is what an OpConnect names, which has no Path: the address family and
-	// the address, as "inet 127.0.0.1:80", "inet6 [::1]:80", "vsock 2:1024", "unix @name".
+	// Address is the address of an OpConnect, which has no Path: the address family and
+	// the address, as "inet 127.0.0.1:80", "inet6 [::1]:80", "vsock 2:1024", "unix
+	// @name".
 	Address string
 
-	// Apart: the call changes mounts, but none of the mount namespace that the record's
-	// paths are of. It is not encoded.
+	// Apart means that the call changes mounts, but not in the mount namespace to which
+	// the paths of the record belong. It is not encoded.
 	Apart bool
 
-	// Left has the directories that the paths lead through and leave by "..": they have to
-	// be there. It is for sinks in this process; the encodings leave it out.
+	// Left has the directories that the paths pass through and leave by "..". They must
+	// exist. It is for sinks in this process and is not encoded.
 	Left []string
 
-	// Info and ToInfo are what State and ToState were told by: zero where nothing
-	// was, or where nobody looked. They are for sinks in this process; the encodings
-	// leave them out.
+	// Info and ToInfo are the metadata from which State and ToState follow. They are zero
+	// if the path was absent or nobody looked. They are for sinks in this process and are
+	// not encoded.
 	Info, ToInfo FileInfo
 
-	// Steps of a process: OpStart has PPID, Argv, Exe, Cwd; OpExec has Argv,
-	// Exe, Cwd; OpExit has Exit.
+	// Fields of processes: OpStart has PPID, Argv, Exe and Cwd; OpExec has Argv, Exe and
+	// Cwd; OpExit has Exit.
 
 	PPID int
 	Argv []string
@@ -159,40 +159,40 @@ type Event struct {
 	Exit *Exit
 }
 
-// IsProcess tells whether e is a step in the life of a process, not an access.
+// IsProcess reports whether e is the start, exec or exit of a process, and not an access.
 func (e *Event) IsProcess() bool {
 	return e.Op == OpStart || e.Op == OpExit || e.Op == OpExec && e.Syscall == ""
 }
 
-// An Exit is how a process ended.
+// An Exit says how a process ended.
 type Exit struct {
 	Code   int    // exit status, 0 to 255, if Signal is empty
-	Signal string // the name of the signal that killed it, "SIGKILL"
-	Core   bool   // it left a core dump
+	Signal string // name of the signal that killed it, as "SIGKILL"
+	Core   bool   // it dumped core
 }
 
-// A Reason is why a record may miss something. The list is closed: consumers
-// may switch on it (docs/completeness.md has each with its meaning).
+// A Reason says why a record is incomplete. The list is closed, so consumers may switch
+// on it. docs/completeness.md explains each reason.
 type Reason string
 
 // Reasons.
 const (
-	ReasonIOURing        Reason = "io_uring"              // a ring was set up: its requests pass no filter
-	ReasonForeignABI     Reason = "foreign_abi"           // a call of an ABI that the filter does not know
-	ReasonLostListener   Reason = "lost_listener"         // notifications stopped before the session's end
-	ReasonOpaqueProcess  Reason = "opaque_process"        // memory or directories of a process may not be read
+	ReasonIOURing        Reason = "io_uring"              // a process set up a ring, whose requests do not pass the filter
+	ReasonForeignABI     Reason = "foreign_abi"           // a call of an ABI that the filter has no table for
+	ReasonLostListener   Reason = "lost_listener"         // notifications stopped before the end of the session
+	ReasonOpaqueProcess  Reason = "opaque_process"        // the kernel does not permit reading the memory of a process
 	ReasonRunning        Reason = "descendant_running"    // a descendant outlived the command
-	ReasonUntraced       Reason = "untraced_process"      // a process's start and end were not seen
-	ReasonMountNamespace Reason = "other_mount_namespace" // paths of another mount namespace
-	ReasonBypassedFilter Reason = "bypassed_filter"       // a filter of the command's own does not see recorded calls
+	ReasonUntraced       Reason = "untraced_process"      // the start and end of a process were not seen
+	ReasonMountNamespace Reason = "other_mount_namespace" // a path on a file system that the host has not mounted
+	ReasonBypassedFilter Reason = "bypassed_filter"       // a filter of the command does not see the recorded calls
 	ReasonNested         Reason = "nested"                // another listener above sees the accesses instead
-	ReasonUnresolvedPath Reason = "unresolved_path"       // a path that could not be made absolute
-	ReasonUnanswered     Reason = "unanswered_lookup"     // a file system did not answer in time
-	ReasonChanged        Reason = "changed_during_run"    // somebody else changed an input or an output meanwhile
-	ReasonSpoolFull      Reason = "spool_full"            // fstraced had no space left for the events
+	ReasonUnresolvedPath Reason = "unresolved_path"       // a path could not be made absolute
+	ReasonUnanswered     Reason = "unanswered_lookup"     // a file system did not answer a lookup in time
+	ReasonChanged        Reason = "changed_during_run"    // another process changed an input or an output
+	ReasonSpoolFull      Reason = "spool_full"            // fstraced had no space for the events
 )
 
-// Incomplete is one thing that a record may miss.
+// An Incomplete is one reason why a record is incomplete.
 type Incomplete struct {
 	Reason Reason
 	PID    int // 0 if it concerns the whole session
@@ -204,12 +204,12 @@ type Header struct {
 	Session string // UUIDv7
 	Argv    []string
 	Cwd     string
-	// Process is what the command's process starts with; nil if that is not known. It is
-	// for sinks in this process; the encodings leave it out.
+	// Process is the state that the command's process starts with; nil if it is not
+	// known. It is for sinks in this process and is not encoded.
 	Process *ProcessState
 }
 
-// A ProcessState is what a process starts with, beside its arguments and files.
+// A ProcessState is what a process starts with, besides its arguments and files.
 type ProcessState struct {
 	UID, GID    uint32 // effective
 	Umask       uint32 // umask(2)
@@ -217,19 +217,19 @@ type ProcessState struct {
 	Descriptors []Descriptor // by number
 }
 
-// A Descriptor is an open file that a process starts with: one that an exec keeps.
+// A Descriptor is an open file that a process starts with.
 type Descriptor struct {
 	FD    int
 	Kind  DescriptorKind
-	Path  string // "" of a pipe or a socket
-	Write bool   // it is open for writing
+	Path  string // "" for a pipe or a socket
+	Write bool   // open for writing
 }
 
-// A DescriptorKind is what a descriptor leads to. The values are the words of the
+// A DescriptorKind says what a descriptor refers to. Its values are the words in
 // encodings.
 type DescriptorKind string
 
-// Kinds.
+// Kinds of descriptors.
 const (
 	DescriptorFile     DescriptorKind = "file"
 	DescriptorDir      DescriptorKind = "dir"
@@ -240,7 +240,8 @@ const (
 	DescriptorOther    DescriptorKind = "other"
 )
 
-// A Trailer ends a record. A record without one was cut off.
+// A Trailer ends a record. A record without a trailer was cut off and must be treated as
+// incomplete.
 type Trailer struct {
 	End        time.Time
 	Exit       Exit
@@ -248,16 +249,17 @@ type Trailer struct {
 	Counts     Counts
 }
 
-// Complete tells whether the record holds every access of the command.
+// Complete reports whether the record has every access of the command and its
+// descendants.
 func (t *Trailer) Complete() bool { return len(t.Incomplete) == 0 }
 
-// Counts holds how many events of each kind a record has.
+// Counts has the number of events for each [Op], including those that filters removed.
 type Counts [opCount]uint64
 
 // Add counts e.
 func (c *Counts) Add(e *Event) { c[e.Op]++ }
 
-// Total is the number of all events.
+// Total returns the number of all events.
 func (c *Counts) Total() uint64 {
 	var n uint64
 	for _, k := range c {
@@ -266,16 +268,20 @@ func (c *Counts) Total() uint64 {
 	return n
 }
 
-// A Sink receives a record. Its methods are called from one goroutine at a
-// time: Begin once, Event for each event, End once. An Event is the sink's only
-// until the call returns.
+// A Sink receives a record. It is called by one goroutine at a time: Begin once, then
+// Event for each event, then End once. The Event, and everything that it refers to, is
+// valid only until the method returns; a sink that keeps it must copy it.
+//
+// If a method returns an error, the session calls no further method of the sink. The
+// command continues to run, and the session returns the error at its end. A sink without
+// End has a record that is cut off.
 type Sink interface {
 	Begin(*Header) error
 	Event(*Event) error
 	End(*Trailer) error
 }
 
-// A SinkFunc is a Sink that calls a function for each event and ignores the header and
+// A SinkFunc is a [Sink] that calls a function for each event and ignores the header and
 // the trailer.
 type SinkFunc func(*Event) error
 

@@ -2,21 +2,20 @@ package events
 
 import "fmt"
 
-// filter is a [Sink] that passes on what is to be reported.
+// filter is a [Sink] that passes on the events to be reported.
 type filter struct {
 	next         Sink
 	only, ignore []*glob
 }
 
-// Filter returns a sink that passes a record on to next without the accesses
-// that only and ignore leave out. It hides them, and nothing else: events keep
-// their Seq, so that a gap tells of a hidden one, and the trailer counts what
-// was observed.
+// Filter returns a sink that passes a record on to next, without the accesses that only
+// and ignore exclude. Events keep their Seq, so gaps in Seq show excluded events, and the
+// trailer counts them. Events of processes are always passed on.
 //
-// An access is passed on if a pattern of only matches one of its paths (its
-// Path, its To, its Real), or there is no such pattern; but not if each of its
-// paths is matched by a pattern of ignore. Steps of a process always are. For
-// the patterns, see docs/text.md.
+// An access is passed on if a pattern of only matches one of its paths (Path, To or
+// Real), or if only is empty. It is excluded if patterns of ignore match all of its
+// paths. docs/text.md describes the patterns. Filter returns an error if one is
+// malformed.
 func Filter(next Sink, only, ignore []string) (Sink, error) {
 	if len(only)+len(ignore) == 0 {
 		return next, nil

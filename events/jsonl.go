@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// jsonlVersion is the "fstrace" of a header. It rises when a reader of today
-// would misread what is written, never for a new field.
+// jsonlVersion is the "fstrace" of a header. It rises when a reader of today would
+// misread what is written, never for a new field.
 const jsonlVersion = 1
 
 const (
@@ -16,12 +16,11 @@ const (
 	jsonlKeep  = 1 << 20  // a buffer that one event with a huge argv grew beyond this is let go
 )
 
-// JSONL is a [Sink] that writes an object per line (docs/jsonl.md): the header,
-// each event, the trailer.
+// JSONL is a [Sink] that writes one JSON object per line: the header, each event, the
+// trailer (docs/jsonl.md). [Decoder] reads it.
 //
-// Events arrive faster than encoding/json can write them, and whatever the
-// record costs is taken from the command's own build. So fields are appended
-// by hand to one buffer, without reflection and without allocating.
+// It appends fields to one buffer, without reflection and without allocating, because
+// events arrive faster than encoding/json could write them.
 type JSONL struct {
 	w   io.Writer
 	buf []byte
@@ -31,8 +30,8 @@ type JSONL struct {
 	stamp  []byte // its date and time, without the fraction
 }
 
-// NewJSONL returns a sink that writes to w in chunks: what it holds back is
-// written by End, or by Flush.
+// NewJSONL returns a sink that writes to w in blocks of about 64 KiB, of whole lines. End
+// and Flush write the rest. The caller closes w.
 func NewJSONL(w io.Writer) *JSONL {
 	return &JSONL{w: w, buf: make([]byte, 0, jsonlChunk+jsonlSlack)}
 }
@@ -89,7 +88,7 @@ func (j *JSONL) Event(e *Event) error {
 	return j.line(b)
 }
 
-// End writes the trailer, and all that was held back.
+// End writes the trailer, and everything that is still buffered.
 func (j *JSONL) End(t *Trailer) error {
 	b := append(j.buf, `{"end":`...)
 	b = j.appendTime(b, t.End)
@@ -133,8 +132,8 @@ func (j *JSONL) line(b []byte) error {
 	return j.Flush()
 }
 
-// Flush writes what is held back: whole lines only. It returns the writer's
-// first error, and so does every later call of any method.
+// Flush writes the buffered lines. It returns the first error of the writer, and so does
+// every later call of any method.
 func (j *JSONL) Flush() error {
 	if j.err == nil && len(j.buf) > 0 {
 		j.err = writeAll(j.w, j.buf)
@@ -146,8 +145,8 @@ func (j *JSONL) Flush() error {
 	return j.err
 }
 
-// writeAll is w.Write for writers that may break io.Writer's promise of an
-// error with each short write.
+// writeAll is w.Write for writers that may break io.Writer's promise of an error with
+// each short write.
 func writeAll(w io.Writer, b []byte) error {
 	n, err := w.Write(b)
 	if err == nil && n < len(b) {
@@ -156,8 +155,8 @@ func writeAll(w io.Writer, b []byte) error {
 	return err
 }
 
-// appendTime appends t in UTC with nine digits of fraction. Events come
-// thousands to the second, so the date is formatted once a second.
+// appendTime appends t in UTC with nine digits of fraction. Events come thousands to the
+// second, so the date is formatted once a second.
 func (j *JSONL) appendTime(b []byte, t time.Time) []byte {
 	if s := t.Unix(); s != j.second || len(j.stamp) == 0 {
 		j.second = s

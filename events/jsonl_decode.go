@@ -9,22 +9,23 @@ import (
 	"unicode/utf8"
 )
 
-// Errors of a [Decoder], to be told apart with errors.Is.
+// Errors of a [Decoder], for use with errors.Is.
 var (
-	// ErrCutOff: the input ended before the trailer. What was read is true, but
-	// the writer did not get to say what it may have missed.
+	// ErrCutOff means that the input ends before the trailer. The events before it are
+	// valid, but the record must be treated as incomplete.
 	ErrCutOff = errors.New("the record is cut off: it has no trailer")
 
-	// ErrVersion: the record is of a version that this package cannot read.
+	// ErrVersion means that this package cannot read this version of the format.
 	ErrVersion = errors.New("unknown version of the record format")
 )
 
-// maxLine is more than the kernel lets a command have: 6 MiB of arguments and
-// environment at most, each byte of them six in JSON.
+// maxLine is more than the kernel lets a command have: 6 MiB of arguments and environment
+// at most, each byte of them six in JSON.
 const maxLine = 64 << 20
 
-// A Decoder reads what [JSONL] writes. It passes over fields that it does not
-// know: a later fstrace may add some.
+// A Decoder reads the records that [JSONL] writes. It ignores unknown fields, because
+// later versions may add some. It must not be used by several goroutines at the same
+// time.
 type Decoder struct {
 	r       *bufio.Reader
 	long    []byte // a line longer than r's buffer
@@ -34,13 +35,13 @@ type Decoder struct {
 	err     error // what Next returns from now on
 }
 
-// NewDecoder returns a decoder that reads r, and more of it than the record if
-// there is more.
+// NewDecoder returns a decoder that reads from r. It buffers, and may read beyond the end
+// of the record.
 func NewDecoder(r io.Reader) *Decoder {
 	return &Decoder{r: bufio.NewReaderSize(r, 64<<10)}
 }
 
-// Header returns the record's first line, reading it if that has not been done.
+// Header returns the first line of the record. It may be called before or after Next.
 func (d *Decoder) Header() (*Header, error) {
 	if d.header == nil && d.err == nil {
 		d.header, d.err = d.readHeader()
@@ -51,9 +52,9 @@ func (d *Decoder) Header() (*Header, error) {
 	return d.header, nil
 }
 
-// Next returns the next event, which is the caller's to keep. At the end of a
-// record it returns io.EOF, if that is where the input ends as well; without a
-// trailer there, [ErrCutOff].
+// Next returns the next event, which the caller may keep. After the last event it returns
+// io.EOF, if the record has a trailer and the input ends there, and [ErrCutOff] if there
+// is no trailer. Errors name the line of the input.
 func (d *Decoder) Next() (*Event, error) {
 	if _, err := d.Header(); err != nil {
 		return nil, err
@@ -66,7 +67,8 @@ func (d *Decoder) Next() (*Event, error) {
 	return e, d.err
 }
 
-// Trailer returns the record's last line, nil until Next has returned io.EOF.
+// Trailer returns the last line of the record, or nil if Next has not returned io.EOF
+// yet.
 func (d *Decoder) Trailer() *Trailer {
 	if d.err != io.EOF {
 		return nil
@@ -112,8 +114,8 @@ func (d *Decoder) readEvent() (*Event, error) {
 	return e, nil
 }
 
-// readEnd makes sure that nothing follows the trailer: of two records one after
-// the other, the second must not go unnoticed.
+// readEnd makes sure that nothing follows the trailer: of two records one after the
+// other, the second must not go unnoticed.
 func (d *Decoder) readEnd() error {
 	switch _, err := d.r.Peek(1); err {
 	case nil:
@@ -126,8 +128,8 @@ func (d *Decoder) readEnd() error {
 	}
 }
 
-// readLine decodes the next line into w. A line that is no object because the
-// input ends within it is cut off, not malformed.
+// readLine decodes the next line into w. A line that is no object because the input ends
+// within it is cut off, not malformed.
 func (d *Decoder) readLine(w any) error {
 	line, whole, err := d.nextLine()
 	if err != nil {
@@ -145,8 +147,8 @@ func (d *Decoder) readLine(w any) error {
 	return d.errorf("%w", err)
 }
 
-// nextLine returns the next line without its end, which is valid until the
-// next call, and whether it had an end.
+// nextLine returns the next line without its end, which is valid until the next call, and
+// whether it had an end.
 func (d *Decoder) nextLine() (line []byte, whole bool, err error) {
 	d.number++
 	d.long = d.long[:0]

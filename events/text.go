@@ -15,13 +15,13 @@ const (
 	textChunk  = 32 << 10    // a write at least this often
 )
 
-// Text is a [Sink] for people: a line per distinct access, as first seen
-// (docs/text.md). It writes no process events, and no accesses to what is no file.
+// Text is a [Sink] for people: it writes a line for each distinct access, when it first
+// sees it (docs/text.md). It writes no events of processes, and no accesses to things
+// that are not files. For an incomplete record it writes the reasons at the end.
 //
-// What was seen is kept as 128 bits of hash for each access, not as strings: a
-// build makes hundreds of thousands of distinct accesses, of a hundred bytes
-// each. Two that shared a hash would cost a line that nobody could miss; with
-// 64 bits that is unlikely, with 128 it does not happen.
+// Text stores 128 bits of hash for each distinct access, because a build makes hundreds
+// of thousands of them, with paths of a hundred bytes. If two accesses had the same hash,
+// one line would be missing. With 128 bits this does not happen.
 type Text struct {
 	w    io.Writer
 	buf  []byte
@@ -32,17 +32,17 @@ type Text struct {
 	hash [2]maphash.Hash
 }
 
-// A TextOption changes how [Text] writes.
+// A TextOption is an option of [NewText].
 type TextOption func(*Text)
 
-// LineBuffered has every line written as soon as it is known: for a terminal,
-// or for a file that messages of others go to as well.
+// LineBuffered writes each line at once. Use it for a terminal, or for a file to which
+// others write messages as well.
 func LineBuffered() TextOption {
 	return func(t *Text) { t.live = true }
 }
 
-// NewText returns a sink that writes to w: in chunks, if no option says
-// otherwise. What it holds back is written by End, or by Flush.
+// NewText returns a sink that writes to w. By default it writes in blocks of about 32
+// KiB; End and Flush write the rest. The caller closes w.
 func NewText(w io.Writer, options ...TextOption) *Text {
 	t := &Text{w: w, seen: make(map[[2]uint64]struct{})}
 	for i := range t.hash {
@@ -54,11 +54,11 @@ func NewText(w io.Writer, options ...TextOption) *Text {
 	return t
 }
 
-// Begin writes nothing: a record for people begins with its first access.
+// Begin writes nothing. It returns the error of an earlier write, if any.
 func (t *Text) Begin(*Header) error { return t.err }
 
-// Event writes a line for e, and one for each symbolic link on the way, unless
-// they were seen before.
+// Event writes a line for e, and one for each symbolic link on the way, unless it has
+// written the same line before.
 func (t *Text) Event(e *Event) error {
 	if t.err != nil || e.IsProcess() || e.Op == OpConnect {
 		return t.err
@@ -78,7 +78,7 @@ func (t *Text) Event(e *Event) error {
 	return nil
 }
 
-// End writes what the record may miss, and all that was held back.
+// End writes the reasons for an incomplete record, and everything that is still buffered.
 func (t *Text) End(end *Trailer) error {
 	for i := range end.Incomplete {
 		r := &end.Incomplete[i]
@@ -97,8 +97,8 @@ func (t *Text) End(end *Trailer) error {
 	return t.Flush()
 }
 
-// Flush writes what is held back. It returns the writer's first error, and so
-// does every later call of any method.
+// Flush writes the buffered lines. It returns the first error of the writer, and so does
+// every later call of any method.
 func (t *Text) Flush() error {
 	if t.err == nil && len(t.buf) > 0 {
 		t.err = writeAll(t.w, t.buf)
@@ -131,8 +131,8 @@ func (t *Text) access(op Op, path, to string, absent bool) {
 	t.buf = append(t.buf, '\n')
 }
 
-// key hashes an access. No path holds a NUL, so that no two accesses are
-// written the same.
+// key hashes an access. No path holds a NUL, so that no two accesses are written the
+// same.
 func (t *Text) key(op Op, path, to string) (key [2]uint64) {
 	for i := range t.hash {
 		h := &t.hash[i]
@@ -146,8 +146,8 @@ func (t *Text) key(op Op, path, to string) (key [2]uint64) {
 	return key
 }
 
-// appendPath appends a path as it is if a reader cannot take it for anything
-// else, otherwise quoted.
+// appendPath appends a path as it is if a reader cannot take it for anything else,
+// otherwise quoted.
 func appendPath(b []byte, path string) []byte {
 	quote := path == "" ||
 		path[0] == '"' || path[0] == ' ' || path[len(path)-1] == ' ' ||
@@ -163,8 +163,8 @@ func appendPrintable(b []byte, s string, quote bool) []byte {
 	return append(b, s...)
 }
 
-// printable tells whether a terminal shows s as it is: no control characters,
-// no bytes that are not UTF-8, no space but the ASCII one.
+// printable tells whether a terminal shows s as it is: no control characters, no bytes
+// that are not UTF-8, no space but the ASCII one.
 func printable(s string) bool {
 	for i := 0; i < len(s); {
 		c := s[i]

@@ -7,9 +7,9 @@ import (
 	"github.com/elastic/go-seccomp-bpf/arch"
 )
 
-// An ABI is a way to enter the kernel, with system call numbers of its own. A
-// 64-bit program can use each of its machine's ABIs, whatever it was built for
-// ("int $0x80" enters the i386 one), so a filter must know them all.
+// An ABI is a way to enter the kernel, with its own system call numbers. A 64-bit program
+// can use every ABI of its machine, whatever it was built for ("int $0x80" enters the
+// i386 ABI), so a filter must handle all of them.
 type ABI struct {
 	Name  string // "x86_64", "i386", "x32", "aarch64", "arm"
 	Audit uint32 // AUDIT_ARCH_*, as in struct seccomp_data
@@ -19,7 +19,9 @@ type ABI struct {
 	numbers map[string][]uint32 // by name, with Bit, in order
 }
 
-// ABIs returns the ABIs of a machine by its GOARCH, the native one first.
+// ABIs returns the ABIs of a machine, given its GOARCH, the native one first. It returns
+// an error for architectures other than amd64 and arm64. The result is not shared and may
+// be used concurrently.
 func ABIs(goarch string) ([]*ABI, error) {
 	switch goarch {
 	case "amd64":
@@ -30,8 +32,8 @@ func ABIs(goarch string) ([]*ABI, error) {
 	return nil, fmt.Errorf("seccomp: no system call tables for %s (amd64 and arm64 have them)", goarch)
 }
 
-// newer lists the calls that Linux gained after the tables of go-seccomp-bpf
-// v1.6.0, which end at Linux 6.15. From number 424 on, all ABIs share theirs.
+// newer lists calls that Linux gained after the tables of go-seccomp-bpf v1.6.0, which
+// end at Linux 6.15. From number 424 on, all ABIs have the same numbers.
 var newer = map[uint32]string{
 	468: "file_getattr", // Linux 6.17
 	469: "file_setattr", // Linux 6.17
@@ -68,8 +70,8 @@ func newABI(info *arch.Info) *ABI {
 	return abi
 }
 
-// Syscall returns the name of the call with number nr, which has Bit set where
-// the ABI has one, or "" if there is none.
+// Syscall returns the name of the call with number nr, or "" if there is none. For an ABI
+// with a Bit, nr must have this bit set, as in struct seccomp_data.
 func (a *ABI) Syscall(nr uint32) string {
 	if nr&a.Bit != a.Bit {
 		return ""
@@ -77,7 +79,7 @@ func (a *ABI) Syscall(nr uint32) string {
 	return a.names[nr&^a.Bit]
 }
 
-// Numbers returns the numbers of the call with the given name, in order and with
-// Bit set. Some calls have two (execve of x32), most have one, calls that the ABI
-// does not have none.
+// Numbers returns the numbers of the call with the given name, in ascending order and
+// with Bit set. Most calls have one number, some have two (execve of x32). The result is
+// empty if the ABI does not have the call. The caller must not modify it.
 func (a *ABI) Numbers(name string) []uint32 { return a.numbers[name] }

@@ -7,20 +7,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Install puts the filter on the calling thread, which must be locked to its
-// goroutine and is then bound to it, and returns the listener's descriptor
-// (close-on-exec). Every call that the filter notifies, of this thread too,
-// sleeps from here on until somebody replies.
+// Install installs the filter on the calling thread and returns the descriptor of its
+// listener, which is close-on-exec and belongs to the caller. The goroutine must be
+// locked to its thread and must stay so, because the filter cannot be removed. From here
+// on every call that the filter notifies, including those of this thread, sleeps until it
+// is answered.
 //
-// The filter goes on the one thread that is about to exec, without TSYNC: with
-// NEW_LISTENER the kernel refuses TSYNC (Linux 5.7 adds TSYNC_ESRCH), and exec
-// keeps the calling thread's filter.
+// The thread must have no_new_privs set ([SetNoNewPrivs]) or CAP_SYS_ADMIN in its user
+// namespace; otherwise the error is EACCES. If the error is [ErrNested], another filter
+// of the thread already has a listener. Errors work with errors.Is and the errno of
+// seccomp(2).
 //
-// Package tracer/internal/shim has a list of system calls that do the same: what changes here
-// changes there.
+// Other threads of the process do not get the filter: with
+// SECCOMP_FILTER_FLAG_NEW_LISTENER the kernel refuses TSYNC (Linux 5.7 adds TSYNC_ESRCH).
+// Install it on the thread that calls exec, which keeps the filter of the calling thread.
 //
-// The thread needs no_new_privs or CAP_SYS_ADMIN in its user namespace (EACCES).
-// ErrNested says that a filter above has a listener.
+// Package tracer/internal/shim has a list of system calls that do the same. Change both
+// together.
 func Install(program []bpf.RawInstruction) (fd int, err error) {
 	flags := uintptr(flagNewListener | flagWaitKillable | flagSpecAllow)
 	r, errno := setFilter(flags, program)
@@ -36,8 +39,9 @@ func Install(program []bpf.RawInstruction) (fd int, err error) {
 	return -1, fmt.Errorf("seccomp: install filter: %w", errno)
 }
 
-// SetNoNewPrivs forbids the calling thread and its descendants to gain
-// privileges by exec, for ever: prctl(2), Linux 3.5.
+// SetNoNewPrivs sets no_new_privs on the calling thread: from then on neither the thread
+// nor its descendants can gain privileges by exec. It cannot be unset. prctl(2), Linux
+// 3.5.
 func SetNoNewPrivs() error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("seccomp: set no_new_privs: %w", err)

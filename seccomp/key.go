@@ -7,20 +7,21 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// A Key is a random number of a session. A process that records its own calls shows by it
-// that a call need not be notified: it puts Key.At(address) into r9, the sixth argument, which
-// none of those calls has, where address is that of the instruction behind its syscall
-// instruction.
+// A Key is a random number of a session. A process that records its own calls uses it to
+// make a call that need not be notified: it puts Key.At(address) into r9, where address
+// is that of the instruction after its syscall instruction. r9 is the sixth argument,
+// which none of these calls has.
 //
-// The address is part of it because the kernel leaves r9 as it is when it enters a signal
-// handler: a handler that runs just after a recorded call has the value in r9, and a call
-// that it makes by an instruction of its own must be notified.
+// The address is part of the value because the kernel keeps r9 when it enters a signal
+// handler. A handler that runs just after a recorded call has the value in r9, and its
+// own calls must be notified.
 //
-// A key is no secret from the processes that it is given to. One that takes it to hide its
-// calls hides calls that change nothing: those that change something have no rule with a Key.
+// The processes that have the key can read it. A process that uses it to hide its calls
+// can hide only calls that change nothing: calls that change something have no rule with
+// a Key.
 type Key uint64
 
-// At returns what a call carries whose syscall instruction ends at address.
+// At returns the value for a call whose syscall instruction ends at address.
 func (k Key) At(address uint64) uint64 { return uint64(k) ^ address }
 
 // hasKey reports whether calls of an ABI can carry a key.
@@ -43,8 +44,8 @@ func keyOf(rules []Rule) (*Key, error) {
 	return key, nil
 }
 
-// checkKey stands in a decision tree for the check of the key. No filter returns it: it is
-// replaced by a jump of the same length.
+// checkKey stands in a decision tree for the check of the key. No filter returns it: it
+// is replaced by a jump of the same length.
 const checkKey = assembler.Action(0x7fc00001)
 
 // Offsets in struct seccomp_data of what a keyed call is told by, low words first.
@@ -53,8 +54,8 @@ const (
 	offSixth   = 16 + 5*8
 )
 
-// withKeyCheck puts the check of the key behind a tree, and replaces each checkKey by a jump
-// to it. Instructions keep their places, so that the tree's own jumps stay right.
+// withKeyCheck puts the check of the key behind a tree, and replaces each checkKey by a
+// jump to it. Instructions keep their places, so that the tree's own jumps stay right.
 //
 //	ld ip low; tax; ld r9 low; xor x; if != key low goto notify
 //	ld ip high; tax; ld r9 high; xor x; if != key high goto notify

@@ -8,18 +8,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of a listener, for errors.Is.
+// Errors of a [Listener], for use with errors.Is.
 var (
-	// ErrHangup: no thread has the filter any more. Nothing will be notified.
+	// ErrHangup means that no thread has the filter. There will be no more notifications.
 	ErrHangup = errors.New("no process has the filter any more")
-	// ErrGone: the caller of a notified call was killed, or the call was
-	// interrupted and will be notified anew. It has not run.
+	// ErrGone means that there is no call to answer: the caller was killed, or a signal
+	// interrupted the call, which will then be notified again. The call has not run.
 	ErrGone = errors.New("the caller is gone")
-	// ErrNested: a filter above has a listener already, and the kernel allows one.
+	// ErrNested means that another filter of the thread already has a listener. The
+	// kernel allows one.
 	ErrNested = errors.New("another listener is installed above us")
 )
 
-// A Notification is a system call that waits for a reply: struct seccomp_notif.
+// A Notification is a system call that waits for an answer: struct seccomp_notif.
 type Notification struct {
 	ID    uint64 // rises by one with each notification of a filter
 	PID   uint32 // the caller's *thread* id, in the receiver's pid namespace; 0 if it has none there
@@ -27,7 +28,7 @@ type Notification struct {
 	Data  Data
 }
 
-// Data is struct seccomp_data.
+// Data is struct seccomp_data: the call as the filter sees it.
 type Data struct {
 	NR   uint32
 	Arch uint32 // AUDIT_ARCH_*
@@ -35,19 +36,21 @@ type Data struct {
 	Args [6]uint64
 }
 
-// A Listener receives the notifications of one filter. Receive is for one
-// goroutine, locked to its thread; the other methods are safe for concurrent use.
+// A Listener receives the notifications of one filter and answers them. Receive must be
+// called by one goroutine at a time, locked to its thread. The other methods may be
+// called concurrently.
 type Listener struct {
 	fd int
-	// syncWakeUp: replies hand the processor straight to the caller (Linux 6.6).
-	// Those kernels also wake a receiver when the last user of the filter goes.
+	// syncWakeUp: replies hand the processor straight to the caller (Linux 6.6). Those
+	// kernels also wake a receiver when the last user of the filter goes.
 	syncWakeUp bool
 	buf        *recvBuffer
 }
 
-// NewListener takes over fd, a listener made by Install in this process or
-// another. It negotiates the sizes of the kernel's structures and asks for
-// synchronous wake-ups where there are such.
+// NewListener returns a Listener for the descriptor fd, which [Install] has returned in
+// this process or in another. On success the Listener owns fd. NewListener asks the
+// kernel for the sizes of its structures, and enables synchronous wake-ups where the
+// kernel has them (Linux 6.6).
 func NewListener(fd int) (*Listener, error) {
 	buf, err := newRecvBuffer()
 	if err != nil {
@@ -63,24 +66,25 @@ func NewListener(fd int) (*Listener, error) {
 	return l, nil
 }
 
-// FD returns the listener's descriptor, which stays the Listener's.
+// FD returns the descriptor of the listener. It is still owned by the Listener.
 func (l *Listener) FD() int { return l.fd }
 
-// SyncWakeUp tells whether the kernel hands the processor straight from replies
-// to callers (Linux 6.6).
+// SyncWakeUp reports whether the kernel wakes callers synchronously, on the processor of
+// the thread that answers (Linux 6.6).
 func (l *Listener) SyncWakeUp() bool { return l.syncWakeUp }
 
-// Receive waits for the next notification. It returns ErrHangup when no thread
-// has the filter any more; before Linux 6.6 it is not woken by that (WaitHangup is).
+// Receive waits for the next notification and stores it in n. It returns [ErrHangup] when
+// no thread has the filter. Before Linux 6.6 that does not wake it; use
+// [Listener.WaitHangup] there.
 //
-// Nothing else ends the wait: closing the listener does not, and since Linux 6.6 a
-// signal does not either, the kernel restarts the call. Whoever wants to stop
-// receiving lets the receiver answer what still comes without looking at it.
+// Nothing else ends the wait: neither closing the listener nor, since Linux 6.6, a
+// signal. To stop receiving, continue the remaining notifications without looking at
+// them.
 //
-// The kernel's answers and what they mean: EINTR, a signal of the Go runtime
-// itself: again. ENOENT: the caller was killed between waking us and our taking
-// the notification: again; or, on a listener without users, on Linux 6.6 and
-// later, the end, which poll(2) tells.
+// Receive retries when the kernel returns EINTR, which a signal of the Go runtime
+// suffices for, and ENOENT, which means that the caller was killed before Receive could
+// take the notification. On a listener without users, Linux 6.6 and later also return
+// ENOENT; poll(2) distinguishes the two.
 func (l *Listener) Receive(n *Notification) error {
 	for {
 		switch err := l.buf.receive(l.fd, n); err {
@@ -97,15 +101,16 @@ func (l *Listener) Receive(n *Notification) error {
 	}
 }
 
-// hungUp tells whether the listener has no users any more (POLLHUP, Linux 5.9).
+// hungUp reports whether the listener has no users (POLLHUP, Linux 5.9).
 func (l *Listener) hungUp() bool {
 	p := []unix.PollFd{{Fd: int32(l.fd)}}
 	_, err := unix.Poll(p, 0)
 	return err == nil && p[0].Revents&unix.POLLHUP != 0
 }
 
-// WaitHangup blocks until no thread has the filter any more, or for at most
-// timeout (negative: without end), and tells whether that is so.
+// WaitHangup blocks until no thread has the filter, or until the timeout is over, and
+// reports whether no thread has the filter. A negative timeout means to wait without
+// limit. POLLHUP, Linux 5.9.
 func (l *Listener) WaitHangup(timeout time.Duration) bool {
 	deadline := time.Now().Add(timeout)
 	for {
@@ -122,8 +127,8 @@ func (l *Listener) WaitHangup(timeout time.Duration) bool {
 	}
 }
 
-// WaitCall blocks until a notification can be received, and returns false if
-// there will be none: no thread has the filter any more.
+// WaitCall blocks until a notification can be received. It returns false if there will be
+// none, because no thread has the filter.
 func (l *Listener) WaitCall() bool {
 	for {
 		p := []unix.PollFd{{Fd: int32(l.fd), Events: unix.POLLIN}}
@@ -134,21 +139,24 @@ func (l *Listener) WaitCall() bool {
 	}
 }
 
-// Valid tells whether the caller of the notification still waits for a reply:
-// whether what was read of it by its thread id was its own.
+// Valid reports whether the caller of the notification with this id still waits for the
+// answer. If so, everything that was read under its tid since the notification belongs to
+// this caller, and not to another thread that got the same tid.
 func (l *Listener) Valid(id uint64) bool {
 	return ioctlID(l.fd, id) == 0
 }
 
-// Continue lets the kernel run the call as if it had not been notified. ErrGone
-// says that the call has not run, and will not for this notification.
+// Continue answers a notification: the kernel runs the call as if there had been no
+// notification (SECCOMP_USER_NOTIF_FLAG_CONTINUE, Linux 5.5). If Continue returns
+// [ErrGone], the call has not run.
 func (l *Listener) Continue(id uint64) error {
 	return l.send(id, 0, userNotifContinue)
 }
 
-// ContinueElsewhere is Continue for a caller that has its own processor, where it
-// wakes up then. Continue would move it to the receiver's, to wait there for its turn
-// while its own stands idle.
+// ContinueElsewhere is like Continue, but wakes the caller on its own processor. With
+// synchronous wake-ups, Continue wakes it on the processor of the calling thread, which
+// is slower if the caller's own processor is idle. While ContinueElsewhere runs, other
+// answers are not synchronous either.
 func (l *Listener) ContinueElsewhere(id uint64) error {
 	if !l.syncWakeUp {
 		return l.Continue(id)
@@ -164,13 +172,14 @@ func (l *Listener) ContinueElsewhere(id uint64) error {
 	return err
 }
 
-// Errno makes the call fail with errno without running it.
+// Errno answers a notification: the call fails with errno and does not run. See Continue
+// for ErrGone.
 func (l *Listener) Errno(id uint64, errno unix.Errno) error {
 	return l.send(id, -int32(errno), 0)
 }
 
-// send replies. A reply that is interrupted must be repeated: the caller would
-// sleep for ever.
+// send replies. A reply that is interrupted must be repeated: the caller would sleep for
+// ever.
 func (l *Listener) send(id uint64, errno int32, flags uint32) error {
 	for {
 		switch err := sendReply(l.fd, id, errno, flags); err {
@@ -185,8 +194,8 @@ func (l *Listener) send(id uint64, errno int32, flags uint32) error {
 	}
 }
 
-// Close closes the descriptor. If no other is open anywhere, each notified call
-// of a thread that still has the filter fails with ENOSYS from here on.
+// Close closes the descriptor. If no other descriptor of this listener is open anywhere,
+// every notified call of a thread that has the filter fails with ENOSYS from then on.
 func (l *Listener) Close() error {
 	if err := unix.Close(l.fd); err != nil {
 		return fmt.Errorf("seccomp: close listener: %w", err)

@@ -10,21 +10,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Feature is a part of user-notify that a kernel may lack.
+// A Feature is a part of seccomp user notification that a kernel may lack.
 type Feature struct {
 	Name  string
-	Since string // the kernel version that brought it
-	// Without says what is lost where it is missing.
+	Since string // the first kernel version with it, as "5.19"
+	// Without describes what fstrace loses if the feature is missing.
 	Without string
 
 	probe func() error
 }
 
-// Probe tries the feature out and returns nil if it works here. The answer holds
-// for this process: containers and filters above can forbid what the kernel has.
+// Probe tries to use the feature and returns nil if that works. The result holds only for
+// this process, because containers and other filters can forbid what the kernel has. It
+// may install a filter on a thread of its own, which ends again.
 func (f *Feature) Probe() error { return f.probe() }
 
-// Features lists what fstrace uses of user-notify, what is needed first.
+// Features returns the features that fstrace uses, the most important first. Their Probe
+// methods share one test, so they report the same trial.
 func Features() []*Feature {
 	listener := sync.OnceValue(tryListener)
 	return []*Feature{
@@ -59,8 +61,8 @@ func errnoErr(errno unix.Errno) error {
 	return errno
 }
 
-// flagKnown asks with a program that cannot be read: a kernel that knows the
-// flags gets as far as reading it.
+// flagKnown asks with a program that cannot be read: a kernel that knows the flags gets
+// as far as reading it.
 func flagKnown(flags uintptr) error {
 	switch _, errno := setFilter(flags, nil); errno {
 	case unix.EFAULT:
@@ -75,8 +77,8 @@ type listenerTrial struct {
 	install, syncWakeUp, reply error
 }
 
-// tryListener installs a filter that notifies one harmless call on a thread of
-// its own, which ends with it, makes that call, and lets it go on.
+// tryListener installs a filter that notifies one harmless call on a thread of its own,
+// which ends with it, makes that call, and lets it go on.
 func tryListener() listenerTrial {
 	abis, err := ABIs(runtime.GOARCH)
 	if err != nil {

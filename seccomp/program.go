@@ -8,25 +8,26 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// A Rule asks for a system call to be notified, in each ABI that has it.
+// A Rule selects a system call to be notified, in every ABI that has it.
 type Rule struct {
 	Syscall string
-	// Where, if not nil, narrows the rule by one of the arguments. It costs each call of
-	// this number a run of the filter, where others are decided by the kernel's bitmap
-	// (Linux 5.11).
+	// Where, if not nil, restricts the rule by one argument. Then the kernel must run the
+	// filter for each call of this number. For other numbers it uses a bitmap (Linux
+	// 5.11).
 	Where *Argument
-	// Key, if not nil, lets calls of x86_64 that carry it pass. Calls of the same name by
-	// other ABIs are notified. A rule has a Key or a Where, and all rules have the same Key.
+	// Key, if not nil, lets calls of the x86_64 ABI pass that carry this key. Calls of
+	// other ABIs are notified. A rule must not have both a Key and a Where, and all rules
+	// must have the same Key.
 	Key *Key
 }
 
-// An Argument is a condition on an argument of a call.
+// An Argument is a condition on one argument of a call.
 type Argument struct {
 	Index int // from 0
-	// Values are those that its low word may have. If there are none, the whole
-	// argument must not be 0.
+	// Values are the values of the low word for which the call is notified. If there are
+	// none, the call is notified unless the whole argument is 0.
 	Values []uint32
-	// Except, if set, turns that round: the low word must be none of Values.
+	// Except inverts Values: the call is notified unless the low word is one of them.
 	Except bool
 }
 
@@ -41,22 +42,23 @@ const (
 	retAllow  = assembler.Action(0x7fff0000) // SECCOMP_RET_ALLOW
 )
 
-// Program assembles the filter that notifies the calls of rules in all of abis
-// and lets every other call pass. It branches on architecture and number alone
-// (but for Rule.Where), so that the kernel can decide calls that pass without
-// running it.
+// Program assembles a filter that notifies the calls of rules in all of abis and lets
+// every other call pass. It notifies every call of an architecture that is not in abis,
+// so that no call is missed. A rule has no effect in an ABI that lacks the call. Program
+// returns an error if rules contradict each other (see [Rule.Key]), or if the filter is
+// longer than the kernel allows (BPF_MAXINSNS).
 //
-// A call of an architecture that is none of abis is notified too, whatever its
-// number: better a call more than one that nobody sees.
+// The filter tests only the architecture and the number of a call, except for
+// [Rule.Where] and [Rule.Key], so that the kernel need not run it for calls that pass.
 //
-// The program is a row of sections, one an ABI, each a binary decision tree over
-// number ranges; a dispatcher before them picks the section:
+// The program has a section for each ABI, which is a binary decision tree over ranges of
+// numbers, and a dispatcher before them:
 //
 //	ld arch; if arch == ABI goto section ...; ret NOTIFY
 //	section: ld nr; if nr >= a goto right; left: ...; right: ...
 //
-// Where rules have a Key, their numbers jump to the check of it, which stands once behind
-// the tree of its section (key.go).
+// The numbers of rules with a Key jump to the test of the key, which is behind the tree
+// of the section (key.go).
 func Program(abis []*ABI, rules []Rule) ([]bpf.RawInstruction, error) {
 	key, err := keyOf(rules)
 	if err != nil {
@@ -106,8 +108,8 @@ type span struct {
 	ret   assembler.Action
 }
 
-// assembleSection returns the code for ABIs that share an AUDIT_ARCH. It does
-// not fall through.
+// assembleSection returns the code for ABIs that share an AUDIT_ARCH. It does not fall
+// through.
 func assembleSection(group []*ABI, rules []Rule, key *Key) ([]bpf.Instruction, error) {
 	p := assembler.NewProgram()
 	decide(&p, spans(group, rules))
@@ -167,8 +169,8 @@ func mergeSpans(list []span) []span {
 	return merged
 }
 
-// decide emits the decision tree over list. The number is in the accumulator,
-// and stays there but for spans that look at an argument, which return.
+// decide emits the decision tree over list. The number is in the accumulator, and stays
+// there but for spans that look at an argument, which return.
 func decide(p *assembler.Program, list []span) {
 	if len(list) == 1 {
 		decideSpan(p, list[0])
