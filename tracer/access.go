@@ -5,6 +5,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -23,25 +24,25 @@ type access struct {
 	opaque   bool // what the call names could not be read
 	apart    bool // it changes mounts, but none that fstrace sees
 
-	first, second resolved
-	target        string     // what a new symbolic link holds
-	interpreters  []resolved // of the program that an exec names
-	running       imageFile  // what the kernel is to run for an exec
-	address       string     // instead of first: what is no file
-	more          []named    // what else the call names, an event each
+	first, second resolve.Result
+	target        string           // what a new symbolic link holds
+	interpreters  []resolve.Result // of the program that an exec names
+	running       imageFile        // what the kernel is to run for an exec
+	address       string           // instead of first: what is no file
+	more          []named          // what else the call names, an event each
 }
 
 // A named is what a call names beside the first.
 type named struct {
 	op      events.Op
-	file    resolved
+	file    resolve.Result
 	address string // instead of file
 }
 
 // setOpaque says that a call could be seen, but not what it names.
 func (a *access) setOpaque() {
 	a.opaque = true
-	a.first, a.second = resolved{}, resolved{}
+	a.first, a.second = resolve.Result{}, resolve.Result{}
 	if a.op == events.OpNone {
 		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
 	}
@@ -88,8 +89,8 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 	e := &m.event
 	*e = events.Event{
 		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: m.flags(a),
-		Path: a.first.path, State: a.first.state, Real: a.first.real, Links: a.first.links,
-		Target: a.target, Address: a.address, Info: a.first.info, ToInfo: a.second.info, Left: a.first.left,
+		Path: a.first.Path, State: a.first.State, Real: a.first.Real, Links: a.first.Links,
+		Target: a.target, Address: a.address, Info: a.first.Info, ToInfo: a.second.Info, Left: a.first.Left,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.Name
@@ -102,27 +103,27 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 		e.State = events.StateUnknown
 	}
 	e.As = given(a.first)
-	if a.second.set {
-		e.To, e.ToState, e.ToAs = a.second.path, a.second.state, given(a.second)
-		if len(a.second.links) > 0 {
-			e.Links = append(e.Links[:len(e.Links):len(e.Links)], a.second.links...)
+	if a.second.Set {
+		e.To, e.ToState, e.ToAs = a.second.Path, a.second.State, given(a.second)
+		if len(a.second.Links) > 0 {
+			e.Links = append(e.Links[:len(e.Links):len(e.Links)], a.second.Links...)
 		}
-		if len(a.second.left) > 0 {
-			e.Left = append(e.Left[:len(e.Left):len(e.Left)], a.second.left...)
+		if len(a.second.Left) > 0 {
+			e.Left = append(e.Left[:len(e.Left):len(e.Left)], a.second.Left...)
 		}
 	}
 	yield(e)
 	for _, n := range a.more {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.tid, Op: n.op, Syscall: e.Syscall, ABI: e.ABI, Address: n.address,
-			Path: n.file.path, As: given(n.file), State: n.file.state, Real: n.file.real, Links: n.file.links, Left: n.file.left, Info: n.file.info,
+			Path: n.file.Path, As: given(n.file), State: n.file.State, Real: n.file.Real, Links: n.file.Links, Left: n.file.Left, Info: n.file.Info,
 		}
 		yield(e)
 	}
 	for _, in := range a.interpreters {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
-			Path: in.path, As: given(in), State: in.state, Real: in.real, Links: in.links, Left: in.left, Info: in.info,
+			Path: in.Path, As: given(in), State: in.State, Real: in.Real, Links: in.Links, Left: in.Left, Info: in.Info,
 		}
 		yield(e)
 	}
@@ -144,21 +145,21 @@ func (a *access) guarded(guard func(op events.Op, path string, info events.FileI
 		a.guardedRename(guard)
 		return
 	}
-	for _, r := range []*resolved{&a.first, &a.second} {
+	for _, r := range []*resolve.Result{&a.first, &a.second} {
 		switch {
-		case !r.set:
-		case r.info.Mode&unix.S_IFMT == unix.S_IFREG, r.info.Mode&unix.S_IFMT == unix.S_IFLNK,
-			op == events.OpDelete, op == events.OpWrite && r.state == events.StateAbsent:
-			guard(op, endOf(r), r.info)
+		case !r.Set:
+		case r.Info.Mode&unix.S_IFMT == unix.S_IFREG, r.Info.Mode&unix.S_IFMT == unix.S_IFLNK,
+			op == events.OpDelete, op == events.OpWrite && r.State == events.StateAbsent:
+			guard(op, r.End(), r.Info)
 		}
 	}
 }
 
 // guardedRename is guarded of a rename.
 func (a *access) guardedRename(guard func(op events.Op, path string, info events.FileInfo)) {
-	pass := func(op events.Op, r *resolved) {
-		if r.set {
-			guard(op, endOf(r), r.info)
+	pass := func(op events.Op, r *resolve.Result) {
+		if r.Set {
+			guard(op, r.End(), r.Info)
 		}
 	}
 	pass(events.OpRename, &a.first)
@@ -170,9 +171,9 @@ func (a *access) guardedRename(guard func(op events.Op, path string, info events
 }
 
 // given returns the string that the program gave, where it says more than the path.
-func given(r resolved) string {
-	if r.as == r.path {
+func given(r resolve.Result) string {
+	if r.As == r.Path {
 		return ""
 	}
-	return r.as
+	return r.As
 }

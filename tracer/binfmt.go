@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
@@ -41,22 +42,22 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 	if dev == named.dev && ino == named.ino {
 		return // by another name
 	}
-	r := newResolver()
-	v := view{root: "/", pid: p.pid, tid: p.pid}
+	r := resolve.ForHost()
+	v := resolve.View{Root: "/", PID: p.pid, TID: p.pid}
 	found := false
-	tell := func(path string) (f resolved, ok bool) {
+	tell := func(path string) (f resolve.Result, ok bool) {
 		if path == "" || path[0] != '/' {
 			return f, false
 		}
-		f = r.resolve(&v, baseDir{}, []byte(path), modeFollow)
-		return f, f.state == events.StateFile
+		f = r.Resolve(&v, resolve.Base{}, []byte(path), resolve.Follow)
+		return f, f.State == events.StateFile
 	}
-	runs := func(f *resolved) bool { return f.info.Dev == dev && f.info.Ino == ino }
-	accessed := func(f *resolved) {
+	runs := func(f *resolve.Result) bool { return f.Info.Dev == dev && f.Info.Ino == ino }
+	accessed := func(f *resolve.Result) {
 		found = found || runs(f)
 		emit(&events.Event{
 			Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExec, Syscall: "execve",
-			Path: f.path, As: given(*f), State: f.state, Real: f.real, Links: f.links, Left: f.left, Info: f.info,
+			Path: f.Path, As: given(*f), State: f.State, Real: f.Real, Links: f.Links, Left: f.Left, Info: f.Info,
 		})
 	}
 	for _, path := range scriptsBefore(argv, named.as) {

@@ -307,7 +307,7 @@ func (c *Cmd) Cancel(grace time.Duration) {
 // not wait for the answer for ever. It is safe for concurrent use.
 func (c *Cmd) Served(path string) bool {
 	s := c.current()
-	return s != nil && s.served.servedAt(path)
+	return s != nil && s.served.Has(path)
 }
 
 // Wait waits for the session to end, for the sink to have the whole record, and for

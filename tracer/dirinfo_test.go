@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/testdata/harness"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
@@ -33,7 +34,7 @@ func dirInfoHelper() {
 		if err := unix.Fstat(fds[path], &st); err != nil { // no notified call
 			fail(err)
 		}
-		if err := out.Encode(dirAccess{op.String(), path, infoOf(&st)}); err != nil {
+		if err := out.Encode(dirAccess{op.String(), path, resolve.InfoOf(&st)}); err != nil {
 			fail(err)
 		}
 		if err := call(); err != nil {

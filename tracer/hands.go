@@ -9,6 +9,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 )
 
 // A hand is a thread that handles notified calls. One at a time receives them.
@@ -39,9 +40,9 @@ type hand struct {
 	turn  uint64
 
 	// Of a hand that is away; it belongs to who holds the lock.
-	glances  int          // of the watch, since it left
-	at       *servedMount // where; nil if that is not known
-	patient  bool         // it must be waited for
+	glances  int                  // of the watch, since it left
+	at       *resolve.ServedMount // where; nil if that is not known
+	patient  bool                 // it must be waited for
 	givenUp  bool
 	isLeader bool
 }
@@ -82,19 +83,15 @@ func (h *hand) Leave() {
 
 // EnterAt is Enter for a look at a canonical path. It reports whether there may be one: not
 // where the file system has failed to answer before.
-func (h *hand) EnterAt(s *served, path []byte) bool {
+func (h *hand) EnterAt(s *resolve.Served, path []byte) bool {
 	if h == nil {
 		return true
 	}
-	if s == nil || len(s.points) == 0 {
-		h.Enter()
-		return true
-	}
-	m := s.of(path)
+	m := s.Of(path)
 	switch {
 	case m == nil:
 		h.Enter()
-	case m.stuck > 0 || len(h.aside) >= maxAway:
+	case m.Stuck > 0 || len(h.aside) >= maxAway:
 		h.miss(string(path))
 		return false
 	default:
@@ -117,8 +114,8 @@ func (h *hand) regain() {
 	h.hold(0)
 	if h.givenUp {
 		if h.at != nil {
-			if h.at.stuck--; h.at.stuck == 0 {
-				h.common.served.update() // it may be waited for again, like any other
+			if h.at.Stuck--; h.at.Stuck == 0 {
+				h.common.world.Answers() // it may be waited for again, like any other
 			}
 		}
 		h.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -17,35 +18,35 @@ import (
 // paths.
 
 // from resolves a path that is relative to a descriptor, or AT_FDCWD.
-func (o *observer) from(c *call, v *view, dir int, name []byte, mode lookupMode) (resolved, error) {
+func (o *observer) from(c *call, v *resolve.View, dir int, name []byte, mode resolve.Mode) (resolve.Result, error) {
 	if len(name) == 0 {
-		return resolved{}, procfs.ErrNoFile
+		return resolve.Result{}, procfs.ErrNoFile
 	}
 	if dir == unix.AT_FDCWD || name[0] == '/' {
 		return o.resolve(c, v, syscalls.FromCwd, name, mode)
 	}
 	at, err := o.procfs.Descriptor(c.tid, dir)
 	if err != nil {
-		return resolved{}, err
+		return resolve.Result{}, err
 	}
-	return o.resolver.resolve(v, baseDir{Place: at}, name, mode), nil
+	return o.resolver.Resolve(v, resolve.Base{Place: at}, name, mode), nil
 }
 
 // pathAt reads a path from a tracee's memory and resolves it.
-func (o *observer) pathAt(c *call, v *view, dir int, addr uint64, mode lookupMode) (resolved, error) {
+func (o *observer) pathAt(c *call, v *resolve.View, dir int, addr uint64, mode resolve.Mode) (resolve.Result, error) {
 	if addr == 0 {
-		return resolved{}, procfs.ErrNoFile
+		return resolve.Result{}, procfs.ErrNoFile
 	}
 	name, err := o.memory.CString(c.tid, addr)
 	if err != nil {
-		return resolved{}, err
+		return resolve.Result{}, err
 	}
 	return o.from(c, v, dir, name, mode)
 }
 
 // bpf reads bpf(2), whose arguments are in a union bpf_attr: objects pinned in a file
 // system, and programs that a uprobe is put into.
-func (o *observer) bpf(c *call, v *view, a *access) error {
+func (o *observer) bpf(c *call, v *resolve.View, a *access) error {
 	const pathname, fileFlags, pathFD, objectSize = 0, 12, 16, 20
 	const attachType, uprobePath, linkSize = 8, 16, 24
 	const flagPathFD, uprobeMulti, uprobeSession = 1 << 14, 48, 57
@@ -64,23 +65,23 @@ func (o *observer) bpf(c *call, v *view, a *access) error {
 			return procfs.ErrNoFile
 		}
 		a.op = events.OpRead
-		a.first, err = o.pathAt(c, v, unix.AT_FDCWD, binary.NativeEndian.Uint64(attr[uprobePath:]), modeFollow)
+		a.first, err = o.pathAt(c, v, unix.AT_FDCWD, binary.NativeEndian.Uint64(attr[uprobePath:]), resolve.Follow)
 		return err
 	}
 	dir := unix.AT_FDCWD
 	if binary.NativeEndian.Uint32(attr[fileFlags:])&flagPathFD != 0 {
 		dir = int(int32(binary.NativeEndian.Uint32(attr[pathFD:])))
 	}
-	mode := modeFollow
+	mode := resolve.Follow
 	if uint32(c.args[0]) == syscalls.BPFObjPin {
-		a.op, mode = events.OpCreate, modeEntry
+		a.op, mode = events.OpCreate, resolve.Entry
 	}
 	a.first, err = o.pathAt(c, v, dir, binary.NativeEndian.Uint64(attr[pathname:]), mode)
 	return err
 }
 
 // perfEvent reads perf_event_open(2): of a uprobe, the program that it is put into.
-func (o *observer) perfEvent(c *call, v *view, a *access) error {
+func (o *observer) perfEvent(c *call, v *resolve.View, a *access) error {
 	const kind, path, size = 0, 56, 64
 	b, err := o.memory.Bytes(c.tid, c.args[0], size)
 	if err != nil {
@@ -90,7 +91,7 @@ func (o *observer) perfEvent(c *call, v *view, a *access) error {
 	if binary.NativeEndian.Uint32(b[kind:]) != uprobeType() {
 		return procfs.ErrNoFile
 	}
-	a.first, err = o.pathAt(c, v, unix.AT_FDCWD, addr, modeFollow)
+	a.first, err = o.pathAt(c, v, unix.AT_FDCWD, addr, resolve.Follow)
 	return err
 }
 
@@ -106,13 +107,13 @@ func uprobeType() uint32 {
 }
 
 // quota reads quotactl(2): a device and, to turn quotas on, the file that has them.
-func (o *observer) quota(c *call, v *view, a *access) (err error) {
+func (o *observer) quota(c *call, v *resolve.View, a *access) (err error) {
 	const turnOn = 0x800002 // Q_QUOTAON
-	if a.first, err = o.pathAt(c, v, unix.AT_FDCWD, c.args[1], modeFollow); err != nil {
+	if a.first, err = o.pathAt(c, v, unix.AT_FDCWD, c.args[1], resolve.Follow); err != nil {
 		return err
 	}
 	if uint32(c.args[0])>>8 == turnOn {
-		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.args[3], modeFollow); err == nil {
+		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.args[3], resolve.Follow); err == nil {
 			a.more = append(a.more, named{op: events.OpStat, file: file})
 		}
 	}
@@ -129,7 +130,7 @@ func (o *observer) messageQueue(c *call, a *access) error {
 	if len(name) == 0 || bytes.IndexByte(name, '/') >= 0 {
 		return procfs.ErrNoFile // ENOENT, EACCES: the C library has taken the first slash away
 	}
-	a.first = resolved{set: true, as: string(name), path: "/dev/mqueue/" + string(name), state: events.StateUnknown}
+	a.first = resolve.Result{Set: true, As: string(name), Path: "/dev/mqueue/" + string(name), State: events.StateUnknown}
 	if a.op != events.OpDelete {
 		a.flags &= 0xffffffff
 		if a.op = syscalls.OpenOp(a.flags, events.StateUnknown); a.flags&unix.O_CREAT != 0 {
@@ -141,14 +142,14 @@ func (o *observer) messageQueue(c *call, a *access) error {
 
 // mount reads mount(2), whose source is a path for some types of mount only, and whose
 // options may have paths.
-func (o *observer) mount(c *call, v *view, a *access) error {
+func (o *observer) mount(c *call, v *resolve.View, a *access) error {
 	target, err := o.lookup(c, v, c.row.Second, 0, true)
 	if err != nil {
 		return err
 	}
 	a.first = target
 	if source, err := o.memory.CString(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
-		if a.first, err = o.resolve(c, v, c.row.First, source, modeFollow); err != nil {
+		if a.first, err = o.resolve(c, v, c.row.First, source, resolve.Follow); err != nil {
 			return err
 		}
 		a.second = target
@@ -162,7 +163,7 @@ func (o *observer) mount(c *call, v *view, a *access) error {
 		return nil // the kernel refuses them, or they are no string
 	}
 	for _, path := range optionPaths(string(options)) {
-		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), modeFollow)
+		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), resolve.Follow)
 		if err != nil {
 			return err
 		}
@@ -180,7 +181,7 @@ const maxExpiring = 64
 
 // umount reads umount2(2). With MNT_EXPIRE a mount goes at the second call, if nobody has
 // looked at it since the first one: so what the first one found is taken for the second.
-func (o *observer) umount(c *call, v *view, a *access) error {
+func (o *observer) umount(c *call, v *resolve.View, a *access) error {
 	if a.flags&unix.MNT_EXPIRE == 0 {
 		return o.readRefs(c, v, a)
 	}
@@ -205,14 +206,14 @@ func (o *observer) umount(c *call, v *view, a *access) error {
 		return err
 	}
 	if o.expiring == nil || len(o.expiring) >= maxExpiring {
-		o.expiring = make(map[expiry]resolved)
+		o.expiring = make(map[expiry]resolve.Result)
 	}
 	o.expiring[key] = a.first
 	return nil
 }
 
 // fsconfig reads fsconfig(2), which gives one option of a mount to be.
-func (o *observer) fsconfig(c *call, v *view, a *access) error {
+func (o *observer) fsconfig(c *call, v *resolve.View, a *access) error {
 	const setString, setPath, setPathEmpty = 1, 3, 4 // enum fsconfig_command
 	switch uint32(c.args[1]) {
 	case setPath, setPathEmpty:
@@ -239,7 +240,7 @@ func (o *observer) fsconfig(c *call, v *view, a *access) error {
 		paths = optionPaths(option + strings.ReplaceAll(string(value), ",", `\,`))
 	}
 	for i, path := range paths {
-		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), modeFollow)
+		file, err := o.from(c, v, unix.AT_FDCWD, []byte(path), resolve.Follow)
 		switch {
 		case err != nil:
 			return err

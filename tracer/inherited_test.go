@@ -22,25 +22,6 @@ func countDescriptors(t *testing.T) int {
 	return len(entries)
 }
 
-// TestDescriptorDirsLetGo: a session that unmounts /proc is not in its own tracer's way.
-func TestDescriptorDirsLetGo(t *testing.T) {
-	o := newObserver(&common{served: served{file: -1}}, nil)
-	before := countDescriptors(t)
-	for range manyDescriptors {
-		if _, err := o.procfs.Descriptor(os.Getpid(), 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if countDescriptors(t) != before+1 {
-		t.Fatal("no handle")
-	}
-	o.foresee(nil, &access{row: rowNamed("umount2"), op: rowNamed("umount2").Op})
-	o.served.close()
-	if countDescriptors(t) != before {
-		t.Error("kept")
-	}
-}
-
 // TestInheritedFilesLetGo: what a command inherits is looked at without a trace.
 func TestInheritedFilesLetGo(t *testing.T) {
 	dir := harness.TempTree(t)

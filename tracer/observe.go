@@ -3,13 +3,12 @@ package tracer
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
-	"github.com/fstrace/fstrace/tracer/internal/sys"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -31,44 +30,37 @@ type observer struct {
 	*common
 	memory   procfs.Memory
 	procfs   procfs.Reader
-	resolver resolver
-	view     view // of the caller
+	resolver *resolve.Resolver
+	view     resolve.View // of the caller
 }
 
 // A common is what the observers of a session share. It belongs to who holds the
 // receiver's lock.
 type common struct {
-	beliefs  beliefs
+	world    *resolve.World
 	programs programs
 	registry *registry
 	gaps     *gaps
-	moves    uint // how often directories were removed, renamed or mounted upon
-	served   served
-	expiring map[expiry]resolved
-	spaces   spaces
-
-	mountNS uint64 // fstrace's own mount namespace
-	// rootsVary: a call was seen after which a thread may have a root directory or
-	// mounts other than fstrace's. From then on each thread's are looked up.
-	rootsVary bool
-	mounting  bool // a call was seen that makes mounts
+	expiring map[expiry]resolve.Result
 }
 
-func newCommon(registry *registry, gaps *gaps) (*common, error) {
-	var p procfs.Reader
-	ns, err := p.Namespace(unix.Getpid(), "mnt")
-	if err != nil {
-		return nil, fmt.Errorf("look up own mount namespace: %w", err)
+func newCommon(registry *registry, gaps *gaps, paths *resolve.ServedPaths) (*common, error) {
+	inSession := func(tid int) bool {
+		p, _ := registry.find(tid)
+		return p != nil
 	}
-	return &common{registry: registry, gaps: gaps, mountNS: ns, served: served{file: -1}}, nil
+	w, err := resolve.NewWorld(inSession, paths)
+	if err != nil {
+		return nil, err
+	}
+	return &common{world: w, registry: registry, gaps: gaps}, nil
 }
 
 // newObserver returns an observer for a hand.
-func newObserver(c *common, h *hand) *observer {
+func newObserver(c *common, h resolve.Hand) *observer {
 	o := &observer{common: c}
-	o.memory.Marker, o.resolver.hand, o.procfs.Looker = h, h, &o.resolver
-	o.resolver.beliefs, o.procfs.Names = &c.beliefs, &c.beliefs.linked
-	o.resolver.jump = o.jump
+	o.memory.Marker = h
+	o.resolver = resolve.ForSession(c.world, h, &o.procfs)
 	return o
 }
 
@@ -79,21 +71,11 @@ func (o *observer) close() { o.procfs.Dirs.Close() }
 // that fail before they look at a file, and descriptors that name none, are no
 // accesses.
 func (o *observer) observe(c *call, a *access) bool {
-	o.resolver.now = time.Now()
-	o.resolver.busy = false
-	o.resolver.unmounts = c.row.Has(syscalls.Unmounts)
-	if len(o.spaces.changing) > 0 {
-		o.spaces.calling(c.tid, o.registry)
-	}
-	if o.mounting {
-		if o.served.refresh() {
-			o.spaces.changes++
-		}
-		o.resolver.served = &o.served
-	}
-	*a = access{time: o.resolver.now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.Op}
+	now := time.Now()
+	o.resolver.Begin(now, c.tid, c.row.Has(syscalls.Unmounts))
+	*a = access{time: now, tid: c.tid, pid: c.proc.pid, row: c.row, abi: c.abi, op: c.row.Op}
 	var err error
-	o.view, err = o.viewOf(c)
+	o.view, err = o.resolver.ViewOf(c.proc.pid, c.tid)
 	if err == nil {
 		if c.row.Flags != syscalls.None && c.row.FlagType != syscalls.FlagsNone {
 			a.flags, a.hasFlags = c.arg(c.row.Flags), true
@@ -103,7 +85,7 @@ func (o *observer) observe(c *call, a *access) bool {
 	}
 	switch {
 	case err == nil:
-		if a.first.blocked || a.second.blocked {
+		if a.first.Blocked || a.second.Blocked {
 			a.op = events.OpStat
 		}
 		o.foresee(c, a)
@@ -130,13 +112,13 @@ func (c *call) arg(n int8) uint64 { return c.row.Argument(&c.args, n, c.abi) }
 // Opening a file or directory does not; opening a FIFO, or a device, does.
 func (c *call) sleeps(a *access, observed bool) bool {
 	if c.row.How == syscalls.ByOpen || c.row.How == syscalls.ByOpenHow {
-		return observed && (a.first.state == events.StateOther || a.first.state == events.StateUnknown)
+		return observed && (a.first.State == events.StateOther || a.first.State == events.StateUnknown)
 	}
 	return c.row.Has(syscalls.MaySleep)
 }
 
 // read does what the row's method says.
-func (o *observer) read(c *call, v *view, a *access) error {
+func (o *observer) read(c *call, v *resolve.View, a *access) error {
 	switch c.row.How {
 	case syscalls.ByOpen:
 		return o.open(c, v, a)
@@ -174,8 +156,7 @@ func (o *observer) read(c *call, v *view, a *access) error {
 	case syscalls.ByQueue:
 		return o.messageQueue(c, a)
 	case syscalls.ByNamespace:
-		o.rootsVary = true
-		o.spaces.joined = o.spaces.joined || c.row.Has(syscalls.JoinsNamespace)
+		o.resolver.ForeseeRoot(c.row.Has(syscalls.JoinsNamespace))
 		return procfs.ErrNoFile
 	case syscalls.ByRefs, syscalls.ByDenial, syscalls.ByPtrace, syscalls.BySeccomp, syscalls.ByPrctl:
 	}
@@ -183,7 +164,7 @@ func (o *observer) read(c *call, v *view, a *access) error {
 }
 
 // readRefs reads the paths that the row names.
-func (o *observer) readRefs(c *call, v *view, a *access) (err error) {
+func (o *observer) readRefs(c *call, v *resolve.View, a *access) (err error) {
 	if a.first, err = o.lookup(c, v, c.row.First, a.flags, false); err != nil {
 		return err
 	}
@@ -194,7 +175,7 @@ func (o *observer) readRefs(c *call, v *view, a *access) (err error) {
 }
 
 // lookup reads one path and resolves it.
-func (o *observer) lookup(c *call, v *view, f syscalls.Ref, flags uint64, second bool) (resolved, error) {
+func (o *observer) lookup(c *call, v *resolve.View, f syscalls.Ref, flags uint64, second bool) (resolve.Result, error) {
 	if f.Path == syscalls.None {
 		return o.descriptor(c, f)
 	}
@@ -203,104 +184,94 @@ func (o *observer) lookup(c *call, v *view, f syscalls.Ref, flags uint64, second
 		if f.Dir != syscalls.None && c.row.NullIsDirectory(flags, second, int32(c.arg(f.Dir))) {
 			return o.descriptor(c, f)
 		}
-		return resolved{}, procfs.ErrBadAddress
+		return resolve.Result{}, procfs.ErrBadAddress
 	}
 	name, err := o.memory.CString(c.tid, addr)
 	if err != nil {
-		return resolved{}, err
+		return resolve.Result{}, err
 	}
 	if len(name) == 0 {
 		if c.row.EmptyIsDirectory(flags, second) {
 			return o.descriptor(c, f)
 		}
-		return resolved{}, procfs.ErrNoFile // ENOENT
+		return resolve.Result{}, procfs.ErrNoFile // ENOENT
 	}
-	mode := lookupMode(0)
+	mode := resolve.Mode(0)
 	if c.row.Follows(flags, second) {
-		mode |= modeFollow
+		mode |= resolve.Follow
 	}
 	if c.row.TakesEntry() {
-		mode |= modeEntry
+		mode |= resolve.Entry
 	}
 	return o.resolve(c, v, f, name, mode)
 }
 
 // resolve resolves a path that is not empty.
-func (o *observer) resolve(c *call, v *view, f syscalls.Ref, name []byte, mode lookupMode) (resolved, error) {
-	var base baseDir
+func (o *observer) resolve(c *call, v *resolve.View, f syscalls.Ref, name []byte, mode resolve.Mode) (resolve.Result, error) {
+	var base resolve.Base
 	if name[0] != '/' {
 		var err error
 		if base, err = o.base(c, f); err != nil {
-			return resolved{}, err
+			return resolve.Result{}, err
 		}
 	}
-	if mode&modeEntry != 0 || base.Gone || v.root != "/" || v.anchor.name != "" || base.anchor != nil || v.noLinks {
-		return o.resolver.resolve(v, base, name, mode), nil
-	}
-	if r, ok := o.resolver.lately.find(base.Path, name, o.resolver.now); ok {
-		return r, nil
-	}
-	r := o.resolver.resolve(v, base, name, mode)
-	o.resolver.lately.keep(&r, &o.resolver.dirs, o.resolver.now)
-	return r, nil
+	return o.resolver.Lookup(v, base, name, mode), nil
 }
 
 // base returns the directory that a ref's relative paths begin at.
-func (o *observer) base(c *call, f syscalls.Ref) (p baseDir, err error) {
-	dir := unix.AT_FDCWD
-	if f.Dir != syscalls.None {
-		dir = int(int32(c.arg(f.Dir)))
+func (o *observer) base(c *call, f syscalls.Ref) (resolve.Base, error) {
+	dir := c.directory(f)
+	p, err := o.placeOf(c, dir)
+	if err != nil {
+		return resolve.Base{}, err
 	}
-	if dir == unix.AT_FDCWD {
-		p.Place, err = o.cwd(c)
-	} else {
-		p.Place, err = o.procfs.Descriptor(c.tid, dir)
+	return o.resolver.From(p, c.tid, dir, &o.view), nil
+}
+
+// directory returns the descriptor that a ref's relative paths begin at, or AT_FDCWD.
+func (c *call) directory(f syscalls.Ref) int {
+	if f.Dir == syscalls.None {
+		return unix.AT_FDCWD
 	}
-	if err == nil && o.spaces.foreign {
-		name := o.procfs.EntryName(c.tid, "cwd")
-		if dir != unix.AT_FDCWD {
-			name = o.procfs.DescriptorName(c.tid, dir)
-		}
-		p.anchor = o.anchorOf(string(sys.TrimNUL(name)), p.Path, &o.view)
+	return int(int32(c.arg(f.Dir)))
+}
+
+// placeOf returns what a descriptor, or AT_FDCWD, stands for.
+func (o *observer) placeOf(c *call, fd int) (procfs.Place, error) {
+	if fd == unix.AT_FDCWD {
+		return o.cwd(c)
 	}
-	return p, err
+	return o.procfs.Descriptor(c.tid, fd)
 }
 
 // descriptor returns what a descriptor, or AT_FDCWD, stands for.
-func (o *observer) descriptor(c *call, f syscalls.Ref) (resolved, error) {
+func (o *observer) descriptor(c *call, f syscalls.Ref) (resolve.Result, error) {
 	p, err := o.base(c, f)
 	if err != nil {
-		return resolved{}, err
+		return resolve.Result{}, err
 	}
-	r := resolved{set: true, path: p.Path, lost: p.Lost}
-	if p.anchor != nil {
-		r.path, r.lost = p.anchor.space.hostPath(p.Path)
-	}
-	if known, ok := o.resolver.lately.at(p.Place, o.resolver.now); ok && !o.rootsVary {
-		r.path, r.state, r.info = known.path, known.state, known.info
+	r, ok := o.resolver.Known(&p)
+	if ok {
 		return r, nil
 	}
-	fd := unix.AT_FDCWD
-	if f.Dir != syscalls.None {
-		fd = int(int32(c.arg(f.Dir)))
-	}
+	fd := c.directory(f)
 	mode, err := o.procfs.Mode(c.tid, fd, p.Path)
 	if errors.Is(err, procfs.ErrUnanswered) {
-		r.state = events.StateUnknown
+		r.State = events.StateUnknown
 		return r, nil
 	}
 	if err != nil {
-		return resolved{}, err
+		return resolve.Result{}, err
 	}
 	if p.Gone && procfs.IsMemfd([]byte(p.Path)) {
-		return resolved{}, procfs.ErrNoFile
+		return resolve.Result{}, procfs.ErrNoFile
 	}
-	r.state, r.info = stateOf(mode), infoOf(&o.procfs.Stat)
+	r.State, r.Info = resolve.StateOf(mode), resolve.InfoOf(&o.procfs.Stat)
 	return r, nil
 }
 
 // open reads open, openat and creat.
-func (o *observer) open(c *call, v *view, a *access) error {
+func (o *observer) open(c *call, v *resolve.View, a *access) error {
 	if c.row.Flags == syscalls.None { // creat
 		a.flags, a.hasFlags = unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, false
 	}
@@ -309,7 +280,7 @@ func (o *observer) open(c *call, v *view, a *access) error {
 }
 
 // openHow reads openat2, whose flags are in a struct open_how.
-func (o *observer) openHow(c *call, v *view, a *access) error {
+func (o *observer) openHow(c *call, v *resolve.View, a *access) error {
 	const flagsAndMode, withResolve = 16, 24
 	size := min(c.args[3], withResolve)
 	if size < withResolve { // OPEN_HOW_SIZE_VER0: the kernel says EINVAL
@@ -324,7 +295,7 @@ func (o *observer) openHow(c *call, v *view, a *access) error {
 }
 
 // openPath resolves the path of an open, and decides what the open means.
-func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
+func (o *observer) openPath(c *call, v *resolve.View, a *access, resolve uint64) error {
 	name, err := o.memory.CString(c.tid, c.arg(c.row.First.Path))
 	if err != nil {
 		return err
@@ -332,100 +303,62 @@ func (o *observer) openPath(c *call, v *view, a *access, resolve uint64) error {
 	if len(name) == 0 {
 		return procfs.ErrNoFile
 	}
-	inside := *v
 	if resolve&unix.RESOLVE_IN_ROOT != 0 {
 		base, err := o.base(c, c.row.First)
 		if err != nil {
 			return err
 		}
-		inside.root = base.Path
-		if base.anchor != nil {
-			inside.anchor = *base.anchor
-		}
-		a.first = o.resolver.resolve(&inside, base, name, openMode(a.flags))
+		inside := v.Inside(&base)
+		a.first = o.resolver.Resolve(&inside, base, name, openMode(a.flags))
 	} else {
-		inside.noLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
-		if a.first, err = o.resolve(c, &inside, c.row.First, name, openMode(a.flags)); err != nil {
+		plain := *v
+		plain.NoLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
+		if a.first, err = o.resolve(c, &plain, c.row.First, name, openMode(a.flags)); err != nil {
 			return err
 		}
 	}
-	a.op = syscalls.OpenOp(a.flags, a.first.state)
+	a.op = syscalls.OpenOp(a.flags, a.first.State)
 	return nil
 }
 
 // openMode says how open looks up the last component.
-func openMode(flags uint64) lookupMode {
+func openMode(flags uint64) resolve.Mode {
 	if syscalls.OpenFollows(flags) {
-		return modeFollow
+		return resolve.Follow
 	}
 	return 0
 }
 
 // foresee prepares for what a call is about to change in what paths mean.
 func (o *observer) foresee(c *call, a *access) {
-	switch a.op {
-	case events.OpWrite, events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
-		o.resolver.lately.changing(a.op, &a.first)
-		o.resolver.lately.changing(a.op, &a.second)
-	case events.OpChdir:
+	if a.op == events.OpChdir {
 		o.changesDir(c)
 	}
-	if a.second.set {
-		o.beliefs.linked.Linking(a.op, &a.first.info, a.second.path)
-	}
-	switch a.op {
-	case events.OpDelete:
-		if a.first.state == events.StateDir {
-			o.resolver.dirs.removing(a.first.path, procfs.InodeOf(&a.first.info))
-			o.moved()
-		}
-	case events.OpRename:
-		if a.first.state == events.StateDir || a.second.state == events.StateDir {
-			o.resolver.dirs.moving(a.first.path, procfs.InodeOf(&a.first.info))
-			o.resolver.dirs.moving(a.second.path, procfs.InodeOf(&a.second.info))
-			o.moved()
-		}
-	}
+	o.resolver.Foresee(a.op, &a.first, &a.second)
 	if a.row.Has(syscalls.ChangesRoot) {
-		o.rootsVary = true
+		o.resolver.ForeseeRoot(false)
 	}
 	if a.row.Has(syscalls.ChangesMounts) {
-		o.mounts(c, a)
+		a.apart = o.mountsApart(c)
+		o.resolver.ForeseeMount(a.tid, a.apart, a.first.Path == "/proc" && a.row.How != syscalls.ByMount)
 	}
-}
-
-// mounts is told of a call that is about to change mounts.
-func (o *observer) mounts(c *call, a *access) {
-	o.rootsVary = true
-	o.spaces.mounting(a.tid)
-	if a.apart = o.mountsApart(c); a.apart {
-		return
-	}
-	o.mounting = true
-	o.served.begin(a.first.path == "/proc" && a.row.How != syscalls.ByMount)
-	o.resolver.dirs.disable()
-	o.procfs.Dirs.Close()
-	o.moved()
 }
 
 // mountsApart reports whether a call that changes mounts changes none that fstrace sees:
 // mount(2).
 func (o *observer) mountsApart(c *call) bool {
 	const noMount = unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_SHARED | unix.MS_UNBINDABLE | unix.MS_REMOUNT
-	if c == nil {
-		return false
-	}
 	if c.row.How == syscalls.ByMount && c.args[3]&noMount != 0 {
 		return true // it says how a mount that is there behaves
 	}
-	return o.view.space != nil && !o.view.space.shared
+	return o.view.IsApart()
 }
 
 // noteLost notes the paths of a call that are not names of what it accesses.
 func (o *observer) noteLost(c *call, a *access) {
-	note := func(r *resolved) {
-		if r.lost != nil {
-			o.gaps.add(r.lost.Reason, c.proc.pid, r.lost.Detail)
+	note := func(r *resolve.Result) {
+		if r.Lost != nil {
+			o.gaps.add(r.Lost.Reason, c.proc.pid, r.Lost.Detail)
 		}
 	}
 	note(&a.first)
@@ -435,8 +368,28 @@ func (o *observer) noteLost(c *call, a *access) {
 	}
 }
 
-// moved is told of directories that go elsewhere, with all that is in them.
-func (o *observer) moved() {
-	o.moves++
-	o.resolver.lately.forget()
+// giveUp completes the access of a call whose look-up is given up, and returns what was
+// looked at. What the call changes was not foreseen.
+func (o *observer) giveUp(c *call, a *access) (missed string) {
+	at, walking := o.resolver.Interrupted()
+	switch {
+	case walking:
+		missed = at.Path
+		if !a.first.Set {
+			a.first = at
+		} else if c.row.Second.Set {
+			a.second = at
+		}
+	case a.first.Set:
+		missed = a.first.End()
+	default:
+		missed = "its memory"
+		a.setOpaque()
+	}
+	if a.op == events.OpNone {
+		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
+	}
+	o.resolver.Distrust()
+	c.proc.dir = workDir{sharing: sharedOtherwise}
+	return missed
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,11 +32,11 @@ func TestPrograms(t *testing.T) {
 		if err := unix.Lstat(name, &st); err != nil {
 			t.Fatal(err)
 		}
-		return infoOf(&st)
+		return resolve.InfoOf(&st)
 	}
 	want := func(info events.FileInfo, now time.Time, interpreter string) {
 		t.Helper()
-		path, script, err := ps.interpreter(name, &info, now, newResolver())
+		path, script, err := ps.interpreter(name, &info, now, resolve.ForHost())
 		if err != nil || !script || string(path) != interpreter {
 			t.Errorf("%q, script %v, %v; want %q", path, script, err, interpreter)
 		}

@@ -75,7 +75,7 @@ func (r *receiver) retire() {
 	if h := r.holder.Load(); h != nil && !h.givenUp {
 		h.observer.close()
 	}
-	r.common.served.close()
+	r.common.world.Close()
 }
 
 // lost notes that notifications can be received no more, and goes on letting calls
@@ -133,7 +133,7 @@ func (r *hand) handle(n *seccomp.Notification) error {
 		r.patient = false
 	}
 	if row.How == syscalls.ByExec {
-		r.registry.setTrying(proc, endOf(&e.access.first), followed)
+		r.registry.setTrying(proc, e.access.first.End(), followed)
 		r.registry.setRunning(proc, e.access.running)
 	}
 	r.blank = r.queue.reserve(e)

@@ -8,6 +8,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"github.com/google/uuid"
@@ -34,7 +35,7 @@ type session struct {
 	keeper   *keeper
 	listener *seccomp.Listener
 	receiver *receiver
-	served   servedPaths
+	served   resolve.ServedPaths
 	control  int // the supervisor's end of the shim's socket
 
 	owner    *owner
@@ -292,10 +293,7 @@ func (s *session) beginReceiving(fd int) error {
 	if err != nil {
 		return err
 	}
-	c, err := newCommon(s.registry, s.gaps)
-	if err == nil {
-		c.served.paths = &s.served
-	}
+	c, err := newCommon(s.registry, s.gaps, &s.served)
 	if err != nil {
 		return err
 	}

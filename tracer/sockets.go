@@ -9,6 +9,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -17,7 +18,7 @@ import (
 // what a command may have heard from outside its files.
 
 // sockaddr reads the address of bind, connect or sendto.
-func (o *observer) sockaddr(c *call, v *view, a *access, addr, length uint64) error {
+func (o *observer) sockaddr(c *call, v *resolve.View, a *access, addr, length uint64) error {
 	n, err := o.peer(c, v, a.op, addr, length)
 	if err != nil {
 		return err
@@ -28,7 +29,7 @@ func (o *observer) sockaddr(c *call, v *view, a *access, addr, length uint64) er
 
 // peer reads an address that is used by op. It returns errNoFile for one that says
 // nothing of what is outside.
-func (o *observer) peer(c *call, v *view, op events.Op, addr, length uint64) (named, error) {
+func (o *observer) peer(c *call, v *resolve.View, op events.Op, addr, length uint64) (named, error) {
 	const family, sunPath = 2, 2
 	length = min(length&0xffffffff, unix.SizeofSockaddrUnix)
 	if addr == 0 || length < family {
@@ -41,9 +42,9 @@ func (o *observer) peer(c *call, v *view, op events.Op, addr, length uint64) (na
 	create := op == events.OpCreate
 	if binary.NativeEndian.Uint16(b) == unix.AF_UNIX && len(b) > sunPath && b[sunPath] != 0 {
 		name, _, _ := bytes.Cut(b[sunPath:], []byte{0})
-		mode := modeFollow
+		mode := resolve.Follow
 		if create {
-			mode = modeEntry
+			mode = resolve.Entry
 		}
 		file, err := o.resolve(c, v, syscalls.FromCwd, name, mode)
 		return named{op: op, file: file}, err
@@ -112,7 +113,7 @@ var (
 const maxMessages = 1024
 
 // messages reads the addresses in the messages of sendmsg and sendmmsg. Most have none.
-func (o *observer) messages(c *call, v *view, a *access, addr, count uint64) error {
+func (o *observer) messages(c *call, v *resolve.View, a *access, addr, count uint64) error {
 	if c.row.Has(syscalls.OneMessage) || c.row.How == syscalls.BySocketcall && uint32(c.args[0]) == syscalls.SocketcallSendmsg {
 		count = 1
 	}
@@ -155,7 +156,7 @@ func (o *observer) messages(c *call, v *view, a *access, addr, count uint64) err
 }
 
 // socketcall reads i386's multiplexer.
-func (o *observer) socketcall(c *call, v *view, a *access) error {
+func (o *observer) socketcall(c *call, v *resolve.View, a *access) error {
 	const word = 4
 	which := uint32(c.args[0])
 	size := 3 * word

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -62,7 +63,7 @@ func startDescriptors(pid int) (list []events.Descriptor, files []access, err er
 		if err != nil {
 			continue
 		}
-		info := infoOf(&p.Stat)
+		info := resolve.InfoOf(&p.Stat)
 		rdev := p.Stat.Rdev
 		flags, ok := descriptorFlags(pid, fd)
 		if !ok || flags&unix.O_CLOEXEC != 0 {
@@ -76,7 +77,7 @@ func startDescriptors(pid int) (list []events.Descriptor, files []access, err er
 			files = append(files, access{
 				time: time.Now(), pid: pid, tid: pid, flags: flags, hasFlags: true,
 				op:    syscalls.OpenOp(flags, events.StateFile),
-				first: resolved{set: true, path: d.Path, state: events.StateFile, info: info},
+				first: resolve.Result{Set: true, Path: d.Path, State: events.StateFile, Info: info},
 			})
 		}
 		if d.Kind == events.DescriptorPipe || d.Kind == events.DescriptorSocket {

@@ -73,8 +73,8 @@ func (r *receiver) takeOver(before uint64) uint64 {
 	}
 	// From here on the lock, which h has taken, is this thread's.
 	r.stepAside(h)
-	if h.observer.resolver.busy {
-		h.at = h.observer.learn(false)
+	if m := h.observer.resolver.Slow(false); m != nil {
+		h.at = m
 	}
 	r.mu.Unlock()
 	return 0
@@ -94,25 +94,15 @@ func (r *receiver) giveUp() {
 	}
 }
 
-// learn notes that a look-up takes long, or is given up. It returns the mount, if that is to
-// be waited for from now on.
-func (o *observer) learn(givenUp bool) *servedMount {
-	m := o.served.learn(o.resolver.cur, givenUp)
-	if m != nil {
-		o.mounting = true
-	}
-	return m
-}
-
 // giveUpOn lets a call through of which not all is known, and records what is.
 func (r *receiver) giveUpOn(h *hand) {
 	h.givenUp = true
 	e, c, o := h.blank, h.caller, h.observer
-	if h.at == nil && o.resolver.busy {
-		h.at = o.learn(true)
+	if h.at == nil {
+		h.at = o.resolver.Slow(true)
 	}
 	if h.at != nil {
-		h.at.stuck++
+		h.at.Stuck++
 	}
 	if c == nil || e == nil { // it installs a filter, say
 		r.gaps.add(events.ReasonUnanswered, 0, fmt.Sprintf("call %d of thread %d", h.n.Data.NR, h.n.PID))
@@ -120,32 +110,11 @@ func (r *receiver) giveUpOn(h *hand) {
 		return
 	}
 	a := &e.access
-	switch {
-	case o.resolver.busy:
-		at := resolved{set: true, path: string(appendRest(o.resolver.cur, o.resolver.rest)), state: events.StateUnknown}
-		h.miss(at.path)
-		if !a.first.set {
-			a.first = at
-		} else if c.row.Second.Set {
-			a.second = at
-		}
-	case a.first.set:
-		h.miss(endOf(&a.first))
-	default:
-		h.miss("its memory")
-		a.setOpaque()
-	}
-	if a.op == events.OpNone {
-		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
-	}
-	// What the call changes was not foreseen.
-	o.rootsVary = true
-	o.beliefs.dirs.disable()
-	o.beliefs.lately = lately{off: true}
-	c.proc.dir = workDir{sharing: sharedOtherwise}
+	missed := o.giveUp(c, a)
+	h.miss(missed)
 	r.sleepers.note(c.tid, h.n.Data.NR, c.sleeps(a, true))
 	if c.row.How == syscalls.ByExec {
-		r.registry.setTrying(c.proc, endOf(&a.first), c.followed)
+		r.registry.setTrying(c.proc, a.first.End(), c.followed)
 	}
 	r.queue.reserve(e)
 	err := r.listener.Continue(h.n.ID)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"golang.org/x/sys/unix"
 )
 
@@ -35,24 +36,23 @@ const (
 // cwd returns the working directory of a caller.
 func (o *observer) cwd(c *call) (procfs.Place, error) {
 	w := &c.proc.dir
-	if !c.followed || o.rootsVary || !o.isPlain(c) {
+	if !c.followed || o.resolver.RootsVary || !o.isPlain(c) {
 		return o.procfs.Cwd(c.tid)
 	}
 	w.returned(c.tid)
 	settled := len(w.changing) == 0
-	if settled && !w.at.IsZero() && w.moves == o.moves && o.resolver.now.Sub(w.at) <= belief {
+	if settled && !w.at.IsZero() && w.moves == o.resolver.Moves && o.resolver.Now.Sub(w.at) <= resolve.Belief {
 		return w.place, nil
 	}
 	p, err := o.procfs.Cwd(c.tid)
-	dirs := &o.resolver.dirs
-	if err != nil || !settled || p.Gone || dirs.off || len(dirs.shaky) > 0 && dirs.underShaky(p.Path) {
+	if err != nil || !settled || p.Gone || !o.resolver.StaysAt(p.Path) {
 		w.at = time.Time{}
 		return p, err
 	}
 	if p.Path == w.place.Path {
 		p.Path = w.place.Path // one string for all
 	}
-	w.place, w.at, w.moves = p, o.resolver.now, o.moves
+	w.place, w.at, w.moves = p, o.resolver.Now, o.resolver.Moves
 	return p, nil
 }
 

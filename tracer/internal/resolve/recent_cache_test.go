@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"testing"
@@ -9,18 +9,18 @@ import (
 )
 
 // foundAt is what a resolver says of an existing file.
-func foundAt(path string, ino uint64) *resolved {
-	return &resolved{set: true, as: path, path: path, state: events.StateFile, info: events.FileInfo{Ino: ino, Dev: 1, Mode: 0o100644}}
+func foundAt(path string, ino uint64) *Result {
+	return &Result{Set: true, As: path, Path: path, State: events.StateFile, Info: events.FileInfo{Ino: ino, Dev: 1, Mode: 0o100644}}
 }
 
 func TestLately(t *testing.T) {
 	now := time.Now()
 	var dirs dirCache
-	var l lately
+	var l recentCache
 	l.keep(foundAt("/d/f", 1), &dirs, now)
 	l.keep(foundAt("/f", 2), &dirs, now)
-	l.keep(&resolved{set: true, path: "/d/l", real: "/d/g", state: events.StateFile, info: foundAt("", 3).info}, &dirs, now)
-	l.keep(&resolved{set: true, path: "/d/none", state: events.StateAbsent}, &dirs, now)
+	l.keep(&Result{Set: true, Path: "/d/l", Real: "/d/g", State: events.StateFile, Info: foundAt("", 3).Info}, &dirs, now)
+	l.keep(&Result{Set: true, Path: "/d/none", State: events.StateAbsent}, &dirs, now)
 	l.keep(foundAt("/proc/1/status", 4), &dirs, now)
 	for _, test := range []struct {
 		base, name string
@@ -44,14 +44,14 @@ func TestLately(t *testing.T) {
 		{"/d", "//f", 0},
 	} {
 		r, ok := l.find(test.base, []byte(test.name), now)
-		if ok != (test.want != 0) || r.info.Ino != test.want {
+		if ok != (test.want != 0) || r.Info.Ino != test.want {
 			t.Errorf("%s from %s: %v %+v, want inode %d", test.name, test.base, ok, r, test.want)
 		}
-		if ok && r.as != test.name {
-			t.Errorf("%s from %s: as %q", test.name, test.base, r.as)
+		if ok && r.As != test.name {
+			t.Errorf("%s from %s: as %q", test.name, test.base, r.As)
 		}
 	}
-	if _, ok := l.find("/d", []byte("f"), now.Add(2*belief)); ok {
+	if _, ok := l.find("/d", []byte("f"), now.Add(2*Belief)); ok {
 		t.Error("still believed long after")
 	}
 }
@@ -60,7 +60,7 @@ func TestLately(t *testing.T) {
 func TestLatelyUnsettled(t *testing.T) {
 	now := time.Now()
 	var dirs dirCache
-	var l lately
+	var l recentCache
 	known := func(path string) bool {
 		_, ok := l.find("", []byte(path), now)
 		return ok
@@ -68,7 +68,7 @@ func TestLatelyUnsettled(t *testing.T) {
 	for i, path := range []string{"/a", "/b", "/d/f"} {
 		l.keep(foundAt(path, uint64(i+1)), &dirs, now)
 	}
-	l.changing(events.OpWrite, &resolved{set: true, path: "/link", real: "/a", state: events.StateFile})
+	l.changing(events.OpWrite, &Result{Set: true, Path: "/link", Real: "/a", State: events.StateFile})
 	l.keep(foundAt("/a", 2), &dirs, now) // by another process, before the call has run
 	if known("/a") || !known("/b") {
 		t.Errorf("/a is about to change: known %v, /b %v", known("/a"), known("/b"))
@@ -92,7 +92,7 @@ func TestLatelyUnsettled(t *testing.T) {
 func TestLatelyBounds(t *testing.T) {
 	now := time.Now()
 	var dirs dirCache
-	var l lately
+	var l recentCache
 	for i := range 3 * maxLately {
 		l.keep(foundAt("/d/"+string(rune('a'+i%26))+time.Duration(i).String(), 1), &dirs, now)
 		if len(l.found) > maxLately {
@@ -113,10 +113,10 @@ func TestLatelyBounds(t *testing.T) {
 func TestLatelyParent(t *testing.T) {
 	now := time.Now()
 	var dirs dirCache
-	in := func(name string, s events.State) *resolved { return &resolved{set: true, path: name, state: s} }
+	in := func(name string, s events.State) *Result { return &Result{Set: true, Path: name, State: s} }
 	for _, test := range []struct {
 		op    events.Op
-		r     *resolved
+		r     *Result
 		still bool
 	}{
 		{events.OpWrite, in("/d/f", events.StateFile), true},
@@ -125,16 +125,16 @@ func TestLatelyParent(t *testing.T) {
 		{events.OpCreate, in("/d/f", events.StateAbsent), false},
 		{events.OpDelete, in("/d/f", events.StateFile), false},
 		{events.OpRename, in("/d/f", events.StateDir), false},
-		{events.OpWrite, &resolved{set: true, path: "/e/l", real: "/d/f", state: events.StateAbsent}, false},
+		{events.OpWrite, &Result{Set: true, Path: "/e/l", Real: "/d/f", State: events.StateAbsent}, false},
 		{events.OpCreate, in("/f", events.StateAbsent), true},
 	} {
-		var l lately
+		var l recentCache
 		dir := foundAt("/d", 1)
-		dir.state = events.StateDir
+		dir.State = events.StateDir
 		l.keep(dir, &dirs, now)
 		l.changing(test.op, test.r)
 		if _, ok := l.find("", []byte("/d"), now); ok != test.still {
-			t.Errorf("%v %s %v: /d is known: %v", test.op, test.r.path, test.r.state, ok)
+			t.Errorf("%v %s %v: /d is known: %v", test.op, test.r.Path, test.r.State, ok)
 		}
 	}
 }

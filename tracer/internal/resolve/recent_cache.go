@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"strings"
@@ -8,10 +8,10 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
-// belief is how long what was looked up is taken to be so still, unless the session
+// Belief is how long what was looked up is taken to be so still, unless the session
 // itself does something that may change it. Others may have changed it meanwhile: a
 // record tells their doings, at best, to the time at which they were looked for.
-const belief = 10 * time.Millisecond
+const Belief = 10 * time.Millisecond
 
 const (
 	// maxLately bounds the memory of what was found lately.
@@ -20,14 +20,14 @@ const (
 	maxUnsettled = 1 << 16
 )
 
-// A lately remembers what was found at canonical paths a moment ago: programs ask
+// A recentCache remembers what was found at canonical paths a moment ago: programs ask
 // for the same file again and again, and come to it by the same links. It is for one
 // goroutine.
 //
 // It holds no absent paths. What the session is about to make, change or remove it
 // forgets, and never again remembers: the kernel does not say when such a call has run. It
 // does so by path, and by inode: a file can have other names.
-type lately struct {
+type recentCache struct {
 	found map[string]finding
 	links map[string]linkFinding // symbolic links that were followed
 	// unsettled are paths that the session makes, changes or removes things at.
@@ -51,7 +51,7 @@ type linkFinding struct {
 }
 
 // find returns what is at a path, absolute or relative to base, if that is known.
-func (l *lately) find(base string, name []byte, now time.Time) (resolved, bool) {
+func (l *recentCache) find(base string, name []byte, now time.Time) (Result, bool) {
 	key := name
 	for len(key) > 2 && key[0] == '.' && key[1] == '/' {
 		key = key[2:]
@@ -66,33 +66,33 @@ func (l *lately) find(base string, name []byte, now time.Time) (resolved, bool) 
 	} else if asIs {
 		l.key = append(l.key[:0], key...)
 	} else { // ".//a"
-		return resolved{}, false
+		return Result{}, false
 	}
 	f, ok := l.file(l.key, now)
 	if !ok {
-		return resolved{}, false
+		return Result{}, false
 	}
-	r := resolved{set: true, path: f.path, state: f.state, info: f.info}
+	r := Result{Set: true, Path: f.path, State: f.state, Info: f.info}
 	if asIs {
-		r.as = f.path[len(f.path)-len(name):]
+		r.As = f.path[len(f.path)-len(name):]
 	} else {
-		r.as = string(name)
+		r.As = string(name)
 	}
 	return r, true
 }
 
 // at returns what is known of the file that a descriptor stands for: as long as it
 // is not removed, it is the one that has its name.
-func (l *lately) at(p procfs.Place, now time.Time) (f finding, ok bool) {
+func (l *recentCache) at(p procfs.Place, now time.Time) (f finding, ok bool) {
 	if p.Gone {
 		return finding{}, false
 	}
 	f, ok = l.found[p.Path]
-	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(procfs.InodeOf(&f.info))
+	return f, ok && now.Sub(f.at) <= Belief && !l.isChanged(procfs.InodeOf(&f.info))
 }
 
 // isChanged reports whether the session changes what has an inode, under whatever name.
-func (l *lately) isChanged(i procfs.Inode) bool {
+func (l *recentCache) isChanged(i procfs.Inode) bool {
 	if len(l.changed) == 0 {
 		return false
 	}
@@ -101,26 +101,26 @@ func (l *lately) isChanged(i procfs.Inode) bool {
 }
 
 // file returns what is known of the file at a canonical path: no symbolic link.
-func (l *lately) file(path []byte, now time.Time) (f finding, ok bool) {
+func (l *recentCache) file(path []byte, now time.Time) (f finding, ok bool) {
 	f, ok = l.found[string(path)]
-	return f, ok && now.Sub(f.at) <= belief && !l.isChanged(procfs.InodeOf(&f.info))
+	return f, ok && now.Sub(f.at) <= Belief && !l.isChanged(procfs.InodeOf(&f.info))
 }
 
 // link returns what is known of the symbolic link at a canonical path.
-func (l *lately) link(path []byte, now time.Time) (link events.Link, ok bool) {
+func (l *recentCache) link(path []byte, now time.Time) (link events.Link, ok bool) {
 	f, ok := l.links[string(path)]
-	return f.Link, ok && now.Sub(f.at) <= belief && !l.isChanged(f.inode)
+	return f.Link, ok && now.Sub(f.at) <= Belief && !l.isChanged(f.inode)
 }
 
 // keep remembers what a path led to.
-func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
-	path := endOf(r)
-	switch r.state {
+func (l *recentCache) keep(r *Result, dirs *dirCache, now time.Time) {
+	path := r.End()
+	switch r.State {
 	case events.StateFile, events.StateDir, events.StateOther:
 	default:
 		return
 	}
-	if !r.info.Known() || r.shaky || !l.settled(path, procfs.InodeOf(&r.info), dirs, now) {
+	if !r.Info.Known() || r.shaky || !l.settled(path, procfs.InodeOf(&r.Info), dirs, now) {
 		return
 	}
 	if l.found == nil {
@@ -128,11 +128,11 @@ func (l *lately) keep(r *resolved, dirs *dirCache, now time.Time) {
 	} else if len(l.found) >= maxLately {
 		clear(l.found)
 	}
-	l.found[path] = finding{path: path, state: r.state, info: r.info, at: now}
+	l.found[path] = finding{path: path, state: r.State, info: r.Info, at: now}
 }
 
 // keepLink remembers a symbolic link at a canonical path.
-func (l *lately) keepLink(link events.Link, is procfs.Inode, dirs *dirCache, now time.Time) {
+func (l *recentCache) keepLink(link events.Link, is procfs.Inode, dirs *dirCache, now time.Time) {
 	if !l.settled(link.Path, is, dirs, now) {
 		return
 	}
@@ -146,7 +146,7 @@ func (l *lately) keepLink(link events.Link, is procfs.Inode, dirs *dirCache, now
 
 // settled tells whether what is at a canonical path is likely to be there in a moment,
 // too. /proc changes by itself.
-func (l *lately) settled(path string, is procfs.Inode, dirs *dirCache, now time.Time) bool {
+func (l *recentCache) settled(path string, is procfs.Inode, dirs *dirCache, now time.Time) bool {
 	if l.off || l.isChanged(is) || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
 		return false
 	}
@@ -156,18 +156,18 @@ func (l *lately) settled(path string, is procfs.Inode, dirs *dirCache, now time.
 
 // changing is told of a path at which something is about to change, and so of the
 // directory that a name is made in or taken from: its times change, too.
-func (l *lately) changing(op events.Op, r *resolved) {
-	if !r.set || l.off {
+func (l *recentCache) changing(op events.Op, r *Result) {
+	if !r.Set || l.off {
 		return
 	}
 	if l.unsettled == nil {
 		l.unsettled, l.changed = make(map[string]struct{}), make(map[procfs.Inode]struct{})
 	}
-	if r.info.Known() {
-		l.changed[procfs.InodeOf(&r.info)] = struct{}{}
+	if r.Info.Known() {
+		l.changed[procfs.InodeOf(&r.Info)] = struct{}{}
 	}
-	names := op != events.OpChattr && (op != events.OpWrite || r.state == events.StateAbsent)
-	for _, path := range [...]string{r.path, r.real} {
+	names := op != events.OpChattr && (op != events.OpWrite || r.State == events.StateAbsent)
+	for _, path := range [...]string{r.Path, r.Real} {
 		if path == "" {
 			continue
 		}
@@ -177,18 +177,18 @@ func (l *lately) changing(op events.Op, r *resolved) {
 		}
 	}
 	if len(l.unsettled) > maxUnsettled {
-		*l = lately{off: true}
+		*l = recentCache{off: true}
 	}
 }
 
-func (l *lately) unsettle(path string) {
+func (l *recentCache) unsettle(path string) {
 	l.unsettled[path] = struct{}{}
 	delete(l.found, path)
 	delete(l.links, path)
 }
 
 // forget is told that directories move, or mounts.
-func (l *lately) forget() {
+func (l *recentCache) forget() {
 	clear(l.found)
 	clear(l.links)
 }

@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"strings"
@@ -31,7 +31,7 @@ const sandboxMounts = `90 80 0:90 / / rw - tmpfs newroot rw
 
 // TestHostPath: what a mount of a namespace shows has the name that the host has for it.
 func TestHostPath(t *testing.T) {
-	c := &common{served: served{file: -1, seen: map[uint64]bool{33: true}}}
+	c := &World{served: Served{file: -1, seen: map[uint64]bool{33: true}}}
 	s := &space{host: parseMounts([]byte(hostMounts)), table: parseMounts([]byte(sandboxMounts)), origin: c}
 	for path, want := range map[string]string{
 		"/usr":            "/usr",
@@ -66,7 +66,7 @@ func TestHostPath(t *testing.T) {
 	// Where it may be older than the session, nobody knows what a tmpfs held.
 	for _, older := range []*space{
 		{host: s.host, table: s.table, origin: c, outside: true},
-		{host: s.host, table: s.table, origin: &common{spaces: spaces{joined: true}}},
+		{host: s.host, table: s.table, origin: &World{spaces: spaces{joined: true}}},
 	} {
 		if got, lost := older.hostPath("/lib"); got != "/lib" || lost == nil {
 			t.Errorf("on a tmpfs of unknown age: %s, %v", got, lost)

@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"slices"
@@ -18,12 +18,12 @@ import (
 type space struct {
 	host   *mountTable
 	table  *mountTable // nil if nothing is known of the mounts
-	origin *common
+	origin *World
 	shared bool // mounts made here may show elsewhere: mount_namespaces(7)
 	// outside: the namespace may be older than the session.
 	outside bool
 	same    bool // its mounts are the host's, at the same places
-	served  *served
+	served  *Served
 	read    uint // what spaces.changes was then
 }
 
@@ -67,9 +67,9 @@ func (s *spaces) mounting(tid int) {
 }
 
 // calling is told of a thread's call.
-func (s *spaces) calling(tid int, registry *registry) {
+func (s *spaces) calling(tid int, inSession func(tid int) bool) {
 	for t := range s.changing {
-		if p, _ := registry.find(t); t == tid || p == nil {
+		if t == tid || !inSession(t) {
 			delete(s.changing, t)
 			s.changes++
 		}
@@ -78,10 +78,10 @@ func (s *spaces) calling(tid int, registry *registry) {
 
 // space returns the space of a process, by its directory in a procfs, whose root directory
 // is named root.
-func (o *observer) space(proc string, namespace uint64, root string) (*space, error) {
-	o.served.begin(false)
-	o.mounting = true // the host's mounts matter from now on
-	s := &o.spaces
+func (r *Resolver) space(proc string, namespace uint64, root string) (*space, error) {
+	r.served.begin(false)
+	r.mounting = true // the host's mounts matter from now on
+	s := &r.spaces
 	key := spaceKey{namespace, root}
 	if sp := s.known[key]; sp != nil && sp.read == s.changes && len(s.changing) == 0 {
 		return sp, nil
@@ -95,15 +95,15 @@ func (o *observer) space(proc string, namespace uint64, root string) (*space, er
 	if err != nil {
 		return nil, procfs.ErrCallerGone
 	}
-	sp := &space{host: o.served.table, origin: o.common, read: s.changes, served: &served{file: -1}}
+	sp := &space{host: r.served.table, origin: r.World, read: s.changes, served: &Served{file: -1}}
 	sp.table = s.place(parseMounts(data), namespace, root, proc)
 	sp.shared = slices.ContainsFunc(sp.table.list, func(m mount) bool { return m.shared })
 	sp.same = sp.host != nil && slices.EqualFunc(sp.table.list, sp.host.list, func(a, b mount) bool {
 		return a.dev == b.dev && a.root == b.root && a.point == b.point
 	})
 	for i := range sp.table.list {
-		if m := &sp.table.list[i]; isRemote(m.kind) && !o.served.before[m.dev] {
-			sp.served.points = append(sp.served.points, &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")})
+		if m := &sp.table.list[i]; isRemote(m.kind) && !r.served.before[m.dev] {
+			sp.served.points = append(sp.served.points, &ServedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")})
 		}
 	}
 	if s.known == nil || len(s.known) >= maxSpaces {
@@ -230,26 +230,26 @@ var kernelKinds = map[string]bool{
 func isMemory(kind string) bool { return kind == "tmpfs" || kind == "ramfs" }
 
 // foreignView completes the view of a thread in another namespace.
-func (o *observer) foreignView(c *call, v *view, namespace uint64) error {
-	proc := "/proc/" + strconv.Itoa(c.tid)
-	sp, err := o.space(proc, namespace, v.root)
+func (r *Resolver) foreignView(tid int, v *View, namespace uint64) error {
+	proc := "/proc/" + strconv.Itoa(tid)
+	sp, err := r.space(proc, namespace, v.Root)
 	if err != nil {
 		return err
 	}
-	o.spaces.foreign = true
+	r.spaces.foreign = true
 	v.space = sp
 	if !sp.same {
-		v.anchor = anchor{at: v.root, name: proc + "/root", space: sp}
+		v.anchor = anchor{at: v.Root, name: proc + "/root", space: sp}
 	}
 	return nil
 }
 
 // anchorOf returns where a walk begins that begins at a magic link, by the kernel's name of
 // that and the path that it holds. Nil says that it is the host.
-func (o *observer) anchorOf(name, path string, v *view) *anchor {
+func (r *Resolver) anchorOf(name, path string, v *View) *anchor {
 	id := mountID(name)
 	switch {
-	case id == 0 && v.anchor.space == nil, o.served.table.has(id):
+	case id == 0 && v.anchor.space == nil, r.served.table.has(id):
 		return nil
 	case id == 0:
 		return &anchor{at: path, name: name, space: v.anchor.space}
@@ -258,41 +258,41 @@ func (o *observer) anchorOf(name, path string, v *view) *anchor {
 	case v.space != nil && v.space.table.has(id):
 		return &anchor{at: path, name: name, space: v.space}
 	}
-	for _, sp := range o.spaces.known {
+	for _, sp := range r.spaces.known {
 		if sp.table.has(id) {
 			return &anchor{at: path, name: name, space: sp}
 		}
 	}
-	if o.served.has(id) {
+	if r.served.has(id) {
 		return nil
 	}
-	return &anchor{at: path, name: name, space: &space{origin: o.common}}
+	return &anchor{at: path, name: name, space: &space{origin: r.World}}
 }
 
 // jump returns where a magic link leads, by the kernel's name of it and the path that it
 // holds; st is what is there. Nil says that it is on the host.
-func (o *observer) jump(name, path string, st *unix.Stat_t, v *view) *anchor {
-	if !o.spaces.foreign && st.Mode&unix.S_IFMT != unix.S_IFDIR && procfs.IsAt(path, st) {
+func (r *Resolver) jump(name, path string, st *unix.Stat_t, v *View) *anchor {
+	if !r.spaces.foreign && st.Mode&unix.S_IFMT != unix.S_IFDIR && procfs.IsAt(path, st) {
 		return nil
 	}
-	o.served.begin(false)
-	if id := mountID(name); id == 0 && procfs.IsAt(path, st) || o.served.has(id) {
+	r.served.begin(false)
+	if id := mountID(name); id == 0 && procfs.IsAt(path, st) || r.served.has(id) {
 		return nil
 	}
 	proc, pid := processDir(name)
 	var space *space
-	if ns, err := o.procfs.NamespaceOf(proc); err == nil && ns != o.mountNS {
-		if n, errno := sys.Readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), o.procfs.Link[:]); errno == 0 {
-			space, _ = o.space(proc, ns, string(o.procfs.Link[:n]))
+	if ns, err := r.procfs.NamespaceOf(proc); err == nil && ns != r.mountNS {
+		if n, errno := sys.Readlinkat(unix.AT_FDCWD, []byte(proc+"/root\x00"), r.procfs.Link[:]); errno == 0 {
+			space, _ = r.space(proc, ns, string(r.procfs.Link[:n]))
 		}
 	}
 	if space != nil {
-		if p, _ := o.registry.find(pid); p == nil || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(pid)+"/") {
+		if !r.inSession(pid) || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(pid)+"/") {
 			space.outside = true
 		}
 	}
-	o.spaces.foreign = true
-	return o.anchorOf(name, path, v)
+	r.spaces.foreign = true
+	return r.anchorOf(name, path, v)
 }
 
 // processDir returns the directory of a process in a procfs that a magic link is in, and its

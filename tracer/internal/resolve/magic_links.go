@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"bytes"
@@ -45,10 +45,10 @@ func (w *walk) isProc(end int) bool {
 
 // belowRoot returns a canonical path as one from the thread's root.
 func (w *walk) belowRoot(path []byte) []byte {
-	if w.view.root == "/" {
+	if w.view.Root == "/" {
 		return path
 	}
-	return bytes.TrimPrefix(path, []byte(w.view.root))
+	return bytes.TrimPrefix(path, []byte(w.view.Root))
 }
 
 func (w *walk) jumpSelf(parent int, last bool) bool {
@@ -56,7 +56,7 @@ func (w *walk) jumpSelf(parent int, last bool) bool {
 	if w.cur[parent+1] == 't' {
 		target = w.view.threadSelf()
 	}
-	if last && !w.follow || w.view.noLinks {
+	if last && !w.follow || w.view.NoLinks {
 		w.finish(events.StateSymlink)
 		return true
 	}
@@ -124,21 +124,21 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	w.gone = st.Nlink == 0 && bytes.HasSuffix(text, procfs.DeletedSuffix)
 	nameless := text[0] != '/' || w.gone && procfs.IsMemfd(text) // "pipe:[1]"
 	if nameless && !last {
-		w.finishMissing(stateOf(st.Mode)) // no directory
+		w.finishMissing(StateOf(st.Mode)) // no directory
 		return true
 	}
 	w.note(w.linkAt(text), last)
 	if nameless {
-		w.out.info = infoOf(&st)
-		w.finishAt("", stateOf(st.Mode))
+		w.out.Info = InfoOf(&st)
+		w.finishAt("", StateOf(st.Mode))
 		return true
 	}
 	path, lost := w.linked.Of(text, &st)
-	if w.out.lost == nil {
-		w.out.lost = lost
+	if w.out.Lost == nil {
+		w.out.Lost = lost
 	}
 	link := ""
-	if w.jump != nil && !w.gone {
+	if w.procfs != nil && !w.gone {
 		link = string(sys.TrimNUL(w.kernelName()))
 	}
 	w.anchor = anchor{}
@@ -149,8 +149,8 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	}
 	w.cur = setDir(w.cur, path)
 	if last {
-		w.out.info = infoOf(&st)
-		w.finish(stateOf(st.Mode))
+		w.out.Info = InfoOf(&st)
+		w.finish(StateOf(st.Mode))
 		return true
 	}
 	return false

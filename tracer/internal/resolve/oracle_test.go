@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"bytes"
@@ -26,7 +26,7 @@ var onlySteps = regexp.MustCompile(`(/|/\.)+$`)
 // A slowWalk resolves a path by descriptors.
 type slowWalk struct {
 	fd     int
-	out    resolved
+	out    Result
 	errno  unix.Errno
 	inLink bool // the path's end is a link, and out.path is set
 }
@@ -67,7 +67,7 @@ func fdState(t *rapid.T, fd int) (events.State, uint32) {
 }
 
 // resolveSlowly walks from base, or from the root.
-func resolveSlowly(t *rapid.T, base, path string, follow bool) (resolved, unix.Errno) {
+func resolveSlowly(t *rapid.T, base, path string, follow bool) (Result, unix.Errno) {
 	w := slowWalk{fd: -1}
 	if strings.HasPrefix(path, "/") {
 		base = "/"
@@ -118,15 +118,15 @@ func (w *slowWalk) walk(t *rapid.T, path string, follow bool) {
 		case atEnd && !follow:
 			w.finish(where, events.StateSymlink)
 			return
-		case len(w.out.links) == maxLinks:
+		case len(w.out.Links) == maxLinks:
 			w.errno = unix.ELOOP
 			w.finish("", events.StateAbsent)
 			return
 		}
 		to := string(target[:n])
-		w.out.links = append(w.out.links, events.Link{Path: where, Target: to})
+		w.out.Links = append(w.out.Links, events.Link{Path: where, Target: to})
 		if atEnd && !w.inLink {
-			w.out.path, w.inLink = where, true
+			w.out.Path, w.inLink = where, true
 		}
 		if to[0] == '/' {
 			w.enter(t, unix.AT_FDCWD, "/")
@@ -166,11 +166,11 @@ func (w *slowWalk) missing(t *rapid.T, here, name string, rest []string, errno u
 
 func (w *slowWalk) finish(path string, state events.State) {
 	if w.inLink {
-		w.out.real = path
+		w.out.Real = path
 	} else {
-		w.out.path = path
+		w.out.Path = path
 	}
-	w.out.state = state
+	w.out.State = state
 }
 
 // An entry of a random tree, and a random path in it.
@@ -228,7 +228,7 @@ func TestResolveLikeKernel(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			growTree(t, dir)
-			warm := newResolver()
+			warm := ForHost()
 			for range 10 {
 				path := treePath(t, dir, "path")
 				follow := rapid.Bool().Draw(t, "follow")
@@ -236,7 +236,7 @@ func TestResolveLikeKernel(t *testing.T) {
 				if sub := dir + "/" + treeName.Draw(t, "base"); isDir(sub) {
 					base = sub
 				}
-				for _, r := range []*resolver{newResolver(), warm, warm} {
+				for _, r := range []*Resolver{ForHost(), warm, warm} {
 					compareWalks(t, r, base, path, follow)
 				}
 			}
@@ -249,13 +249,13 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-func compareWalks(t *rapid.T, r *resolver, base, path string, follow bool) {
+func compareWalks(t *rapid.T, r *Resolver, base, path string, follow bool) {
 	t.Helper()
-	got := r.resolve(hostView(), under(base), []byte(path), modeIf(follow))
+	got := r.Resolve(hostView(), under(base), []byte(path), modeIf(follow))
 	want, errno := resolveSlowly(t, base, path, follow)
 	name := fmt.Sprintf("%q from %s, follow %v", path, base, follow)
 	if errno == unix.ELOOP {
-		if got.state != events.StateAbsent || len(got.links) < maxLinks || !slices.Equal(got.links[:maxLinks], want.links) {
+		if got.State != events.StateAbsent || len(got.Links) < maxLinks || !slices.Equal(got.Links[:maxLinks], want.Links) {
 			t.Fatalf("%s: a loop\ngot  %s\nwant %s", name, describe(got, base), describe(want, base))
 		}
 	} else if describe(got, base) != describe(want, base) {
@@ -265,7 +265,7 @@ func compareWalks(t *rapid.T, r *resolver, base, path string, follow bool) {
 }
 
 // compareKernel has the kernel resolve the path by itself.
-func compareKernel(t *rapid.T, name string, got resolved, base, path string, follow bool) {
+func compareKernel(t *rapid.T, name string, got Result, base, path string, follow bool) {
 	t.Helper()
 	dir, errno := openPath(unix.AT_FDCWD, base, unix.O_DIRECTORY)
 	if errno != 0 {
@@ -279,16 +279,16 @@ func compareKernel(t *rapid.T, name string, got resolved, base, path string, fol
 	fd, errno := openPath(dir, path, flags)
 	if errno == 0 {
 		defer unix.Close(fd)
-		if state, mode := fdState(t, fd); got.state != state || endOf(&got) != fdPath(t, fd) {
+		if state, mode := fdState(t, fd); got.State != state || got.End() != fdPath(t, fd) {
 			t.Fatalf("%s: got %s, the kernel is at %s, mode %o", name, describe(got, base), fdPath(t, fd), mode)
 		}
 		return
 	}
 	switch {
-	case got.state == events.StateAbsent && (errno == unix.ENOENT || errno == unix.ENOTDIR || errno == unix.ELOOP):
-	case errno == unix.ENOTDIR && got.state != events.StateDir && got.state != events.StateUnknown:
+	case got.State == events.StateAbsent && (errno == unix.ENOENT || errno == unix.ENOTDIR || errno == unix.ELOOP):
+	case errno == unix.ENOTDIR && got.State != events.StateDir && got.State != events.StateUnknown:
 		// A file is there, and the path wants a directory.
-		if info, err := os.Lstat(endOf(&got)); err != nil || info.IsDir() {
+		if info, err := os.Lstat(got.End()); err != nil || info.IsDir() {
 			t.Fatalf("%s: got %s, the kernel says %v", name, describe(got, base), errno)
 		}
 	default:
@@ -317,21 +317,21 @@ func FuzzResolve(f *testing.F) {
 	} {
 		f.Add([]byte(path))
 	}
-	warm := newResolver()
+	warm := ForHost()
 	f.Fuzz(func(t *testing.T, path []byte) {
 		if len(path) == 0 || len(path) >= unix.PathMax || bytes.IndexByte(path, 0) >= 0 {
 			return
 		}
 		inside := hostView()
-		inside.root = dir
-		for _, v := range []*view{hostView(), inside, {root: "/", noLinks: true}, {root: "/", anchor: anchor{name: fmt.Sprintf("/proc/%d/root", os.Getpid())}}} {
+		inside.Root = dir
+		for _, v := range []*View{hostView(), inside, {Root: "/", NoLinks: true}, {Root: "/", anchor: anchor{name: fmt.Sprintf("/proc/%d/root", os.Getpid())}}} {
 			for _, follow := range []bool{true, false} {
-				r := warm.resolve(v, under(dir), bytes.Clone(path), modeFor(follow))
-				again := newResolver().resolve(v, under(dir), bytes.Clone(path), modeFor(follow))
+				r := warm.Resolve(v, under(dir), bytes.Clone(path), modeFor(follow))
+				again := ForHost().Resolve(v, under(dir), bytes.Clone(path), modeFor(follow))
 				if describe(r, dir) != describe(again, dir) {
 					t.Errorf("%q: %s, and from a resolver that knows nothing %s", path, describe(r, dir), describe(again, dir))
 				}
-				if len(r.path) == 0 || r.path[0] != '/' || r.state == events.StateNone {
+				if len(r.Path) == 0 || r.Path[0] != '/' || r.State == events.StateNone {
 					t.Errorf("%q: %s", path, describe(r, dir))
 				}
 			}

@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"fmt"
@@ -14,22 +14,22 @@ import (
 )
 
 // under returns where paths begin that are relative to a directory.
-func under(dir string) baseDir { return baseDir{Place: procfs.Place{Path: dir}} }
+func under(dir string) Base { return Base{Place: procfs.Place{Path: dir}} }
 
 // modeIf returns how to look up a path whose last component is followed or not.
-func modeIf(follow bool) lookupMode {
+func modeIf(follow bool) Mode {
 	if follow {
-		return modeFollow
+		return Follow
 	}
 	return 0
 }
 
 // modeFor is modeIf for a path that is an entry if it is not followed.
-func modeFor(follow bool) lookupMode {
+func modeFor(follow bool) Mode {
 	if follow {
-		return modeFollow
+		return Follow
 	}
-	return modeEntry
+	return Entry
 }
 
 // sampleTree makes what the tables below walk through.
@@ -59,18 +59,18 @@ var name255 = strings.Repeat("n", 255)
 
 // describe writes a result as the tables do: path, state, what it leads to, and the
 // links on the way, with the tree's name shortened to "$".
-func describe(r resolved, dir string) string {
-	s := r.path + " " + r.state.String()
-	if r.real != "" {
-		s += " => " + r.real
+func describe(r Result, dir string) string {
+	s := r.Path + " " + r.State.String()
+	if r.Real != "" {
+		s += " => " + r.Real
 	}
-	for _, l := range r.links {
+	for _, l := range r.Links {
 		s += fmt.Sprintf(" [%s -> %s]", l.Path, l.Target)
 	}
 	return strings.ReplaceAll(s, dir, "$")
 }
 
-func hostView() *view { return &view{root: "/", pid: os.Getpid(), tid: os.Getpid()} }
+func hostView() *View { return &View{Root: "/", PID: os.Getpid(), TID: os.Getpid()} }
 
 // A walkTest is one path from $, with the result of a call that follows a link at
 // the end and, where it is another, of one that does not.
@@ -162,7 +162,7 @@ var walkTests = []walkTest{
 
 func TestResolve(t *testing.T) {
 	dir := sampleTree(t)
-	r := newResolver()
+	r := ForHost()
 	for range 2 { // the second time all directories are known
 		testWalks(t, r, dir)
 	}
@@ -171,7 +171,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func testWalks(t *testing.T, r *resolver, dir string) {
+func testWalks(t *testing.T, r *Resolver, dir string) {
 	t.Helper()
 	for _, test := range walkTests {
 		if test.nofollow == "" {
@@ -179,7 +179,7 @@ func testWalks(t *testing.T, r *resolver, dir string) {
 		}
 		for _, from := range []struct {
 			prefix string
-			base   baseDir
+			base   Base
 		}{
 			{"", under(dir)},
 			{dir + "/", under(dir + "/absent")},
@@ -187,12 +187,12 @@ func testWalks(t *testing.T, r *resolver, dir string) {
 		} {
 			for follow, want := range map[bool]string{true: test.follow, false: test.nofollow} {
 				path := from.prefix + test.path
-				got := r.resolve(hostView(), from.base, []byte(path), modeIf(follow))
+				got := r.Resolve(hostView(), from.base, []byte(path), modeIf(follow))
 				if describe(got, dir) != want {
 					t.Errorf("%q, follow %v:\ngot  %s\nwant %s", path, follow, describe(got, dir), want)
 				}
-				if got.as != path || !got.set {
-					t.Errorf("%q was given as %q", path, got.as)
+				if got.As != path || !got.Set {
+					t.Errorf("%q was given as %q", path, got.As)
 				}
 			}
 		}
@@ -204,12 +204,12 @@ func TestResolveRoot(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "/ dir", "//": "/ dir", "/.": "/ dir", "/..": "/ dir", "/../../proc": "/proc dir", "/proc/..": "/ dir",
 	} {
-		if got := describe(newResolver().resolve(hostView(), baseDir{}, []byte(path), modeFollow), "$"); got != want {
+		if got := describe(ForHost().Resolve(hostView(), Base{}, []byte(path), Follow), "$"); got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
 	for path, want := range map[string]string{".": "/ dir", "..": "/ dir", "proc": "/proc dir"} {
-		if got := describe(newResolver().resolve(hostView(), under("/"), []byte(path), modeFollow), "$"); got != want {
+		if got := describe(ForHost().Resolve(hostView(), under("/"), []byte(path), Follow), "$"); got != want {
 			t.Errorf("%q from the root: %s, want %s", path, got, want)
 		}
 	}
@@ -224,7 +224,7 @@ func TestResolveParent(t *testing.T) {
 		"ld/new": "$/d/new absent [$/ld -> d]", "new/": "$/new absent", "d/": "$/d dir",
 		"ld/.": "$/ld dir => $/d [$/ld -> d]", "ld/./": "$/ld dir => $/d [$/ld -> d]",
 	} {
-		got := describe(newResolver().resolve(hostView(), under(dir), []byte(path), modeEntry), dir)
+		got := describe(ForHost().Resolve(hostView(), under(dir), []byte(path), Entry), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -254,14 +254,14 @@ func TestResolveLoops(t *testing.T) {
 		{"a/x/y", "$/a/x/y absent", 40},
 	}
 	for _, test := range tests {
-		r := newResolver().resolve(hostView(), under(dir), []byte(test.path), modeFollow)
-		links := len(r.links)
-		r.links = nil
+		r := ForHost().Resolve(hostView(), under(dir), []byte(test.path), Follow)
+		links := len(r.Links)
+		r.Links = nil
 		if got := describe(r, dir); got != test.want || links < test.links || links > test.links+1 {
 			t.Errorf("%q: %s, %d links; want %s, %d links", test.path, got, links, test.want, test.links)
 		}
 	}
-	if got := describe(newResolver().resolve(hostView(), under(dir), []byte("loop"), 0), dir); got != "$/loop symlink" {
+	if got := describe(ForHost().Resolve(hostView(), under(dir), []byte("loop"), 0), dir); got != "$/loop symlink" {
 		t.Errorf("a loop that is not followed: %s", got)
 	}
 }
@@ -269,13 +269,13 @@ func TestResolveLoops(t *testing.T) {
 // TestResolveRemovedBase walks from a directory that was removed.
 func TestResolveRemovedBase(t *testing.T) {
 	dir := sampleTree(t)
-	base := baseDir{Place: procfs.Place{Path: dir + "/d/removed", Gone: true}}
+	base := Base{Place: procfs.Place{Path: dir + "/d/removed", Gone: true}}
 	for path, want := range map[string]string{
 		"x": "$/d/removed/x absent", "x/y": "$/d/removed/x/y absent", "./x": "$/d/removed/x absent",
 		"..": "$/d dir", "../f": "$/d/f file", "../../lf": "$/lf file => $/d/f [$/lf -> d/f]", "../no": "$/d/no absent",
 		".": "$/d/removed dir",
 	} {
-		got := describe(newResolver().resolve(hostView(), base, []byte(path), modeFollow), dir)
+		got := describe(ForHost().Resolve(hostView(), base, []byte(path), Follow), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -283,7 +283,7 @@ func TestResolveRemovedBase(t *testing.T) {
 	// A directory of that name that is there now is another one.
 	harness.Mkdir(t, dir+"/d/removed")
 	harness.WriteFile(t, dir+"/d/removed/x", "")
-	if got := describe(newResolver().resolve(hostView(), base, []byte("x"), modeFollow), dir); got != "$/d/removed/x absent" {
+	if got := describe(ForHost().Resolve(hostView(), base, []byte("x"), Follow), dir); got != "$/d/removed/x absent" {
 		t.Errorf("x: %s, want absent", got)
 	}
 }
@@ -292,23 +292,23 @@ func TestResolveRemovedBase(t *testing.T) {
 func TestResolveInRoot(t *testing.T) {
 	dir := sampleTree(t)
 	v := hostView()
-	v.root = dir + "/d"
+	v.Root = dir + "/d"
 	for path, want := range map[string]string{
 		"/": "$/d dir", "/f": "$/d/f file", "/..": "$/d dir", "/../../e/g": "$/d/e/g file",
 		"/inroot/g": "$/d/e/g file [$/d/inroot -> /e]", "/back": "$/d/back dir => $/d [$/d/back -> ..]",
 		"/root/f": "$/d/f file [$/d/root -> /]", "/no": "$/d/no absent",
 		"..": "$/d dir", "../..": "$/d dir", "f": "$/d/e/f absent", "../../../f": "$/d/f file",
 	} {
-		got := describe(newResolver().resolve(v, under(dir+"/d/e"), []byte(path), modeFollow), dir)
+		got := describe(ForHost().Resolve(v, under(dir+"/d/e"), []byte(path), Follow), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
 	}
 	// A working directory outside is not held in.
-	if got := describe(newResolver().resolve(v, under(dir), []byte("lf"), 0), dir); got != "$/lf symlink" {
+	if got := describe(ForHost().Resolve(v, under(dir), []byte("lf"), 0), dir); got != "$/lf symlink" {
 		t.Errorf("from outside: %s", got)
 	}
-	if got := describe(newResolver().resolve(v, under(dir), []byte(".."), 0), filepath.Dir(dir)); got != "$ dir" {
+	if got := describe(ForHost().Resolve(v, under(dir), []byte(".."), 0), filepath.Dir(dir)); got != "$ dir" {
 		t.Errorf("up from outside: %s", got)
 	}
 }
@@ -317,13 +317,13 @@ func TestResolveInRoot(t *testing.T) {
 func TestResolveNoLinks(t *testing.T) {
 	dir := sampleTree(t)
 	v := hostView()
-	v.noLinks = true
+	v.NoLinks = true
 	for path, want := range map[string]string{
 		"d/f": "$/d/f file", "lf": "$/lf symlink", "ld/f": "$/ld symlink", "no": "$/no absent", "d/back/d": "$/d/back symlink",
 		"/proc/self/status": "/proc/self symlink", "/proc/self": "/proc/self symlink", "/proc/thread-self/cwd": "/proc/thread-self symlink",
-		fmt.Sprintf("/proc/%d/cwd/x", v.pid): fmt.Sprintf("/proc/%d/cwd symlink", v.pid),
+		fmt.Sprintf("/proc/%d/cwd/x", v.PID): fmt.Sprintf("/proc/%d/cwd symlink", v.PID),
 	} {
-		got := describe(newResolver().resolve(v, under(dir), []byte(path), modeFollow), dir)
+		got := describe(ForHost().Resolve(v, under(dir), []byte(path), Follow), dir)
 		if got != want {
 			t.Errorf("%q: %s, want %s", path, got, want)
 		}
@@ -353,10 +353,10 @@ func BenchmarkResolve(b *testing.B) {
 		{"linked lately", top + "/link/file", time.Now()},
 	} {
 		b.Run(test.name, func(b *testing.B) {
-			r, v, name := &resolver{beliefs: new(beliefs), now: test.now}, hostView(), []byte(test.path)
+			r, v, name := resolverAt(test.now), hostView(), []byte(test.path)
 			b.ReportAllocs()
 			for b.Loop() {
-				r.resolve(v, under("/"), name, modeFollow)
+				r.Resolve(v, under("/"), name, Follow)
 			}
 		})
 	}

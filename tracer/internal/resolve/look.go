@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"bytes"
@@ -14,10 +14,10 @@ const errnoUnanswered = unix.Errno(0xffff)
 // knownLink returns the symbolic link at cur, if it is to be followed and was read a
 // moment ago.
 func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
-	if !w.onHost() || w.view.noLinks || last && !w.follow {
+	if !w.onHost() || w.view.NoLinks || last && !w.follow {
 		return events.Link{}, false
 	}
-	return w.lately.link(w.cur, w.now)
+	return w.recent.link(w.cur, w.Now)
 }
 
 // finishKnown ends the walk at cur, if what is there was found a moment ago. What a call
@@ -26,9 +26,9 @@ func (w *walk) finishKnown() bool {
 	if !w.onHost() || w.entry {
 		return false
 	}
-	f, ok := w.lately.file(w.cur, w.now)
+	f, ok := w.recent.file(w.cur, w.Now)
 	if ok {
-		w.out.info = f.info
+		w.out.Info = f.info
 		w.finishAt(f.path, f.state)
 	}
 	return ok
@@ -56,14 +56,11 @@ func (w *walk) lstat(last bool) unix.Errno {
 
 // isServedRoot reports whether a file system is mounted at cur that must not be waited for.
 func (w *walk) isServedRoot() bool {
-	s := w.served
+	s := w.avoid
 	if w.anchor.space != nil {
 		s = w.anchor.space.served
 	}
-	if s == nil || len(s.points) == 0 {
-		return false
-	}
-	m := s.of(w.cur)
+	m := s.Of(w.cur)
 	return m != nil && len(m.point) == len(w.cur)
 }
 
@@ -138,15 +135,15 @@ func closeDir(dir int) {
 	}
 }
 
-// infoOf takes over what the encodings and sinks may want of a stat.
-func infoOf(st *unix.Stat_t) events.FileInfo {
+// InfoOf takes over what the encodings and sinks may want of a stat.
+func InfoOf(st *unix.Stat_t) events.FileInfo {
 	return events.FileInfo{
 		Dev: st.Dev, Ino: st.Ino, Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: uint32(st.Nlink), Size: st.Size,
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(),
 	}
 }
 
-func stateOf(mode uint32) events.State {
+func StateOf(mode uint32) events.State {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFREG:
 		return events.StateFile

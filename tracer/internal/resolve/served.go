@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"strings"
@@ -8,15 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A served is what is known of mounts whose file systems are served by somebody who may
+// A Served is what is known of mounts whose file systems are served by somebody who may
 // have to wait for fstrace: a FUSE server that the command has started makes file calls
 // of its own, which are notified. Whoever looks at such a mount steps aside first
 // (hands.go).
 //
 // These are the mounts of such types that the session has seen made. One that was there
 // before has its server outside the session; it is added when it turns out to be slow.
-type served struct {
-	points []*servedMount
+type Served struct {
+	points []*ServedMount
 	// file is the open /proc/self/mountinfo, which poll(2) reports changes of; -1 before
 	// the first mount.
 	file   int
@@ -24,16 +24,16 @@ type served struct {
 	table  *mountTable     // as it was read last
 	seen   map[uint64]bool // the devices of all mounts that were there at some time
 	slow   map[int]int     // how often a look-up at others of them took long
-	paths  *servedPaths    // nil for nobody to tell
+	paths  *ServedPaths    // nil for nobody to tell
 	// unpinned: the session unmounts /proc. The file is not kept open, but read at each call.
 	unpinned bool
 }
 
-// A servedMount is a mount that may have to be waited for.
-type servedMount struct {
+// A ServedMount is a mount that may have to be waited for.
+type ServedMount struct {
 	id    int
 	point string
-	stuck int // look-ups that are not answered in time
+	Stuck int // look-ups that are not answered in time
 }
 
 // remoteKinds are file systems that somebody else than the kernel serves.
@@ -44,9 +44,12 @@ var remoteKinds = map[string]bool{
 
 func isRemote(kind string) bool { return remoteKinds[kind] || strings.HasPrefix(kind, "fuse.") }
 
-// of returns the mount that a canonical path is on, if it may have to be waited for.
-func (s *served) of(path []byte) *servedMount {
-	var found *servedMount
+// Of returns the mount that a canonical path is on, if it may have to be waited for.
+func (s *Served) Of(path []byte) *ServedMount {
+	if s == nil {
+		return nil
+	}
+	var found *ServedMount
 	for _, m := range s.points {
 		n := len(m.point)
 		if len(path) >= n && string(path[:n]) == m.point && (len(path) == n || path[n] == '/') &&
@@ -59,7 +62,7 @@ func (s *served) of(path []byte) *servedMount {
 
 // begin notes the mounts that are there before the session makes its first. If unpinned,
 // /proc is about to be unmounted.
-func (s *served) begin(unpinned bool) {
+func (s *Served) begin(unpinned bool) {
 	if s.unpinned = s.unpinned || unpinned; s.unpinned {
 		s.close()
 	}
@@ -77,7 +80,7 @@ func (s *served) begin(unpinned bool) {
 }
 
 // read opens mountinfo anew and reads it: what poll(2) reports counts from then.
-func (s *served) read() (*mountTable, bool) {
+func (s *Served) read() (*mountTable, bool) {
 	s.close()
 	file, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -102,7 +105,7 @@ func (s *served) read() (*mountTable, bool) {
 }
 
 // refresh looks for new mounts, once begin was called, and reports whether there may be.
-func (s *served) refresh() bool {
+func (s *Served) refresh() bool {
 	if s.file >= 0 {
 		p := []unix.PollFd{{Fd: int32(s.file), Events: unix.POLLPRI}}
 		if n, err := unix.Poll(p, 0); err != nil || n == 0 {
@@ -114,7 +117,7 @@ func (s *served) refresh() bool {
 }
 
 // has reports whether a mount, by its id, is one of fstrace's mount namespace.
-func (s *served) has(id int) bool {
+func (s *Served) has(id int) bool {
 	if s.table.has(id) {
 		return true
 	}
@@ -125,12 +128,12 @@ func (s *served) has(id int) bool {
 }
 
 // update reads which mounts there are.
-func (s *served) update() {
+func (s *Served) update() {
 	t, ok := s.read()
 	if !ok {
 		return
 	}
-	known := make(map[int]*servedMount, len(s.points))
+	known := make(map[int]*ServedMount, len(s.points))
 	for _, m := range s.points {
 		known[m.id] = m
 	}
@@ -138,12 +141,12 @@ func (s *served) update() {
 	for i := range t.list {
 		m := &t.list[i]
 		p := known[m.id]
-		isSlow := s.slow[m.id] >= slowLookups || p != nil && p.stuck > 0
+		isSlow := s.slow[m.id] >= slowLookups || p != nil && p.Stuck > 0
 		if !(isRemote(m.kind) && !s.before[m.dev]) && !isSlow {
 			continue
 		}
 		if p == nil || p.point != m.point {
-			p = &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}
+			p = &ServedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}
 		}
 		s.points = append(s.points, p)
 	}
@@ -152,8 +155,8 @@ func (s *served) update() {
 
 // learn is told that a look-up at a canonical path takes long, or is given up. It returns
 // the mount, if that is to be waited for from now on.
-func (s *served) learn(path []byte, givenUp bool) *servedMount {
-	if m := s.of(path); m != nil {
+func (s *Served) learn(path []byte, givenUp bool) *ServedMount {
+	if m := s.Of(path); m != nil {
 		return m
 	}
 	s.begin(false)
@@ -174,7 +177,7 @@ func (s *served) learn(path []byte, givenUp bool) *servedMount {
 	if s.slow[m.id] < slowLookups && !(givenUp && m.point != "/") { // most else is on that
 		return nil
 	}
-	p := &servedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}
+	p := &ServedMount{id: m.id, point: strings.TrimSuffix(m.point, "/")}
 	s.points = append(s.points, p)
 	s.publish()
 	return p
@@ -184,7 +187,7 @@ func (s *served) learn(path []byte, givenUp bool) *servedMount {
 const slowLookups = 3
 
 // publish tells other threads.
-func (s *served) publish() {
+func (s *Served) publish() {
 	if s.paths == nil {
 		return
 	}
@@ -195,11 +198,11 @@ func (s *served) publish() {
 	s.paths.list.Store(&list)
 }
 
-// A servedPaths is what threads other than the hands know of served mounts.
-type servedPaths struct{ list atomic.Pointer[[]string] }
+// A ServedPaths is what threads other than the hands know of served mounts.
+type ServedPaths struct{ list atomic.Pointer[[]string] }
 
-// servedAt reports whether a path is on such a mount. It is safe for concurrent use.
-func (s *servedPaths) servedAt(path string) bool {
+// Has reports whether a path is on such a mount. It is safe for concurrent use.
+func (s *ServedPaths) Has(path string) bool {
 	list := s.list.Load()
 	if list == nil {
 		return false
@@ -213,7 +216,7 @@ func (s *servedPaths) servedAt(path string) bool {
 }
 
 // close lets go of mountinfo.
-func (s *served) close() {
+func (s *Served) close() {
 	if s.file >= 0 {
 		unix.Close(s.file)
 		s.file = -1

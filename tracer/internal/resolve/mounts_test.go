@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"strings"
@@ -47,20 +47,20 @@ func TestCover(t *testing.T) {
 
 // TestServed: mounts of before are waited for, unless they are slow.
 func TestServed(t *testing.T) {
-	s := served{file: -1, before: map[uint64]bool{}, paths: new(servedPaths)}
+	s := Served{file: -1, before: map[uint64]bool{}, paths: new(ServedPaths)}
 	for i, m := range parseMounts([]byte(sampleMounts)).list {
 		if isRemote(m.kind) {
-			s.points = append(s.points, &servedMount{id: i, point: strings.TrimSuffix(m.point, "/")})
+			s.points = append(s.points, &ServedMount{id: i, point: strings.TrimSuffix(m.point, "/")})
 		}
 	}
 	s.publish()
 	for path, want := range map[string]bool{
 		"/": false, "/mnt": false, "/mnt/with blank": true, "/mnt/with blank/x": true, "/mnt/with blanks": false,
 	} {
-		if got := s.of([]byte(path)) != nil; got != want {
+		if got := s.Of([]byte(path)) != nil; got != want {
 			t.Errorf("%s: %v", path, got)
 		}
-		if got := s.paths.servedAt(path); got != want {
+		if got := s.paths.Has(path); got != want {
 			t.Errorf("%s, for others: %v", path, got)
 		}
 	}

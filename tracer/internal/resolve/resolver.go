@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"bytes"
@@ -11,36 +11,52 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A baseDir is a directory where a relative path begins.
-type baseDir struct {
+// A Base is a directory where a relative path begins.
+type Base struct {
 	procfs.Place
 	// anchor is where it is, if that is not on fstrace's own mounts.
 	anchor *anchor
 }
 
-// A resolved path.
-type resolved struct {
-	set   bool
-	as    string // as the program gave it; "" if it gave a descriptor
-	path  string // absolute, the directory part without symbolic links
-	real  string // what path leads to, if the call follows a link there
-	state events.State
-	links []events.Link
-	left  []string        // directories that the path leads through and leaves by ".."
-	info  events.FileInfo // of what state is about, where it was looked at
-	// blocked: the kernel did not get past path, because it is no directory. The call
+// A Result path.
+type Result struct {
+	Set   bool
+	As    string // As the program gave it; "" if it gave a descriptor
+	Path  string // absolute, the directory part without symbolic links
+	Real  string // what path leads to, if the call follows a link there
+	State events.State
+	Links []events.Link
+	Left  []string        // directories that the path leads through and leaves by ".."
+	Info  events.FileInfo // of what state is about, where it was looked at
+	// Blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
-	blocked bool
+	Blocked bool
 	file    string       // the kernel's name for the end, where that is another
 	shaky   bool         // it leads through a directory that the session removes or renames
-	lost    *procfs.Loss // why the names are not where it is; nil if they are
+	Lost    *procfs.Loss // why the names are not where it is; nil if they are
+}
+
+// End returns what the path finally leads to.
+func (r *Result) End() string {
+	if r.Real != "" {
+		return r.Real
+	}
+	return r.Path
+}
+
+// OpenName returns a name by which fstrace can open what the path leads to.
+func (r *Result) OpenName() string {
+	if r.file != "" {
+		return r.file
+	}
+	return r.End()
 }
 
 // maxLinks is how many symbolic links the kernel follows on one path:
 // path_resolution(7).
 const maxLinks = 40
 
-// A resolver finds out what paths lead to, as the kernel does, without opening
+// A Resolver finds out what paths lead to, as the kernel does, without opening
 // anything. It is for one goroutine.
 //
 // It walks a path component by component with lstat and readlink: the kernel
@@ -48,14 +64,15 @@ const maxLinks = 40
 // followed, and a cache must know each of them. Directories once seen to be
 // such are remembered (dircache.go), and links and files that were found a moment
 // ago (lately.go), so that most paths cost one lstat or none.
-type resolver struct {
-	*beliefs
-	now  time.Time // of the call in hand; if zero, nothing is taken from lately
-	hand looks     // nil for none
+type Resolver struct {
+	*World
+	Now  time.Time // of the call in hand; if zero, nothing is taken from lately
+	hand Hand      // nil for none
 
-	served *served // mounts that must not be waited for; nil for none
-	// jump returns where a magic link leads, if not to the host (anchorOf); nil for never.
-	jump func(name, path string, st *unix.Stat_t, v *view) *anchor
+	// procfs reads of the caller; nil where all paths are the host's.
+	procfs *procfs.Reader
+	// avoid are the host's mounts that must not be waited for; nil for none.
+	avoid *Served
 	// unmounts: the call in hand asks no server, and may be made by one.
 	unmounts bool
 	// busy reports whether a walk is in progress: cur and rest say how far it is.
@@ -70,17 +87,17 @@ type resolver struct {
 	stat  unix.Stat_t
 }
 
-// A looks is told of look-ups, which take as long as their file systems like.
-type looks interface {
+// A Hand is told of look-ups, which take as long as their file systems like.
+type Hand interface {
 	procfs.Marker
 	// EnterAt is Enter for a look at a canonical path, which may be at a mount that must not
 	// be waited for. It reports whether there may be one: not where the file system has
 	// failed to answer before.
-	EnterAt(s *served, path []byte) bool
+	EnterAt(s *Served, path []byte) bool
 }
 
 // Enter must be called before a system call that may take long, and Leave after it.
-func (r *resolver) Enter() {
+func (r *Resolver) Enter() {
 	if r.hand != nil {
 		r.hand.Enter()
 	}
@@ -88,49 +105,40 @@ func (r *resolver) Enter() {
 
 // EnterAt is Enter for a look at a canonical path of the host's. It reports whether there
 // may be one.
-func (r *resolver) EnterAt(path []byte) bool { return r.enterAt(r.served, path) }
+func (r *Resolver) EnterAt(path []byte) bool { return r.enterAt(r.avoid, path) }
 
-func (r *resolver) enterAt(s *served, path []byte) bool {
+func (r *Resolver) enterAt(s *Served, path []byte) bool {
 	return r.hand == nil || r.hand.EnterAt(s, path)
 }
 
 // Leave must be called after Enter, and after EnterAt if that returned true.
-func (r *resolver) Leave() {
+func (r *Resolver) Leave() {
 	if r.hand != nil {
 		r.hand.Leave()
 	}
 }
 
-// beliefs are what resolvers remember. All of a session share one.
-type beliefs struct {
-	dirs   dirCache
-	lately lately
-	linked procfs.Names
-}
-
-func newResolver() *resolver { return &resolver{beliefs: new(beliefs)} }
-
-// A lookupMode says how the last component of a path is looked up.
-type lookupMode uint8
+// A Mode says how the last component of a path is looked up.
+type Mode uint8
 
 const (
-	// modeFollow: a symbolic link at the end is followed.
-	modeFollow lookupMode = 1 << iota
-	// modeEntry: the path names an entry to be made, renamed or removed. A slash at the end
+	// Follow: a symbolic link at the end is followed.
+	Follow Mode = 1 << iota
+	// Entry: the path names an entry to be made, renamed or removed. A slash at the end
 	// then does not make the kernel follow a link.
-	modeEntry
+	Entry
 )
 
-// resolve walks path from base (for a relative path) or from the view's root.
-func (r *resolver) resolve(v *view, base baseDir, path []byte, mode lookupMode) resolved {
-	w := walk{resolver: r, view: v, anchor: v.anchor, out: resolved{set: true, as: string(path)}, follow: mode&modeFollow != 0, entry: mode&modeEntry != 0}
+// Resolve walks path from base (for a relative path) or from the view's root.
+func (r *Resolver) Resolve(v *View, base Base, path []byte, mode Mode) Result {
+	w := walk{Resolver: r, view: v, anchor: v.anchor, out: Result{Set: true, As: string(path)}, follow: mode&Follow != 0, entry: mode&Entry != 0}
 	name := bytes.TrimRight(path, "/")
 	if len(name) < len(path) && !w.entry || bytes.HasSuffix(name, []byte("/.")) {
 		w.follow = true // what comes last must be a directory
 	}
 	r.rest = append(r.rest[:0], path...)
 	if path[0] == '/' {
-		r.cur = setDir(r.cur, v.root)
+		r.cur = setDir(r.cur, v.Root)
 	} else {
 		r.cur = setDir(r.cur, base.Path)
 		w.gone = base.Gone
@@ -145,6 +153,19 @@ func (r *resolver) resolve(v *view, base baseDir, path []byte, mode lookupMode) 
 	return w.out
 }
 
+// Lookup is resolve, by what was found a moment ago where that will do.
+func (r *Resolver) Lookup(v *View, base Base, path []byte, mode Mode) Result {
+	if mode&Entry != 0 || base.Gone || v.Root != "/" || v.anchor.name != "" || base.anchor != nil || v.NoLinks {
+		return r.Resolve(v, base, path, mode)
+	}
+	if found, ok := r.recent.find(base.Path, path, r.Now); ok {
+		return found
+	}
+	found := r.Resolve(v, base, path, mode)
+	r.recent.keep(&found, &r.dirs, r.Now)
+	return found
+}
+
 // setDir stores a directory's path the way walks hold it: the root as "".
 func setDir(cur []byte, path string) []byte {
 	if path == "/" {
@@ -155,10 +176,10 @@ func setDir(cur []byte, path string) []byte {
 
 // A walk is one resolution in progress.
 type walk struct {
-	*resolver
-	view   *view
+	*Resolver
+	view   *View
 	anchor anchor // where cur is
-	out    resolved
+	out    Result
 	follow bool
 	entry  bool // the call makes or removes an entry
 	gone   bool // cur was removed
@@ -260,13 +281,13 @@ func (w *walk) up() {
 	if w.atRoot() {
 		return
 	}
-	w.out.left = append(w.out.left, w.hostPath(string(w.cur)))
+	w.out.Left = append(w.out.Left, w.hostPath(string(w.cur)))
 	w.cur = w.cur[:max(0, bytes.LastIndexByte(w.cur, '/'))]
 	w.gone = false // a parent is there as long as its name is asked for: lstat tells
 }
 
 func (w *walk) atRoot() bool {
-	return len(w.cur) == 0 || string(w.cur) == w.view.root
+	return len(w.cur) == 0 || string(w.cur) == w.view.Root
 }
 
 // step looks at cur, whose last component begins behind parent, and tells
@@ -294,14 +315,14 @@ func (w *walk) step(parent int, last bool) bool {
 		return true
 	}
 	switch kind := w.stat.Mode & unix.S_IFMT; {
-	case kind == unix.S_IFLNK && w.view.noLinks:
+	case kind == unix.S_IFLNK && w.view.NoLinks:
 		w.finish(events.StateSymlink)
 		return true
 	case kind == unix.S_IFLNK && (!last || w.follow):
 		return w.followLink(parent, last)
 	case last:
-		w.out.info = infoOf(&w.stat)
-		w.finish(stateOf(w.stat.Mode))
+		w.out.Info = InfoOf(&w.stat)
+		w.finish(StateOf(w.stat.Mode))
 		return true
 	case kind == unix.S_IFDIR:
 		if w.onHost() {
@@ -309,7 +330,7 @@ func (w *walk) step(parent int, last bool) bool {
 		}
 		return false
 	}
-	w.finishMissing(stateOf(w.stat.Mode)) // a file where a directory should be: ENOTDIR
+	w.finishMissing(StateOf(w.stat.Mode)) // a file where a directory should be: ENOTDIR
 	return true
 }
 
@@ -340,7 +361,7 @@ func (w *walk) followLink(parent int, last bool) bool {
 	}
 	link := w.linkAt(target)
 	if w.onHost() && !w.out.shaky {
-		w.lately.keepLink(link, procfs.Inode{Dev: w.stat.Dev, Ino: w.stat.Ino}, &w.dirs, w.now)
+		w.recent.keepLink(link, procfs.Inode{Dev: w.stat.Dev, Ino: w.stat.Ino}, &w.dirs, w.Now)
 	}
 	return w.goOnAt(parent, link, last)
 }
@@ -350,7 +371,7 @@ func (w *walk) goOnAt(parent int, link events.Link, last bool) bool {
 	target := link.Target
 	if w.hops++; w.hops > maxLinks { // ELOOP: it leads nowhere
 		if w.atLink {
-			w.out.state = events.StateAbsent
+			w.out.State = events.StateAbsent
 		} else {
 			w.finishMissing(events.StateAbsent)
 		}
@@ -363,7 +384,7 @@ func (w *walk) goOnAt(parent int, link events.Link, last bool) bool {
 	}
 	w.rest, w.spare = w.spare, w.rest
 	if len(target) > 0 && target[0] == '/' {
-		w.cur, w.anchor = setDir(w.cur, w.view.root), w.view.anchor
+		w.cur, w.anchor = setDir(w.cur, w.view.Root), w.view.anchor
 	} else {
 		w.cur = w.cur[:parent]
 	}
@@ -381,10 +402,10 @@ func (w *walk) linkAt(target []byte) events.Link {
 // link was its end.
 func (w *walk) note(link events.Link, last bool) {
 	if last && !w.atLink {
-		w.out.path = link.Path
+		w.out.Path = link.Path
 		w.atLink = true
 	}
-	w.out.links = append(w.out.links, link)
+	w.out.Links = append(w.out.Links, link)
 }
 
 // finishDir ends a walk that came to a directory already known to be one. It is what
@@ -394,8 +415,8 @@ func (w *walk) finishDir() {
 		if w.finishKnown() {
 			return
 		}
-		if errno := w.lstat(true); errno == 0 && stateOf(w.stat.Mode) == events.StateDir {
-			w.out.info = infoOf(&w.stat)
+		if errno := w.lstat(true); errno == 0 && StateOf(w.stat.Mode) == events.StateDir {
+			w.out.Info = InfoOf(&w.stat)
 		}
 	}
 	w.finish(events.StateDir)
@@ -416,19 +437,19 @@ func (w *walk) finish(s events.State) {
 // text makes a string of path: the one that the program gave, where it is the
 // same, as it is for most paths.
 func (w *walk) text(path []byte) string {
-	if string(path) == w.out.as {
-		return w.out.as
+	if string(path) == w.out.As {
+		return w.out.As
 	}
 	return string(path)
 }
 
 func (w *walk) finishAt(path string, s events.State) {
 	if w.atLink {
-		w.out.real = path
+		w.out.Real = path
 	} else {
-		w.out.path = path
+		w.out.Path = path
 	}
-	w.out.state = s
+	w.out.State = s
 }
 
 // finishAbsent ends the walk at a name in a directory that cannot have any.
@@ -450,7 +471,7 @@ func (w *walk) finishMissing(state events.State) {
 		}
 		if string(name) == ".." {
 			if w.cur = w.cur[:n]; state != events.StateAbsent {
-				w.out.info, w.out.blocked = infoOf(&w.stat), true
+				w.out.Info, w.out.Blocked = InfoOf(&w.stat), true
 			}
 			w.finish(state)
 			return
@@ -489,8 +510,8 @@ func (w *walk) hostPath(path string) string {
 		return path
 	}
 	name, lost := w.anchor.space.hostPath(path)
-	if w.out.lost == nil {
-		w.out.lost = lost
+	if w.out.Lost == nil {
+		w.out.Lost = lost
 	}
 	return name
 }

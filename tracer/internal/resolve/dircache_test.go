@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"fmt"
@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/testdata/harness"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
-	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -92,53 +92,46 @@ type treeChange struct {
 	foresee, run func()
 }
 
-func drawChange(t *rapid.T, r *resolver, dir string) treeChange {
+func drawChange(t *rapid.T, r *Resolver, dir string) treeChange {
 	entry := func(what string) string {
 		return dir + "/" + strings.Join(rapid.SliceOfN(treeName, 1, 3).Draw(t, what), "/")
 	}
-	look := func(path string) resolved {
-		return r.resolve(hostView(), baseDir{}, []byte(path), modeEntry)
+	look := func(path string) Result {
+		return r.Resolve(hostView(), Base{}, []byte(path), Entry)
 	}
 	from, to := entry("from"), entry("to")
-	change := func(call string, run func()) treeChange {
-		return treeChange{func() { foreseeCall(r, call, look(from), resolved{}) }, run}
+	change := func(op events.Op, run func()) treeChange {
+		return treeChange{func() { foresee(r, op, look(from), Result{}) }, run}
 	}
 	rename := func(flags uint) treeChange {
 		return treeChange{
-			func() { foreseeCall(r, "renameat2", look(from), look(to)) },
+			func() { foresee(r, events.OpRename, look(from), look(to)) },
 			func() { _ = unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, flags) },
 		}
 	}
 	switch rapid.IntRange(0, 5).Draw(t, "change") {
 	case 0:
-		return change("mkdir", func() { _ = os.Mkdir(from, 0o755) })
+		return change(events.OpCreate, func() { _ = os.Mkdir(from, 0o755) })
 	case 1:
 		target := treePath(t, dir, "target")
-		return change("symlink", func() { _ = os.Symlink(target, from) })
+		return change(events.OpCreate, func() { _ = os.Symlink(target, from) })
 	case 2:
-		return change("unlink", func() { _ = unix.Unlink(from) })
+		return change(events.OpDelete, func() { _ = unix.Unlink(from) })
 	case 3:
-		return change("rmdir", func() { _ = unix.Rmdir(from) })
+		return change(events.OpDelete, func() { _ = unix.Rmdir(from) })
 	case 4:
 		return rename(unix.RENAME_EXCHANGE)
 	}
 	return rename(0)
 }
 
-// foreseeCall is what the observer does of a call.
-func foreseeCall(r *resolver, name string, first, second resolved) {
-	o := observer{common: &common{served: served{file: -1}}, resolver: *r}
-	o.foresee(nil, &access{row: rowNamed(name), op: rowNamed(name).Op, first: first, second: second})
-	*r = o.resolver
-}
+func foresee(r *Resolver, op events.Op, first, second Result) { r.Foresee(op, &first, &second) }
 
-func rowNamed(name string) *syscalls.Row {
-	for i := range syscalls.Table {
-		if syscalls.Table[i].Name == name {
-			return &syscalls.Table[i]
-		}
-	}
-	panic("no row " + name)
+// resolverAt returns a resolver for which it is always now.
+func resolverAt(now time.Time) *Resolver {
+	r := ForHost()
+	r.Now = now
+	return r
 }
 
 // TestDirCacheWhileTreeChanges: whatever a session does to directories, a resolver
@@ -154,13 +147,13 @@ func TestDirCacheWhileTreeChanges(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			growTree(t, dir)
-			warm := &resolver{beliefs: new(beliefs), now: time.Now()} // for which no time passes
+			warm := resolverAt(time.Now()) // for which no time passes
 			compare := func(when string) {
 				path := treePath(t, dir, "path")
 				follow := rapid.Bool().Draw(t, "follow")
-				got := warm.resolve(hostView(), under(dir), []byte(path), modeIf(follow))
-				warm.lately.keep(&got, &warm.dirs, warm.now)
-				want := newResolver().resolve(hostView(), under(dir), []byte(path), modeIf(follow))
+				got := warm.Resolve(hostView(), under(dir), []byte(path), modeIf(follow))
+				warm.recent.keep(&got, &warm.dirs, warm.Now)
+				want := ForHost().Resolve(hostView(), under(dir), []byte(path), modeIf(follow))
 				if describe(got, dir) != describe(want, dir) {
 					t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
 				}
@@ -217,11 +210,11 @@ func TestBindAlias(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	r := newResolver()
-	r.now = time.Now() // for which no time passes
-	look := func(path string, follow bool) resolved {
-		got := r.resolve(hostView(), under(dir), []byte(path), modeFor(follow))
-		r.lately.keep(&got, &r.dirs, r.now)
+	r := ForHost()
+	r.Now = time.Now() // for which no time passes
+	look := func(path string, follow bool) Result {
+		got := r.Resolve(hostView(), under(dir), []byte(path), modeFor(follow))
+		r.recent.keep(&got, &r.dirs, r.Now)
 		return got
 	}
 	expect := func(path, want string) {
@@ -232,13 +225,13 @@ func TestBindAlias(t *testing.T) {
 	}
 	expect("b/d/f", "$/b/d/f file")
 	expect("b/link/f", "$/b/d/f file [$/b/link -> d]")
-	foreseeCall(r, "unlink", look("a/link", false), resolved{})
+	foresee(r, events.OpDelete, look("a/link", false), Result{})
 	if err := os.Remove(dir + "/a/link"); err != nil {
 		t.Fatal(err)
 	}
 	harness.Symlink(t, "../x", dir+"/a/link")
 	expect("b/link/f", "$/x/f file [$/b/link -> ../x]")
-	foreseeCall(r, "rename", look("a/d", false), look("a/g", false))
+	foresee(r, events.OpRename, look("a/d", false), look("a/g", false))
 	if err := os.Rename(dir+"/a/d", dir+"/a/g"); err != nil {
 		t.Fatal(err)
 	}

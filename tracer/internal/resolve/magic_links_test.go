@@ -1,4 +1,4 @@
-package tracer
+package resolve
 
 import (
 	"fmt"
@@ -15,7 +15,7 @@ import (
 // longer than one call takes.
 
 // procView is this process's own, whose /proc/self the tests stand in for.
-func procView(t *testing.T) *view {
+func procView(t *testing.T) *View {
 	t.Helper()
 	if _, err := os.Stat("/proc/self/fd"); err != nil {
 		t.Skip("no /proc: ", err)
@@ -23,8 +23,8 @@ func procView(t *testing.T) *view {
 	return hostView()
 }
 
-func walkFollow(v *view, base, path string) resolved {
-	return newResolver().resolve(v, under(base), []byte(path), modeFollow)
+func walkFollow(v *View, base, path string) Result {
+	return ForHost().Resolve(v, under(base), []byte(path), Follow)
 }
 
 func TestResolveMagicLinks(t *testing.T) {
@@ -56,7 +56,7 @@ func TestResolveMagicLinks(t *testing.T) {
 		{d + "/..", fmt.Sprintf("$/d dir [%s -> $/d/e]", d)},
 		{f + "/x", fmt.Sprintf("$/d/f/x absent [%s -> $/d/f]", f)},
 		{self + "/cwd", fmt.Sprintf("%[1]s/cwd dir => %[2]s [%[1]s/cwd -> %[2]s]", self, cwd)},
-		{self + "/cwd/resolve.go", fmt.Sprintf("%[2]s/resolve.go file [%[1]s/cwd -> %[2]s]", self, cwd)},
+		{self + "/cwd/resolver.go", fmt.Sprintf("%[2]s/resolver.go file [%[1]s/cwd -> %[2]s]", self, cwd)},
 		{self + "/root", fmt.Sprintf("%[1]s/root dir => / [%[1]s/root -> /]", self)},
 		{self + "/root" + dir + "/lf", fmt.Sprintf("$/lf file => $/d/f [%s/root -> /] [$/lf -> d/f]", self)},
 		{self + "/exe", fmt.Sprintf("%[1]s/exe file => %[2]s [%[1]s/exe -> %[2]s]", self, exe)},
@@ -83,12 +83,12 @@ func TestResolveMagicNofollow(t *testing.T) {
 	v := procView(t)
 	for _, name := range []string{"cwd", "exe", "fd/0"} {
 		path := fmt.Sprintf("/proc/%d/%s", os.Getpid(), name)
-		got := describe(newResolver().resolve(v, baseDir{}, []byte(path), 0), "$")
+		got := describe(ForHost().Resolve(v, Base{}, []byte(path), 0), "$")
 		if got != path+" symlink" {
 			t.Errorf("%s: %s", path, got)
 		}
 	}
-	got := describe(newResolver().resolve(v, baseDir{}, []byte("/proc/self"), 0), "$")
+	got := describe(ForHost().Resolve(v, Base{}, []byte("/proc/self"), 0), "$")
 	if got != "/proc/self symlink" {
 		t.Errorf("/proc/self: %s", got)
 	}
@@ -118,7 +118,7 @@ func TestResolveNameless(t *testing.T) {
 	}
 	for _, test := range tests {
 		got := walkFollow(v, dir, test.path)
-		got.links = nil // their text is no path either
+		got.Links = nil // their text is no path either
 		if describe(got, dir) != test.want {
 			t.Errorf("%q: %s, want %s", test.path, describe(got, dir), test.want)
 		}
@@ -148,7 +148,7 @@ func TestResolveRemovedFile(t *testing.T) {
 	}
 	for _, test := range tests {
 		got := walkFollow(v, dir, test.path)
-		got.links = nil
+		got.Links = nil
 		if describe(got, dir) != test.want {
 			t.Errorf("%q: %s, want %s", test.path, describe(got, dir), test.want)
 		}
@@ -208,8 +208,8 @@ func TestResolveLong(t *testing.T) {
 		{"up/" + step + "f", fmt.Sprintf("$/%[1]sf file [$/%[1]sup -> ..]", rel)},
 	}
 	for _, test := range tests {
-		for _, r := range []*resolver{newResolver(), warmed(t, base, rel)} {
-			got := r.resolve(hostView(), under(base), []byte(rel+test.path), modeFollow)
+		for _, r := range []*Resolver{ForHost(), warmed(t, base, rel)} {
+			got := r.Resolve(hostView(), under(base), []byte(rel+test.path), Follow)
 			if got := describe(got, base); got != test.want {
 				t.Errorf("...%q:\ngot  %s\nwant %s", test.path, shorten(got), shorten(test.want))
 			}
@@ -218,10 +218,10 @@ func TestResolveLong(t *testing.T) {
 }
 
 // warmed returns a resolver that has been to a path before.
-func warmed(t *testing.T, base, path string) *resolver {
+func warmed(t *testing.T, base, path string) *Resolver {
 	t.Helper()
-	r := newResolver()
-	r.resolve(hostView(), under(base), []byte(path), modeFollow)
+	r := ForHost()
+	r.Resolve(hostView(), under(base), []byte(path), Follow)
 	return r
 }
 
@@ -234,8 +234,8 @@ func TestResolveLongName(t *testing.T) {
 		name := strings.Repeat("n", n)
 		for _, base := range []string{dir, "/"} {
 			got := walkFollow(hostView(), base, name)
-			if got.path != strings.TrimSuffix(base, "/")+"/"+name || got.state != events.StateAbsent {
-				t.Errorf("a name of %d bytes in %s: %.40s... %s", n, base, got.path, got.state)
+			if got.Path != strings.TrimSuffix(base, "/")+"/"+name || got.State != events.StateAbsent {
+				t.Errorf("a name of %d bytes in %s: %.40s... %s", n, base, got.Path, got.State)
 			}
 		}
 	}
