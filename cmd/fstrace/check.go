@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -136,9 +137,9 @@ func failsWith(cmd *cobra.Command, status *int, code int) {
 func (f *checkFlags) run(names []string) int {
 	// What is decoded is needed until the end: there is little garbage to collect.
 	debug.SetGCPercent(400)
-	check := manifest.Check
+	check := manifest.CheckDocument
 	if len(names) > 1 {
-		check = manifest.NewChecker().Check
+		check = manifest.NewChecker().CheckDocument
 	}
 	cache := manifest.UserCache()
 	worst := exitSame
@@ -162,27 +163,20 @@ func (f *checkFlags) run(names []string) int {
 
 // compare compares one manifest.
 func (f *checkFlags) compare(name string, cache *manifest.Cache, check checkFunc) ([]manifest.Difference, error) {
-	m, err := readManifest(name, manifest.DecodeCompared)
-	if err != nil {
-		return nil, err
-	}
 	o := manifest.CheckOptions{
 		Cache: cache, AsFound: f.asFound, IgnoreFormerOutputs: f.ignoreFormer, Times: f.times, Refuse: f.refuse,
 		AllowIncomplete: f.allowIncomplete, File: recordPath(name),
 	}
 	if f.root != "" {
+		var err error
 		if o.Root, err = realDirectory(f.root); err != nil {
 			return nil, fmt.Errorf("--root %s: %w", f.root, err)
 		}
 	}
-	list, err := check(m, o)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return list, nil
+	return readManifest(name, func(r io.Reader) ([]manifest.Difference, error) { return check(r, o) })
 }
 
-type checkFunc func(*manifest.Manifest, manifest.CheckOptions) ([]manifest.Difference, error)
+type checkFunc func(io.Reader, manifest.CheckOptions) ([]manifest.Difference, error)
 
 // report prints the answer for one manifest, of several if named is set.
 func (f *checkFlags) report(name string, named bool, list []manifest.Difference, failed error) error {

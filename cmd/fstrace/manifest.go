@@ -65,21 +65,20 @@ func recordPath(name string) string {
 	return filepath.Join(dir, filepath.Base(path))
 }
 
-// readManifest reads the manifest in the file called name, "-" for standard input,
-// with one of package manifest's decoders.
-func readManifest(name string, decode func(io.Reader) (*manifest.Manifest, error)) (*manifest.Manifest, error) {
+// readManifest has the manifest in the file called name, "-" for standard input, read by read,
+// such as one of package manifest's decoders.
+func readManifest[T any](name string, read func(io.Reader) (T, error)) (result T, err error) {
 	in := os.Stdin
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fmt.Errorf("open manifest %s: %w", name, cause(err))
+			return result, fmt.Errorf("open manifest %s: %w", name, cause(err))
 		}
 		defer f.Close()
 		in = f
 	}
-	m, err := decode(in)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	if result, err = read(in); err != nil {
+		return result, fmt.Errorf("%s: %w", name, err)
 	}
-	return m, nil
+	return result, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -75,6 +76,12 @@ func CheckContext(ctx context.Context, m *Manifest, o CheckOptions) ([]Differenc
 }
 
 func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
+	return checkBeside(m, ancestors{}, o, fs)
+}
+
+// checkBeside is check of a manifest without inputs that are known to be as they were. passed
+// is what may be above them.
+func checkBeside(m *Manifest, passed ancestors, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	if !m.Complete() && !o.AllowIncomplete {
 		g := m.Incomplete[0]
 		return nil, fmt.Errorf("%w: %s: %s", ErrIncomplete, g.Reason, g.Detail)
@@ -92,25 +99,39 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 		return nil, err
 	}
 	c := newComparison(m, o, fs, p)
-	results := make([][]Difference, len(c.wanted)+len(c.above)+len(c.forgottenDirs))
-	errs := make([]error, len(results))
-	parallel(len(results), func(i int) {
+	c.decide()
+	c.findAbove(passed)
+	var all []Difference
+	failed := make(map[int]error)
+	var mu sync.Mutex
+	parallel(len(c.wanted)+len(c.above)+len(c.forgottenDirs), func(i int) {
+		var list []Difference
+		var err error
 		switch dir, forgotten := i-len(c.wanted), i-len(c.wanted)-len(c.above); {
 		case dir < 0:
-			results[i], errs[i] = c.compare(c.wanted[i])
+			list, err = c.compare(c.wanted[i])
 		case forgotten < 0:
-			results[i] = c.directory(c.above[dir])
+			list = c.directory(c.above[dir])
 		default:
-			results[i], errs[i] = c.forgotten(&c.forgottenDirs[forgotten])
+			list, err = c.forgotten(&c.forgottenDirs[forgotten])
+		}
+		if len(list) > 0 || err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, list...)
+			failed[i] = err
 		}
 	})
-	all := slices.Concat(results...)
 	slices.SortFunc(all, func(a, b Difference) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Reason, b.Reason))
 	})
 	all = slices.CompactFunc(all, func(a, b Difference) bool { return a.Path == b.Path && a.Reason == b.Reason })
 	if len(all) > 0 {
 		return all, nil // stale, whatever else there may be
+	}
+	var errs []error
+	for _, i := range slices.Sorted(maps.Keys(failed)) {
+		errs = append(errs, failed[i])
 	}
 	return nil, errors.Join(errs...)
 }
@@ -137,13 +158,13 @@ type comparison struct {
 	above         []string            // directories above what must be there
 	forgottenDirs []forgottenDir
 	buffers       sync.Pool
+	isGlance      bool // reads no file
 }
 
+// newComparison returns a comparison that has not decided what has to be how.
 func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *comparison {
 	c := &comparison{
 		m: m, o: o, fs: fs, patterns: &lockedPatterns{patterns: p},
-		outputs: make(map[string]*Entry, len(m.Outputs)), removed: make(map[string]bool, len(m.Removed)),
-		changed: make(map[string][]string), stirred: make(map[string]bool),
 		buffers: sync.Pool{New: func() any {
 			b := make([]byte, bufferSize)
 			return &b
@@ -152,26 +173,31 @@ func newComparison(m *Manifest, o CheckOptions, fs fileSystem, p *patterns) *com
 	if o.Root != "" {
 		c.from, c.to = cmp.Or(m.Root, m.Cwd), o.Root
 	}
-	for i := range m.Outputs {
-		c.outputs[m.Outputs[i].Path] = &m.Outputs[i]
+	return c
+}
+
+// decide finds out what has to be how.
+func (c *comparison) decide() {
+	c.outputs, c.removed = make(map[string]*Entry, len(c.m.Outputs)), make(map[string]bool, len(c.m.Removed))
+	c.changed, c.stirred = make(map[string][]string), make(map[string]bool)
+	for i := range c.m.Outputs {
+		c.outputs[c.m.Outputs[i].Path] = &c.m.Outputs[i]
 	}
-	for _, path := range m.Removed {
+	for _, path := range c.m.Removed {
 		c.removed[path] = true
 	}
-	if o.AsFound {
+	if c.o.AsFound {
 		c.asFound()
 	} else {
 		c.asLeft()
 	}
-	for _, path := range m.Temporary {
+	for _, path := range c.m.Temporary {
 		c.stirred[parentOf(path)] = true
 		if !c.isInMade(path) {
 			c.want(path)
 		}
 	}
 	c.findForgotten()
-	c.findAbove()
-	return c
 }
 
 // asFound wants every input as it was before the session.
@@ -247,18 +273,47 @@ func (c *comparison) isInMade(path string) bool {
 
 // findAbove finds the directories above what must be there of which no entry says so:
 // the patterns left them out. None of them was a symbolic link.
-func (c *comparison) findAbove() {
-	seen := make(map[string]bool, len(c.wanted))
-	for _, e := range c.wanted {
-		seen[e.Path] = true
+func (c *comparison) findAbove(a ancestors) {
+	for _, w := range c.wanted {
+		a.add(w.Entry)
 	}
-	for _, e := range c.wanted {
-		if !exists(e.State) {
-			continue
-		}
-		for path := parentOf(e.Path); path != "/" && !seen[path]; path = parentOf(path) {
+	seen := make(map[string]bool, len(a.entries))
+	for _, path := range a.entries {
+		seen[path] = true
+	}
+	for _, path := range a.parents {
+		for ; path != "/" && !seen[path]; path = parentOf(path) {
 			seen[path] = true
 			c.above = append(c.above, path)
+		}
+	}
+}
+
+// ancestors are what findAbove needs of entries. Most of them are files, of which only the
+// directory counts, which is that of the last one.
+type ancestors struct {
+	parents []string // of what must be there
+	entries []string // that are no files, so that something may be below them
+}
+
+func (a *ancestors) add(e *Entry) {
+	if e.State != events.StateFile {
+		a.entries = append(a.entries, e.Path)
+	}
+	if !exists(e.State) {
+		return
+	}
+	parent := parentOf(e.Path)
+	if n := len(a.parents); n == 0 || a.parents[n-1] != parent {
+		a.parents = append(a.parents, parent)
+	}
+}
+
+// clone has the strings in memory of their own.
+func (a *ancestors) clone() {
+	for _, list := range [...][]string{a.parents, a.entries} {
+		for i := range list {
+			list[i] = strings.Clone(list[i])
 		}
 	}
 }

@@ -13,14 +13,16 @@ import (
 const (
 	checksumKey = ",\n\"crc32c\":\""
 	checksumEnd = "\"\n}\n"
+
+	checksumDigits = 8
+	checksumSize   = len(checksumKey) + checksumDigits + len(checksumEnd)
 )
 
 // appendChecksum appends the end of a document of which sum is the CRC-32C.
 func appendChecksum(b []byte, sum uint32) []byte {
-	const digits = 8
 	b = append(b, checksumKey...)
 	hex := strconv.FormatUint(uint64(sum), 16)
-	for range digits - len(hex) {
+	for range checksumDigits - len(hex) {
 		b = append(b, '0')
 	}
 	return append(append(b, hex...), checksumEnd...)

@@ -3,6 +3,7 @@ package manifest
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -107,33 +108,44 @@ func (c *comparison) file(e *Entry, path string, info *identity) ([]Difference, 
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	var want [32]byte
-	if n, err := hex.Decode(want[:], []byte(e.SHA256)); err != nil || n != len(want) || want != sum {
+	var digits [2 * len(sum)]byte
+	if hex.Encode(digits[:], sum[:]); string(digits[:]) != e.SHA256 {
 		return differ(ContentChanged, e.Path, ""), nil
 	}
 	return nil, nil
 }
 
+// errNotCached says that a file would have to be read.
+var errNotCached = errors.New("its hash is not in the cache")
+
 // sum returns the hash of the first size bytes of the file at path, which id is of.
 func (c *comparison) sum(path string, id *identity, size int64) ([32]byte, error) {
+	isWhole := size >= id.Size
+	if isWhole {
+		if sum, ok := c.o.Cache.get(id); ok {
+			return sum, nil
+		}
+	}
+	memory, remembers := c.fs.(*rememberingFS)
+	switch {
+	case c.isGlance:
+		return [32]byte{}, errNotCached
+	case isWhole && remembers:
+		return memory.hashed(path, func(path string) ([32]byte, error) { return c.hash(path, id) })
+	case isWhole:
+		return c.hash(path, id)
+	}
 	buf, _ := c.buffers.Get().(*[]byte)
 	defer c.buffers.Put(buf)
-	if size < id.Size {
-		return hashPrefix(c.fs, path, size, *buf)
-	}
-	if memory, ok := c.fs.(*rememberingFS); ok {
-		return memory.hashed(path, func(path string) ([32]byte, error) { return c.hash(path, id, *buf) })
-	}
-	return c.hash(path, id, *buf)
+	return hashPrefix(c.fs, path, size, *buf)
 }
 
-// hash returns the hash of the file at path, from the cache if that has it.
-func (c *comparison) hash(path string, id *identity, buf []byte) ([32]byte, error) {
-	if sum, ok := c.o.Cache.get(id); ok {
-		return sum, nil
-	}
+// hash reads the file at path, and puts its hash into the cache.
+func (c *comparison) hash(path string, id *identity) ([32]byte, error) {
+	buf, _ := c.buffers.Get().(*[]byte)
+	defer c.buffers.Put(buf)
 	start := time.Now()
-	sum, read, err := hashFile(c.fs, path, buf)
+	sum, read, err := hashFile(c.fs, path, *buf)
 	if err == nil && !isRacy(&read, start) && isSame(&read, &id.FileInfo) {
 		c.o.Cache.put(&identity{read, id.mount}, sum)
 	}

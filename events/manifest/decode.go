@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,8 +45,7 @@ type document struct {
 	Volatile     wireList          `json:"volatile"`
 	Checksum     string            `json:"crc32c"`
 
-	comparedOnly bool // leaves out what follows
-	explanation  explanation
+	explanation explanation
 }
 
 // explanation is the part of the document that nobody compares.
@@ -57,25 +57,60 @@ type explanation struct {
 
 // Decode reads a document and makes sure that it makes sense. It passes over
 // fields that it does not know: a later fstrace may add some.
-func Decode(r io.Reader) (*Manifest, error) {
-	return decode(r, &document{})
-}
+func Decode(r io.Reader) (*Manifest, error) { return decode(r, false) }
 
 // DecodeCompared is Decode for those who only compare: without Processes and
 // Accesses, which are the larger part of a document and explain the rest.
-func DecodeCompared(r io.Reader) (*Manifest, error) {
-	return decode(r, &document{comparedOnly: true})
+func DecodeCompared(r io.Reader) (*Manifest, error) { return decode(r, true) }
+
+func decode(r io.Reader, comparedOnly bool) (*Manifest, error) {
+	again, err := rereadable(r)
+	if err != nil {
+		return nil, readError(err)
+	}
+	if m, _, err := newWrittenReader(again, comparedOnly).manifest(nil); err == nil {
+		return m, nil
+	}
+	if err := again.rewind(); err != nil {
+		return nil, readError(err)
+	}
+	return decodeAny(again, comparedOnly)
 }
 
-func decode(r io.Reader, doc *document) (*Manifest, error) {
+func readError(err error) error { return fmt.Errorf("read manifest: %w", err) }
+
+// A rereader can be read a second time.
+type rereader struct {
+	io.ReadSeeker
+	start int64
+}
+
+// rereadable returns a reader of what is in r. What cannot be read twice, such as a pipe, it
+// reads into memory.
+func rereadable(r io.Reader) (*rereader, error) {
+	if s, ok := r.(io.ReadSeeker); ok {
+		if start, err := s.Seek(0, io.SeekCurrent); err == nil {
+			return &rereader{s, start}, nil
+		}
+	}
+	data, err := io.ReadAll(r)
+	return &rereader{bytes.NewReader(data), 0}, err
+}
+
+func (r *rereader) rewind() error {
+	_, err := r.Seek(r.start, io.SeekStart)
+	return err
+}
+
+// decodeAny decodes any document, such as one that another program has written.
+func decodeAny(r io.Reader, comparedOnly bool) (*Manifest, error) {
 	data, err := io.ReadAll(r)
 	if err != nil {
-		return nil, fmt.Errorf("read manifest: %w", err)
+		return nil, readError(err)
 	}
 	isWhole := verifyChecksum(data)
-	if !isWhole || !doc.comparedOnly || !doc.unmarshalWritten(data) {
-		err = doc.unmarshal(data)
-	}
+	doc := &document{}
+	err = doc.unmarshal(data, comparedOnly && isWhole) // verifyAnew needs all of it
 	var m *Manifest
 	switch {
 	case err == nil && doc.Fstrace == nil:
@@ -86,12 +121,7 @@ func decode(r io.Reader, doc *document) (*Manifest, error) {
 	case !utf8.Valid(data): // encoding/json would put U+FFFD there and say nothing
 		err = errors.New("not UTF-8")
 	default:
-		if !isWhole && doc.comparedOnly { // verifyAnew needs the rest
-			err = json.Unmarshal(data, &doc.explanation)
-		}
-		if err == nil {
-			m, err = doc.manifest()
-		}
+		m, err = doc.manifest(nil)
 		if err == nil && !isWhole {
 			err = m.verifyAnew(doc.Checksum)
 		}
@@ -104,9 +134,9 @@ func decode(r io.Reader, doc *document) (*Manifest, error) {
 
 // unmarshal reads all of data. Of a newer version nothing but its number need be as
 // it was.
-func (d *document) unmarshal(data []byte) error {
+func (d *document) unmarshal(data []byte, comparedOnly bool) error {
 	err := json.Unmarshal(data, d)
-	if err == nil && !d.comparedOnly {
+	if err == nil && !comparedOnly {
 		err = json.Unmarshal(data, &d.explanation)
 	}
 	if err != nil {
@@ -120,35 +150,33 @@ func (d *document) unmarshal(data []byte) error {
 	return err
 }
 
-func (d *document) manifest() (*Manifest, error) {
+// entryLists are the entries of a document.
+type entryLists struct{ inputs, outputs []Entry }
+
+// manifest makes a manifest of a document, with the entries if they have been read already.
+func (d *document) manifest(read *entryLists) (*Manifest, error) {
 	switch {
 	case d.Command == nil, d.Complete == nil, d.Incomplete == nil, d.Inputs == nil, d.Outputs == nil, d.External == nil:
 		return nil, errors.New("not whole: a field that every manifest has is missing")
 	case *d.Complete != (len(*d.Incomplete) == 0):
 		return nil, errors.New("its complete and incomplete disagree")
 	}
-	m := &Manifest{
-		Session: d.Session, Argv: d.Command.Argv, Cwd: fromText(d.Command.Cwd, d.Command.CwdBase64),
-		Root: fromText(d.Root, d.RootBase64), Record: fromText(d.Record, d.RecordBase64),
-		Only: d.Only, Ignore: d.Ignore,
-	}
-	if m.Root != "" && !isClean(m.Root) {
-		return nil, fmt.Errorf("root %q is not an absolute path", m.Root)
-	}
-	if _, err := newPatterns(m.Only, m.Ignore); err != nil {
+	m, err := d.beginning()
+	if err != nil {
 		return nil, err
 	}
 	p := parser{root: m.Root}
 	m.Exit = p.exit(d.Command.Exit)
-	for _, w := range *d.Incomplete {
-		m.Incomplete = append(m.Incomplete, events.Incomplete{Reason: events.Reason(w.Reason), PID: w.PID, Detail: fromText(w.Detail, w.DetailBase64)})
-	}
 	m.Surroundings = p.surroundings(d.Command)
 	for i := range *d.External {
 		m.External = append(m.External, p.external(&(*d.External)[i]))
 	}
-	m.Inputs = p.entries("input", *d.Inputs)
-	m.Outputs = p.entries("output", *d.Outputs)
+	if read != nil {
+		m.Inputs, m.Outputs = read.inputs, read.outputs
+	} else {
+		m.Inputs = p.entries("input", *d.Inputs)
+		m.Outputs = p.entries("output", *d.Outputs)
+	}
 	m.Removed, m.Temporary = p.paths(d.Removed), p.paths(d.Temporary)
 	m.Forgotten = p.forgotten(d.Forgotten)
 	for _, w := range d.Renamed {
@@ -164,6 +192,26 @@ func (d *document) manifest() (*Manifest, error) {
 	m.Accesses = p.accesses(d.explanation.Accesses, len(m.Processes))
 	m.sort()
 	return m, p.err
+}
+
+// beginning makes of a manifest what comes before the inputs.
+func (d *document) beginning() (*Manifest, error) {
+	if d.Command == nil || d.Incomplete == nil {
+		return nil, errors.New("not whole: a field that every manifest has is missing")
+	}
+	m := &Manifest{
+		Session: d.Session, Argv: d.Command.Argv, Cwd: fromText(d.Command.Cwd, d.Command.CwdBase64),
+		Root: fromText(d.Root, d.RootBase64), Record: fromText(d.Record, d.RecordBase64),
+		Only: d.Only, Ignore: d.Ignore,
+	}
+	for _, w := range *d.Incomplete {
+		m.Incomplete = append(m.Incomplete, events.Incomplete{Reason: events.Reason(w.Reason), PID: w.PID, Detail: fromText(w.Detail, w.DetailBase64)})
+	}
+	if m.Root != "" && !isClean(m.Root) {
+		return nil, fmt.Errorf("root %q is not an absolute path", m.Root)
+	}
+	_, err := newPatterns(m.Only, m.Ignore)
+	return m, err
 }
 
 // isClean tells whether a path is absolute and has no ".", ".." or empty components.

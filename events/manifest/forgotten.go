@@ -218,6 +218,8 @@ type forgottenDir struct {
 	except map[string]bool // names of which there is an entry, or that were there
 }
 
+const forgottenDetail = "the command made and removed something of this name"
+
 // forgotten compares a directory in which temporary names were forgotten: none of them may
 // be there.
 func (c *comparison) forgotten(d *forgottenDir) (list []Difference, err error) {
@@ -233,7 +235,7 @@ func (c *comparison) forgotten(d *forgottenDir) (list []Difference, err error) {
 		name := nameOf(typed)
 		path := join(d.Dir, name)
 		if d.has(name) && !d.except[name] && path != c.m.Record && join(dir, name) != c.o.File && c.patterns.reports(path) {
-			list = append(list, differ(Appeared, path, "the command made and removed something of this name")...)
+			list = append(list, differ(Appeared, path, forgottenDetail)...)
 		}
 	}
 	return list, nil

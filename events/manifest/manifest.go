@@ -1,6 +1,10 @@
 package manifest
 
 import (
+	"slices"
+	"sort"
+	"strings"
+
 	"github.com/fstrace/fstrace/events"
 )
 
@@ -99,6 +103,32 @@ type Entry struct {
 
 	// Before is what stood at an output's path before the session.
 	Before events.State
+}
+
+// sortEntries sorts by path. Mostly they are sorted already.
+func sortEntries(list []Entry) {
+	if !isAscending(list) {
+		slices.SortFunc(list, func(a, b Entry) int { return strings.Compare(a.Path, b.Path) })
+	}
+}
+
+// isAscending reports whether entries are sorted and none is there twice.
+func isAscending(list []Entry) bool {
+	for i := 1; i < len(list); i++ {
+		if list[i-1].Path >= list[i].Path {
+			return false
+		}
+	}
+	return true
+}
+
+// findEntry returns the entry of that path in a sorted list, nil if there is none.
+func findEntry(list []Entry, path string) *Entry {
+	i := sort.Search(len(list), func(i int) bool { return list[i].Path >= path })
+	if i == len(list) || list[i].Path != path {
+		return nil
+	}
+	return &list[i]
 }
 
 // isRead reports whether the command read what was at an entry's path: what a file

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
@@ -28,7 +29,11 @@ type identity struct {
 type mounts struct {
 	boot [32]byte // of this boot of the system: mount ids begin again with the next
 	keys sync.Map // mount id or device -> key
+	last atomic.Pointer[mountKey]
 }
+
+// A mountKey is a key of mounts: most files are on the same mount as the last one.
+type mountKey struct{ number, key uint64 }
 
 func newMounts() *mounts {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
@@ -63,7 +68,11 @@ func (m *mounts) key(path string, stx *unix.Statx_t) uint64 {
 	if !unique {
 		number = unix.Mkdev(stx.Dev_major, stx.Dev_minor)
 	}
+	if last := m.last.Load(); last != nil && last.number == number {
+		return last.key
+	}
 	if key, ok := m.keys.Load(number); ok {
+		m.last.Store(&mountKey{number, key.(uint64)})
 		return key.(uint64)
 	}
 	var fs unix.Statfs_t
@@ -83,12 +92,9 @@ func (m *mounts) key(path string, stx *unix.Statx_t) uint64 {
 
 // identify is lstat that also says on which mount a regular file is.
 func (f osFS) identify(path string) (identity, error) {
-	const (
-		flags = unix.AT_SYMLINK_NOFOLLOW
-		mask  = unix.STATX_BASIC_STATS | unix.STATX_MNT_ID_UNIQUE
-	)
+	const mask = unix.STATX_BASIC_STATS | unix.STATX_MNT_ID_UNIQUE
 	var stx unix.Statx_t
-	err := ignoringEINTR(func() error { return unix.Statx(unix.AT_FDCWD, path, flags, mask, &stx) })
+	err := ignoringEINTR(func() error { return statx(path, mask, &stx) })
 	if err == unix.ENOSYS { // Linux 4.11
 		info, err := f.lstat(path)
 		return identity{FileInfo: info}, err

@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"encoding/hex"
 	"fmt"
 	"path"
 	"slices"
@@ -16,6 +15,9 @@ import (
 type parser struct {
 	root string
 	err  error
+
+	words []string    // of the ops of the last entry
+	ops   []events.Op // what they mean
 }
 
 func (p *parser) fail(format string, args ...any) {
@@ -63,6 +65,18 @@ func (p *parser) op(word string) events.Op {
 	return op
 }
 
+// opList returns the ops of an entry. Neighbours that have the same share them.
+func (p *parser) opList(words []string) []events.Op {
+	if len(words) == 0 || !slices.Equal(words, p.words) {
+		p.words, p.ops = slices.Clone(words), nil
+		for _, word := range words {
+			p.ops = append(p.ops, p.op(word))
+		}
+		p.ops = slices.Clip(p.ops)
+	}
+	return p.ops
+}
+
 func (p *parser) exit(w *wireExit) events.Exit {
 	e, err := w.exit()
 	if err != nil {
@@ -85,10 +99,7 @@ func (p *parser) entries(what string, list []wireEntry) []Entry {
 			return all
 		}
 	}
-	byPath := func(a, b Entry) int { return strings.Compare(a.Path, b.Path) }
-	if !slices.IsSortedFunc(all, byPath) { // in a document that was written anew
-		slices.SortFunc(all, byPath)
-	}
+	sortEntries(all)
 	for i := range all {
 		if i > 0 && all[i].Path == all[i-1].Path {
 			p.fail("%s %q: there twice", what, all[i].Path)
@@ -106,9 +117,7 @@ func (p *parser) entry(w *wireEntry) Entry {
 	if w.Before != "" {
 		e.Before = p.state(w.Before)
 	}
-	for _, word := range w.Ops {
-		e.Ops = append(e.Ops, p.op(word))
-	}
+	e.Ops = p.opList(w.Ops)
 	e.Size, e.Links = p.number(w.Size), p.number(w.Links)
 	e.Mtime = p.mtime(e.Path, w.Mtime)
 	if w.Told != nil {
@@ -218,9 +227,14 @@ func areTypedNames(list []string) bool {
 		slices.IsSortedFunc(list, compareNames)
 }
 
+// isSum reports whether s is a SHA-256 in hexadecimal digits.
 func isSum(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == 32 && hex.EncodeToString(b) == s
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(s) == 64
 }
 
 // forgotten makes what stands for temporary names. One that would compare with less than it

@@ -271,17 +271,13 @@ func (m *Manifest) choose(p *patterns) {
 
 // sort brings the manifest into its canonical order.
 func (m *Manifest) sort() {
-	byPath := func(a, b Entry) int { return cmp.Compare(a.Path, b.Path) }
-	slices.SortFunc(m.Inputs, byPath)
-	slices.SortFunc(m.Outputs, byPath)
+	sortEntries(m.Inputs)
+	sortEntries(m.Outputs)
 	m.Modified = nil
-	in := make(map[string]bool, len(m.Inputs))
-	for i := range m.Inputs {
-		in[m.Inputs[i].Path] = m.Inputs[i].isRead()
-	}
 	for i := range m.Outputs {
-		if in[m.Outputs[i].Path] {
-			m.Modified = append(m.Modified, m.Outputs[i].Path)
+		path := m.Outputs[i].Path
+		if in := findEntry(m.Inputs, path); in != nil && in.isRead() {
+			m.Modified = append(m.Modified, path)
 		}
 	}
 	slices.Sort(m.Removed)

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -18,8 +19,8 @@ import (
 //
 // It is one sparse file, a table of sets of slots. The inode chooses the set, and
 // a slot of the set is taken by the same inode, else by an empty or damaged one,
-// else by chance: so the size is bounded, a lookup is one pread, and opening the
-// cache reads nothing. A slot carries a checksum of itself. That is all the locking
+// else by chance: so the size is bounded, a lookup looks at some hundred bytes of
+// the mapped file, and opening the cache reads nothing. A slot carries a checksum of itself. That is all the locking
 // there is: a slot that two runs write at once, or that a crash leaves half
 // written, does not check and is empty. A log, or a file that is replaced, would
 // have to be read as a whole at each start.
@@ -29,7 +30,10 @@ import (
 // would not show (git calls such an entry racy).
 //
 // The methods may be called concurrently, and on a nil Cache, which is empty.
-type Cache struct{ file *os.File }
+type Cache struct {
+	file   *os.File
+	mapped []byte // the file as it was opened, as far as it went; nil if it cannot be mapped
+}
 
 const (
 	cacheName    = "sums-2" // the number is the version of the layout
@@ -90,7 +94,12 @@ func OpenCache(dir string) (*Cache, error) {
 		f.Close()
 		return nil, fmt.Errorf("open cache %s: %w", f.Name(), err)
 	}
-	return &Cache{f}, nil
+	c := &Cache{file: f}
+	if size := min(st.Size, cacheFileMax) / setSize * setSize; size > 0 {
+		// If it cannot be mapped, it is read.
+		c.mapped, _ = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
+	}
+	return c, nil
 }
 
 // Close closes the cache's file.
@@ -98,7 +107,12 @@ func (c *Cache) Close() error {
 	if c == nil {
 		return nil
 	}
-	return c.file.Close()
+	var err error
+	if c.mapped != nil {
+		err = unix.Munmap(c.mapped)
+		c.mapped = nil
+	}
+	return errors.Join(err, c.file.Close())
 }
 
 // get returns the hash of the file of that identity, if it is known.
@@ -106,11 +120,40 @@ func (c *Cache) get(id *identity) (sum [32]byte, ok bool) {
 	if c == nil || id.mount == 0 {
 		return sum, false
 	}
+	key, at := cacheKey(id), setOffset(id)
+	if end := at + setSize; end <= int64(len(c.mapped)) {
+		return findMapped(c.mapped[at:end], &key)
+	}
 	var set [setSize]byte
-	n, _ := c.file.ReadAt(set[:], setOffset(id))
-	key := cacheKey(id)
-	for slot := range slots(set[:n]) {
-		if [sumOffset]byte(slot) == key && isWhole(slot) {
+	n, _ := c.file.ReadAt(set[:], at)
+	return find(set[:n], &key)
+}
+
+// findMapped is find in a part of the mapped file. If somebody has cut that off, the kernel
+// sends SIGBUS: there is nothing then.
+func findMapped(set []byte, key *[sumOffset]byte) (sum [32]byte, ok bool) {
+	before := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if p := recover(); p != nil {
+			if _, isFault := p.(interface{ Addr() uintptr }); !isFault {
+				panic(p)
+			}
+			ok = false
+		}
+	}()
+	return find(set, key)
+}
+
+// find returns the hash that a set has for a key. Somebody may write to the set meanwhile:
+// what is checked is a copy.
+func find(set []byte, key *[sumOffset]byte) (sum [32]byte, ok bool) {
+	for slot := range slots(set) {
+		if [sumOffset]byte(slot) != *key {
+			continue
+		}
+		slot := [slotSize]byte(slot)
+		if [sumOffset]byte(slot[:]) == *key && isWhole(slot[:]) {
 			return [32]byte(slot[sumOffset:]), true
 		}
 	}

@@ -1,0 +1,74 @@
+package manifest
+
+import (
+	"io"
+	"slices"
+	"sync"
+)
+
+// CheckDocument is [DecodeCompared] and [Check] in one, for a document that has not been
+// decoded: most of its inputs are mostly as they were, and need not be kept.
+func CheckDocument(r io.Reader, o CheckOptions) ([]Difference, error) {
+	return checkDocument(r, o, newOSFS())
+}
+
+// CheckDocument is [CheckDocument].
+func (c *Checker) CheckDocument(r io.Reader, o CheckOptions) ([]Difference, error) {
+	return checkDocument(r, o, c.fs)
+}
+
+// checkDocument glances at each input as soon as its row is read, and forgets those that are
+// plainly as they were. What the outputs are is not known then; but an input that is as it was
+// is so whatever they are. The others, and all that comes after them, are compared in
+// the ordinary way.
+func checkDocument(r io.Reader, o CheckOptions, fs fileSystem) ([]Difference, error) {
+	again, err := rereadable(r)
+	if err != nil {
+		return nil, readError(err)
+	}
+	if m, passed, err := glance(again, o, fs); err == nil {
+		list, err := checkBeside(m, *passed, o, fs)
+		// What is in the place of forgotten names may be an input.
+		if !slices.ContainsFunc(list, func(d Difference) bool { return d.Detail == forgottenDetail }) {
+			return list, err
+		}
+	}
+	if err := again.rewind(); err != nil {
+		return nil, readError(err)
+	}
+	m, err := DecodeCompared(again)
+	if err != nil {
+		return nil, err
+	}
+	return check(m, o, fs)
+}
+
+// glance decodes a document without the inputs that are plainly as they were, and returns what
+// may be above those. An error means that the document has to be decoded in another way.
+func glance(r io.Reader, o CheckOptions, fs fileSystem) (*Manifest, *ancestors, error) {
+	w := newWrittenReader(r, true)
+	begin := sync.OnceValue(func() *comparison {
+		m, err := w.head.beginning()
+		if err != nil {
+			return nil
+		}
+		if !m.Complete() && !o.AllowIncomplete {
+			return nil
+		}
+		p, err := newPatterns(m.Only, m.Ignore)
+		if err != nil {
+			return nil
+		}
+		c := newComparison(m, o, fs, p)
+		c.isGlance = true
+		return c
+	})
+	return w.manifest(func(e *Entry) bool {
+		c := begin()
+		if c == nil { // nothing is going to be compared
+			return true
+		}
+		list, err := c.compare(wanted{Entry: e})
+		return err != nil || len(list) > 0
+	})
+}
