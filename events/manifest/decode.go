@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path"
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events"
@@ -214,5 +213,16 @@ func (d *document) beginning() (*Manifest, error) {
 	return m, err
 }
 
-// isClean tells whether a path is absolute and has no ".", ".." or empty components.
-func isClean(s string) bool { return path.IsAbs(s) && path.Clean(s) == s }
+// isClean reports whether a path is absolute and has no ".", ".." or empty components.
+func isClean(s string) bool {
+	if s == "" || s[0] != '/' {
+		return false
+	}
+	for rest := s; rest != "" && s != "/"; {
+		var name string
+		if name, rest = cut(rest); name == "" || name == "." || name == ".." {
+			return false
+		}
+	}
+	return true
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"hash/crc32"
+	"path"
 	"strings"
 	"testing"
 
@@ -190,4 +191,24 @@ func FuzzDecode(f *testing.F) {
 			t.Errorf("not canonical:\n%s\n%s", &first, &second)
 		}
 	})
+}
+
+// TestIsClean: a path is clean if path.Clean leaves it as it is.
+func TestIsClean(t *testing.T) {
+	const letters = "/.a"
+	for n, length := 1, 1; length <= 7; n, length = n*len(letters), length+1 {
+		for i := range n * len(letters) {
+			s := ""
+			for range length {
+				s += string(letters[i%len(letters)])
+				i /= len(letters)
+			}
+			if got, want := isClean(s), path.IsAbs(s) && path.Clean(s) == s; got != want {
+				t.Errorf("isClean(%q) = %t", s, got)
+			}
+		}
+	}
+	if isClean("") {
+		t.Error("an empty path is clean")
+	}
 }

@@ -90,7 +90,7 @@ func (p *parser) entries(what string, list []wireEntry) []Entry {
 	errs := make([]error, len(list))
 	parallel(len(list), func(i int) {
 		one := parser{root: p.root}
-		all[i] = one.entry(&list[i])
+		one.entry(&list[i], &all[i])
 		errs[i] = one.err
 	})
 	for _, err := range errs {
@@ -108,10 +108,10 @@ func (p *parser) entries(what string, list []wireEntry) []Entry {
 	return all
 }
 
-// entry makes an entry of w. One that would compare with nothing is an error: it
+// entry makes e of w. One that would compare with nothing is an error: it
 // would be valid whatever happens.
-func (p *parser) entry(w *wireEntry) Entry {
-	e := newEntry(p.path(fromText(w.Path, w.PathBase64)), p.state(w.State))
+func (p *parser) entry(w *wireEntry, e *Entry) {
+	*e = newEntry(p.path(fromText(w.Path, w.PathBase64)), p.state(w.State))
 	e.SHA256, e.Target = w.SHA256, fromText(w.Target, w.TargetBase64)
 	e.Entries, e.Names, e.NotEmpty, e.Shared = w.Entries, w.Names, w.Empty != nil && !*w.Empty, w.Shared
 	if w.Before != "" {
@@ -154,7 +154,6 @@ func (p *parser) entry(w *wireEntry) Entry {
 	case len(e.Names) > 0 && (!dir || !areTypedNames(e.Names) || hashNames(e.Names) != e.Entries):
 		p.fail("%s: its names are not those of its hash", e.Path)
 	}
-	return e
 }
 
 // number returns a number that is not negative, unset if there is none.
@@ -230,11 +229,19 @@ func areTypedNames(list []string) bool {
 // isSum reports whether s is a SHA-256 in hexadecimal digits.
 func isSum(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+		if !isHexDigit[s[i]] {
 			return false
 		}
 	}
-	return len(s) == 64
+	return len(s) == sumDigits
+}
+
+// sumDigits is how many digits a SHA-256 has.
+const sumDigits = 64
+
+var isHexDigit = [256]bool{
+	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true, '8': true, '9': true,
+	'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true,
 }
 
 // forgotten makes what stands for temporary names. One that would compare with less than it

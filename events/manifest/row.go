@@ -55,7 +55,7 @@ func (r *rowReader) read(s string) (rest string, ok bool) {
 	w.Path = r.text()
 	r.must(`,"state":"`)
 	w.State = r.text()
-	r.textIf(`,"sha256":"`, &w.SHA256)
+	r.sumIf(`,"sha256":"`, &w.SHA256)
 	w.Size = r.numberIf(`,"size":`, &r.size)
 	r.textIf(`,"mtime":"`, &w.Mtime)
 	r.textIf(`,"mode":"`, &w.Mode)
@@ -63,7 +63,7 @@ func (r *rowReader) read(s string) (rest string, ok bool) {
 	w.Links = r.numberIf(`,"links":`, &r.links)
 	r.textIf(`,"target":"`, &w.Target)
 	r.textIf(`,"error":"`, &w.Error)
-	r.textIf(`,"entries":"`, &w.Entries)
+	r.sumIf(`,"entries":"`, &w.Entries)
 	if r.has(`,"names":[`) {
 		w.Names = r.texts(nil)
 	}
@@ -122,6 +122,19 @@ func (r *rowReader) textIf(key string, field *string) {
 	if r.has(key) {
 		*field = r.text()
 	}
+}
+
+// sumIf is textIf for a SHA-256, the longest of the strings: they have one length, and only
+// hexadecimal digits need be looked for.
+func (r *rowReader) sumIf(key string, field *string) {
+	if !r.has(key) {
+		return
+	}
+	if len(r.s) > sumDigits && r.s[sumDigits] == '"' && isSum(r.s[:sumDigits]) {
+		*field, r.s = r.s[:sumDigits], r.s[sumDigits+1:]
+		return
+	}
+	*field = r.text()
 }
 
 func (r *rowReader) numberIf(key string, n *int64) *int64 {

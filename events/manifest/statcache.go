@@ -17,9 +17,9 @@ import (
 // changed: mount, inode, size, mtime, ctime -> SHA-256. Files on mounts of which the times
 // do not tell are not put here.
 //
-// It is one sparse file, a table of sets of slots. The inode chooses the set, and
-// a slot of the set is taken by the same inode, else by an empty or damaged one,
-// else by chance: so the size is bounded, a lookup looks at some hundred bytes of
+// It is one sparse file, a table of sets of slots. The inode chooses the set and the slot
+// of the set that is tried first. A slot is taken by the same inode, else by an empty or
+// damaged one, else by chance: so the size is bounded, a lookup looks at some hundred bytes of
 // the mapped file, and opening the cache reads nothing. A slot carries a checksum of itself. That is all the locking
 // there is: a slot that two runs write at once, or that a crash leaves half
 // written, does not check and is empty. A log, or a file that is replaced, would
@@ -120,44 +120,75 @@ func (c *Cache) get(id *identity) (sum [32]byte, ok bool) {
 	if c == nil || id.mount == 0 {
 		return sum, false
 	}
-	key, at := cacheKey(id), setOffset(id)
-	if end := at + setSize; end <= int64(len(c.mapped)) {
-		return findMapped(c.mapped[at:end], &key)
+	p := placeOf(id)
+	if end := p.at + setSize; end <= int64(len(c.mapped)) {
+		return p.findMapped(c.mapped[p.at:end])
 	}
 	var set [setSize]byte
-	n, _ := c.file.ReadAt(set[:], at)
-	return find(set[:n], &key)
+	n, _ := c.file.ReadAt(set[:], p.at)
+	return p.find(set[:n])
 }
 
-// findMapped is find in a part of the mapped file. If somebody has cut that off, the kernel
-// sends SIGBUS: there is nothing then.
-func findMapped(set []byte, key *[sumOffset]byte) (sum [32]byte, ok bool) {
-	before := debug.SetPanicOnFault(true)
-	defer func() {
-		debug.SetPanicOnFault(before)
-		if p := recover(); p != nil {
-			if _, isFault := p.(interface{ Addr() uintptr }); !isFault {
-				panic(p)
+// A place is where the hash of a file belongs.
+type place struct {
+	key   [sumOffset]byte
+	at    int64 // of the set in the file
+	first int   // which slot is tried first
+}
+
+func placeOf(id *identity) (p place) {
+	for i, v := range [...]uint64{id.mount, id.Ino, uint64(id.Size), uint64(id.Mtime), uint64(id.Ctime)} {
+		binary.LittleEndian.PutUint64(p.key[i*8:], v)
+	}
+	h := (id.Ino ^ id.mount<<32) * 0x9e3779b97f4a7c15 // Fibonacci hashing: inodes are dense
+	p.at, p.first = int64(h>>48)%cacheSets*setSize, int(h>>40)%slotsPerSet
+	return p
+}
+
+// slots yields the slots of a set, as far as it goes, and which they are.
+func (p *place) slots(set []byte) func(func(int, []byte) bool) {
+	return func(yield func(int, []byte) bool) {
+		for i := range slotsPerSet {
+			i = (p.first + i) % slotsPerSet
+			if end := (i + 1) * slotSize; end <= len(set) && !yield(i, set[end-slotSize:end]) {
+				return
 			}
-			ok = false
 		}
-	}()
-	return find(set, key)
+	}
 }
 
-// find returns the hash that a set has for a key. Somebody may write to the set meanwhile:
-// what is checked is a copy.
-func find(set []byte, key *[sumOffset]byte) (sum [32]byte, ok bool) {
-	for slot := range slots(set) {
-		if [sumOffset]byte(slot) != *key {
+// find returns the hash that a set has. Somebody may write to the set meanwhile: what is
+// checked is a copy.
+func (p *place) find(set []byte) (sum [32]byte, ok bool) {
+	for _, slot := range p.slots(set) {
+		if !p.isInode(slot) {
 			continue
 		}
 		slot := [slotSize]byte(slot)
-		if [sumOffset]byte(slot[:]) == *key && isWhole(slot[:]) {
+		if [sumOffset]byte(slot[:]) == p.key && isWhole(slot[:]) {
 			return [32]byte(slot[sumOffset:]), true
 		}
 	}
 	return sum, false
+}
+
+// isInode reports whether a slot is of the same inode, in whatever state.
+func (p *place) isInode(slot []byte) bool { return [16]byte(slot) == [16]byte(p.key[:]) }
+
+// findMapped is find in a part of the mapped file. If somebody has cut that off, the kernel
+// sends SIGBUS: there is nothing then.
+func (p *place) findMapped(set []byte) (sum [32]byte, ok bool) {
+	before := debug.SetPanicOnFault(true)
+	defer func() {
+		debug.SetPanicOnFault(before)
+		if cause := recover(); cause != nil {
+			if _, isFault := cause.(interface{ Addr() uintptr }); !isFault {
+				panic(cause)
+			}
+			ok = false
+		}
+	}()
+	return p.find(set)
 }
 
 // put notes the hash of the file of that identity. That it cannot be written is
@@ -166,65 +197,27 @@ func (c *Cache) put(id *identity, sum [32]byte) {
 	if c == nil || id.mount == 0 {
 		return
 	}
+	p := placeOf(id)
 	var set [setSize]byte
-	at := setOffset(id)
-	_, _ = c.file.ReadAt(set[:], at) // what is not there is zero
-	key := cacheKey(id)
-	i, rank := 0, 0
-	for slot := range slots(set[:]) {
+	_, _ = c.file.ReadAt(set[:], p.at) // what is not there is zero
+	i, rank := int(sum[0])%slotsPerSet, 0
+	for at, slot := range p.slots(set[:]) {
 		switch {
-		case [16]byte(slot) == [16]byte(key[:]): // the same inode, as it was
-			i, rank = slotIndex(set[:], slot), 2
+		case rank < 2 && p.isInode(slot): // as it was
+			i, rank = at, 2
 		case rank < 1 && !isWhole(slot):
-			i, rank = slotIndex(set[:], slot), 1
+			i, rank = at, 1
 		}
-	}
-	if rank == 0 {
-		i = int(sum[0]) % slotsPerSet
 	}
 	var slot [slotSize]byte
-	copy(slot[:], key[:])
+	copy(slot[:], p.key[:])
 	copy(slot[sumOffset:], sum[:])
 	binary.LittleEndian.PutUint32(slot[crcOffset:], crc32.Checksum(slot[:crcOffset], castagnoli()))
-	_, _ = c.file.WriteAt(slot[:], at+int64(i*slotSize))
-}
-
-// slots yields the slots of a set, as far as it goes.
-func slots(set []byte) func(func([]byte) bool) {
-	return func(yield func([]byte) bool) {
-		for len(set) >= slotSize {
-			if !yield(set[:slotSize:slotSize]) {
-				return
-			}
-			set = set[slotSize:]
-		}
-	}
-}
-
-// slotIndex tells which of the set's slots slot is.
-func slotIndex(set, slot []byte) int {
-	for i := range slotsPerSet {
-		if &set[i*slotSize] == &slot[0] {
-			return i
-		}
-	}
-	return 0
+	_, _ = c.file.WriteAt(slot[:], p.at+int64(i*slotSize))
 }
 
 // isWhole tells whether a slot checks. An empty one does not: the checksum of
 // zeros is not zero.
 func isWhole(slot []byte) bool {
 	return binary.LittleEndian.Uint32(slot[crcOffset:]) == crc32.Checksum(slot[:crcOffset], castagnoli())
-}
-
-func cacheKey(id *identity) (key [sumOffset]byte) {
-	for i, v := range [...]uint64{id.mount, id.Ino, uint64(id.Size), uint64(id.Mtime), uint64(id.Ctime)} {
-		binary.LittleEndian.PutUint64(key[i*8:], v)
-	}
-	return key
-}
-
-func setOffset(id *identity) int64 {
-	h := (id.Ino ^ id.mount<<32) * 0x9e3779b97f4a7c15 // Fibonacci hashing: inodes are dense
-	return int64(h>>48) % cacheSets * setSize
 }

@@ -108,7 +108,8 @@ func TestCacheDamaged(t *testing.T) {
 	c := openTestCache(t, dir)
 	info := infoNumber(7)
 	c.put(info, sumNumber(7))
-	at := setOffset(info)
+	p := placeOf(info)
+	at := p.at + int64(p.first*slotSize)
 	var slot [slotSize]byte
 	if _, err := c.file.ReadAt(slot[:], at); err != nil {
 		t.Fatal(err)
@@ -134,6 +135,28 @@ func TestCacheDamaged(t *testing.T) {
 	c.put(info, sumNumber(8))
 	if sum, ok := c.get(info); !ok || sum != sumNumber(8) {
 		t.Error("a damaged cache takes nothing any more")
+	}
+}
+
+// TestCacheCutOff cuts off the file of a cache that has mapped it, which a read of a page that
+// is no longer there would not survive.
+func TestCacheCutOff(t *testing.T) {
+	dir := t.TempDir()
+	info := infoNumber(7)
+	openTestCache(t, dir).put(info, sumNumber(7))
+	c := openTestCache(t, dir)
+	if sum, ok := c.get(info); c.mapped == nil || !ok || sum != sumNumber(7) {
+		t.Fatal("not found in the mapped file")
+	}
+	if err := os.Truncate(filepath.Join(dir, cacheName), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := c.get(info); ok {
+		t.Error("found in a file that is empty")
+	}
+	c.put(info, sumNumber(8))
+	if sum, ok := c.get(info); !ok || sum != sumNumber(8) {
+		t.Error("takes nothing any more")
 	}
 }
 

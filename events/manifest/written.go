@@ -237,7 +237,7 @@ func (w *writtenReader) entries(b *rowBlock, keep func(*Entry) bool) (entryBlock
 		if err != nil {
 			return x, err
 		}
-		if e = p.entry(wire); p.err != nil {
+		if p.entry(wire, &e); p.err != nil {
 			return x, p.err
 		}
 		if x.last >= e.Path {
