@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/google/go-cmp/cmp"
@@ -211,4 +212,32 @@ func TestIsClean(t *testing.T) {
 	if isClean("") {
 		t.Error("an empty path is clean")
 	}
+}
+
+// FuzzTime: a time is the same whether or not its minute is known, and as package time
+// parses it.
+func FuzzTime(f *testing.F) {
+	for _, s := range []string{
+		"2026-11-21T18:42:01.5Z", "2026-11-21T18:42:59Z", "2026-11-21T18:42:01.123456789Z", "2026-11-21T18:42:01+01:00",
+		"2026-11-21T18:42:60Z", "2026-11-21T18:42:01.Z", "2026-11-21T18:42:01,5Z", "1969-12-31T23:59:59.9Z", "9999-12-31T23:59:59Z",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if s == "" {
+			return
+		}
+		var p parser
+		p.mtime("/", "2026-11-21T18:42:07.25Z")
+		var fresh parser
+		got, want := p.mtime("/", s), fresh.mtime("/", s)
+		again := fresh.mtime("/", s)
+		if (p.err == nil) != (fresh.err == nil) || p.err == nil && (got != want || again != want) {
+			t.Errorf("%q: %d (%v), then %d; by itself %d (%v)", s, got, p.err, again, want, fresh.err)
+		}
+		at, err := time.Parse(time.RFC3339Nano, s)
+		if p.err == nil && (err != nil || at.UnixNano() != got) {
+			t.Errorf("%q: %d, package time: %v (%v)", s, got, at, err)
+		}
+	})
 }

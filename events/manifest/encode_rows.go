@@ -213,9 +213,15 @@ func appendMode(b []byte, mode uint32) []byte {
 }
 
 func parseMode(s string) (uint32, error) {
-	mode, err := strconv.ParseUint(s, 8, 12)
-	if err != nil || len(s) != 4 {
+	var mode uint32
+	isOctal := len(s) == 4
+	for i := range len(s) {
+		digit := s[i] - '0'
+		isOctal = isOctal && digit < 8
+		mode = mode<<3 | uint32(digit)
+	}
+	if !isOctal {
 		return 0, fmt.Errorf("mode %q: not four octal digits", s)
 	}
-	return uint32(mode), nil
+	return mode, nil
 }

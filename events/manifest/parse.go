@@ -16,8 +16,13 @@ type parser struct {
 	root string
 	err  error
 
-	words []string    // of the ops of the last entry
-	ops   []events.Op // what they mean
+	// What neighbours have in common is parsed once.
+	words    []string // of the ops of the last entry
+	ops      []events.Op
+	owned    string // the last owner
+	uid, gid int64
+	minute   string // of the last time
+	minuteNS int64
 }
 
 func (p *parser) fail(format string, args ...any) {
@@ -166,25 +171,60 @@ func (p *parser) number(n *int64) int64 {
 
 // mtime returns a time in nanoseconds, unset if there is none.
 func (p *parser) mtime(path, s string) int64 {
+	const minute, shortest = len("2006-01-02T15:04:"), len("2006-01-02T15:04:05Z")
 	if s == "" {
 		return unset
+	}
+	if len(s) >= shortest && s[:minute] == p.minute {
+		if ns, ok := parseSeconds(s[minute:]); ok {
+			return p.minuteNS + ns
+		}
 	}
 	at, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil || !at.Equal(time.Unix(0, at.UnixNano())) {
 		p.fail("%s: mtime %q", path, s)
 	}
-	return at.UnixNano()
+	ns := at.UnixNano()
+	if len(s) >= shortest {
+		if rest, ok := parseSeconds(s[minute:]); ok {
+			p.minute, p.minuteNS = s[:minute], ns-rest
+		}
+	}
+	return ns
+}
+
+// parseSeconds parses the end of a time, "05.123Z", in nanoseconds.
+func parseSeconds(s string) (ns int64, ok bool) {
+	digits, isUTC := strings.CutSuffix(s, "Z")
+	if !isUTC || len(digits) < 2 || len(digits) > len("05.123456789") || len(digits) == len("05.") || digits[0] > '5' {
+		return 0, false
+	}
+	scale := int64(10e9)
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case i == 2 && c == '.':
+		case i != 2 && '0' <= c && c <= '9':
+			ns += int64(c-'0') * scale
+			scale /= 10
+		default:
+			return 0, false
+		}
+	}
+	return ns, true
 }
 
 // owner parses uid:gid.
 func (p *parser) owner(path, s string) (uid, gid int64) {
-	user, group, _ := strings.Cut(s, ":")
-	u, err := strconv.ParseUint(user, 10, 32)
-	g, err2 := strconv.ParseUint(group, 10, 32)
-	if err != nil || err2 != nil {
-		p.fail("%s: owner %q", path, s)
+	if s != p.owned {
+		user, group, _ := strings.Cut(s, ":")
+		u, err := strconv.ParseUint(user, 10, 32)
+		g, err2 := strconv.ParseUint(group, 10, 32)
+		if err != nil || err2 != nil {
+			p.fail("%s: owner %q", path, s)
+		}
+		p.owned, p.uid, p.gid = s, int64(u), int64(g)
 	}
-	return int64(u), int64(g)
+	return p.uid, p.gid
 }
 
 // surroundings returns what a command started with, nil if the document does not say.
