@@ -25,7 +25,7 @@ type lab struct {
 	home string // the commands' home directory
 	data string // holds one file, and nothing else
 
-	fstrace, floor, loop, paths, usage string
+	fstrace, floor, loop, paths, stats, usage string
 	hasStrace                          bool
 }
 
@@ -64,7 +64,7 @@ func (l *lab) fill() error {
 	if err := os.CopyFS(l.dir, sources); err != nil {
 		return err
 	}
-	for name, to := range map[string]*string{"floor": &l.floor, "loop": &l.loop, "paths": &l.paths, "usage": &l.usage} {
+	for name, to := range map[string]*string{"floor": &l.floor, "loop": &l.loop, "paths": &l.paths, "stats": &l.stats, "usage": &l.usage} {
 		*to = l.path(name)
 		if err := l.do("gcc", "-O2", "-pthread", "-o", *to, l.path("c", name+".c")); err != nil {
 			return err

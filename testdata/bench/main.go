@@ -71,6 +71,7 @@ var benchmarks = []func(*lab, *report) error{
 	benchLaunch,
 	benchWork,
 	benchFormats,
+	benchCheck,
 	benchPaths,
 	benchEvents,
 	benchTracees,
