@@ -359,7 +359,7 @@ func checkPlay(t *testing.T, p *play, name string) {
 	if !m.Complete() {
 		return
 	}
-	list, err := check(m, CheckOptions{}, p.fs)
+	list, err := checkBothWays(m, CheckOptions{}, p.fs)
 	if err != nil || len(list) > 0 {
 		t.Errorf("check: %v %v", list, err)
 	}

@@ -103,7 +103,7 @@ func (p *play) temporaries(n int) {
 
 func appeared(t *testing.T, m *Manifest, fs fileSystem, o CheckOptions) (paths []string) {
 	t.Helper()
-	list, err := check(m, o, fs)
+	list, err := checkBothWays(m, o, fs)
 	if err != nil {
 		t.Fatal(err)
 	}
