@@ -207,10 +207,23 @@ func (n *session) adopt(r *request, l *wireLaunched, c *tracer.Cmd) error {
 		return invalidParameter("launched.process")
 	}
 	processFile := os.NewFile(uintptr(process), "process")
-	launch, err := tracer.Adopted(controlFile, processFile, r.peer.PID, r.peer.UID)
+	var outerFile *os.File
+	if l.Outer != nil {
+		outer, ok := r.takeFile(*l.Outer)
+		if !ok {
+			controlFile.Close()
+			processFile.Close()
+			return invalidParameter("launched.outer")
+		}
+		outerFile = os.NewFile(uintptr(outer), "outer")
+	}
+	launch, err := tracer.Adopted(controlFile, processFile, outerFile, r.peer.PID, r.peer.UID)
 	if err != nil {
 		controlFile.Close()
 		processFile.Close()
+		if outerFile != nil {
+			outerFile.Close()
+		}
 		return asError(err)
 	}
 	launch.Mask, launch.Ignored = mask, ignored

@@ -87,6 +87,11 @@ func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
 			Mask: strconv.FormatUint(l.Mask, 16), Ignored: strconv.FormatUint(l.Ignored, 16),
 		}
 		keep = []*os.File{l.Control, l.Process}
+		if l.Outer != nil {
+			outer := len(keep)
+			in.Launched.Outer = &outer
+			keep = append(keep, l.Outer)
+		}
 	} else {
 		var numbers []int
 		for n := range q.Files {

@@ -31,6 +31,7 @@ type wireLaunched struct {
 	Process int    `json:"process"`
 	Mask    string `json:"mask"`
 	Ignored string `json:"ignored"`
+	Outer   *int   `json:"outer,omitempty"`
 }
 
 // Options are what a run is told beside its command: the flags of fstrace by their

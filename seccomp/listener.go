@@ -178,6 +178,23 @@ func (l *Listener) Errno(id uint64, errno unix.Errno) error {
 	return l.send(id, -int32(errno), 0)
 }
 
+// AnswerWithFile gives the caller a descriptor of an open file of this process,
+// close-on-exec, which is what its call returns. It needs Linux 5.14; before that the call
+// is not answered, and an error says so.
+func (l *Listener) AnswerWithFile(id uint64, file int) error {
+	for {
+		switch err := addFD(l.fd, id, file); err {
+		case 0:
+			return nil
+		case unix.EINTR:
+		case unix.ENOENT:
+			return ErrGone
+		default:
+			return fmt.Errorf("seccomp: add descriptor to the caller of %#x: %w", id, err)
+		}
+	}
+}
+
 // send replies. A reply that is interrupted must be repeated: the caller would sleep for
 // ever.
 func (l *Listener) send(id uint64, errno int32, flags uint32) error {

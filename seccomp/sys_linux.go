@@ -23,7 +23,10 @@ const (
 	ioctlRecv     = 0xc0502100 // SECCOMP_IOCTL_NOTIF_RECV
 	ioctlSend     = 0xc0182101 // SECCOMP_IOCTL_NOTIF_SEND
 	ioctlIDValid  = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID
+	ioctlAddFD    = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD, Linux 5.9
 	ioctlSetFlags = 0x40082104 // SECCOMP_IOCTL_NOTIF_SET_FLAGS
+
+	addFDSend = 2 // SECCOMP_ADDFD_FLAG_SEND, Linux 5.14
 )
 
 // response is struct seccomp_notif_resp.
@@ -32,6 +35,15 @@ type response struct {
 	val   int64
 	error int32
 	flags uint32
+}
+
+// addition is struct seccomp_notif_addfd.
+type addition struct {
+	id         uint64
+	flags      uint32
+	srcFD      uint32
+	newFD      uint32
+	newFDFlags uint32
 }
 
 // notifSizes is struct seccomp_notif_sizes.
@@ -70,6 +82,13 @@ func (b *recvBuffer) receive(fd int, n *Notification) unix.Errno {
 func sendReply(fd int, id uint64, errno int32, flags uint32) unix.Errno {
 	r := response{id: id, error: errno, flags: flags}
 	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
+	return e
+}
+
+// addFD issues one NOTIF_ADDFD that is the reply as well.
+func addFD(fd int, id uint64, file int) unix.Errno {
+	a := addition{id: id, flags: addFDSend, srcFD: uint32(file), newFDFlags: unix.O_CLOEXEC}
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlAddFD, uintptr(unsafe.Pointer(&a)))
 	return e
 }
 

@@ -11,16 +11,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopted makes a Launch of what another program has passed on: the control socket
-// and the pidfd of a process that it has launched. The process must be a child of
+// Adopted makes a Launch of what another program has passed on: the control socket and the
+// pidfd of a process that it has launched, and a socket to a fstrace whose session that
+// process is in, nil for none. The process must be a child of
 // parent, of the user uid alone, and live among this process's mounts and processes: its paths and
 // numbers are to mean the same here. On success the files are the Launch's.
 //
 // Whoever passes them on is not trusted. What can be checked here is; a process that
 // is none of ours cannot be seized by a tracer without privileges.
-func Adopted(control, process *os.File, parent, uid int) (*Launch, error) {
+func Adopted(control, process, outer *os.File, parent, uid int) (*Launch, error) {
 	if err := isControl(control); err != nil {
 		return nil, err
+	}
+	if outer != nil {
+		if err := isOuter(outer); err != nil {
+			return nil, err
+		}
 	}
 	pid, err := pidOf(process)
 	if err != nil {
@@ -33,7 +39,7 @@ func Adopted(control, process *os.File, parent, uid int) (*Launch, error) {
 	if ppid != parent || pid == os.Getpid() {
 		return nil, fmt.Errorf("%w: it is no child of the process that passes it on", errNotOurs)
 	}
-	l := &Launch{PID: pid, PPID: ppid, Control: control, Process: process}
+	l := &Launch{PID: pid, PPID: ppid, Control: control, Process: process, Outer: outer}
 	if l.ended(0) { // what has been read may be of another
 		return nil, fmt.Errorf("%w: it has ended", errNotOurs)
 	}
@@ -57,6 +63,15 @@ func isControl(f *os.File) error {
 		return fmt.Errorf("%w: its control socket is none", errNotOurs)
 	}
 	return nil
+}
+
+// isOuter reports whether f can be a socket to another fstrace, and prepares it: reading
+// from it must be what unix(7) says, and wait for nobody.
+func isOuter(f *os.File) error {
+	if err := isControl(f); err != nil {
+		return fmt.Errorf("%w: the socket to the fstrace above is none", errNotOurs)
+	}
+	return control(f, func(fd int) error { return unix.SetNonblock(fd, true) })
 }
 
 // pidOf returns the number of a pidfd's process: pidfd_open(2), "Pid:" in fdinfo.

@@ -18,6 +18,9 @@ func (s *session) finish() {
 	for _, p := range end.released {
 		s.nameRunning(p)
 	}
+	if s.outer != nil {
+		s.outer.finish(!s.leavesRest())
+	}
 	running := s.drain(len(end.released) > 0)
 	s.endReceiving(running)
 	ask(s.owner, func(r chan<- bool) message { return msgSettle{all: !running && s.listener != nil, reply: r} })
@@ -26,6 +29,7 @@ func (s *session) finish() {
 	if err := <-s.consumed; s.err == nil {
 		s.err = err
 	}
+	s.inners.close()
 	s.result.Incomplete = s.gaps.list()
 	s.end()
 	s.result.Err = s.err
@@ -82,17 +86,20 @@ func (s *session) endReceiving(running bool) {
 // strangerEnded notes the end of a process that ptrace does not follow.
 func (s *session) strangerEnded(p *process, exit *events.Exit) {
 	s.registry.removeAll(p)
-	s.queue.process(exitEvent(p, exit))
+	s.queue.process(p, exitEvent(p, exit))
 }
 
 // nameRunning notes a descendant that outlives the session.
 func (s *session) nameRunning(p *process) {
-	exe, argv := s.registry.program(p)
-	detail := exe
+	s.gaps.add(events.ReasonRunning, p.pid, stillRunning(s.registry.program(p)))
+}
+
+// stillRunning describes a process that outlives the session.
+func stillRunning(exe string, argv []string) string {
 	if len(argv) > 0 {
-		detail = fmt.Sprintf("%s (%q)", exe, argv)
+		return fmt.Sprintf("still running: %s (%q)", exe, argv)
 	}
-	s.gaps.add(events.ReasonRunning, p.pid, "still running: "+detail)
+	return "still running: " + exe
 }
 
 // nameEscaped notes the descendants that outlive the session though ptrace knows
@@ -144,12 +151,21 @@ func (s *session) consume() {
 		for _, en := range batch {
 			switch {
 			case en.dropped:
+			case en.then != nil:
+				en.then()
 			case en.process != nil:
 				give(en.process)
+				s.inners.event(en.family, en.of, en.process)
+			case en.family != nil:
+				m.make(&en.access, func(e *events.Event) {
+					give(e)
+					s.inners.event(en.family, en.of, e)
+				})
 			default:
 				m.make(&en.access, give)
 			}
 		}
+		s.inners.flush()
 		s.queue.recycle(batch)
 	}
 	s.consumed <- failed

@@ -53,7 +53,7 @@ type task struct {
 type follower struct {
 	kernel   kernel
 	registry *registry
-	emit     func(*events.Event)
+	emit     func(*process, *events.Event)
 	tasks    map[int]*task
 	root     int // the command's pid
 
@@ -76,6 +76,8 @@ type follower struct {
 	// held are callers of ptrace that stay stopped until their target is let out.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
+	// orphaned is told of a process of which it is not known who has made it.
+	orphaned func(p *process)
 
 	rootDone  bool
 	rootState unix.WaitStatus
@@ -85,12 +87,12 @@ type follower struct {
 	released []*process
 }
 
-func newFollower(k kernel, g *registry, emit func(*events.Event)) *follower {
+func newFollower(k kernel, g *registry, emit func(*process, *events.Event)) *follower {
 	return &follower{
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
 		wishes: new(wishes), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
-		executed: func(*process, string, []string) {}, escaped: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
+		executed: func(*process, string, []string) {}, escaped: func(*process) {}, orphaned: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
 	}
 }
 
@@ -190,6 +192,10 @@ func (f *follower) born(parent *task, tid, event int) {
 	switch child := f.tasks[tid]; {
 	case child != nil: // adopted
 		child.named = true
+		if child.proc != parent.proc && child.proc.family.Load() != parent.proc.family.Load() {
+			child.proc.bear(parent.proc)
+			f.orphaned(child.proc) // until now it was taken for another's
+		}
 		return
 	case f.unnamed[tid]:
 		delete(f.unnamed, tid)
@@ -246,10 +252,13 @@ func (f *follower) addProcess(pid, ppid int) *task {
 	p := &process{pid: pid, ppid: ppid}
 	if parent, _ := f.registry.find(ppid); parent != nil {
 		p.exe, p.argv = f.registry.program(parent)
+		p.bear(parent)
+	} else {
+		f.orphaned(p)
 	}
 	t := f.add(pid, p)
 	f.started(p)
-	f.emit(startEvent(p, f.kernel.cwd(pid)))
+	f.emit(p, startEvent(p, f.kernel.cwd(pid)))
 	return t
 }
 
@@ -274,7 +283,7 @@ func (f *follower) exec(t *task, former int) {
 	}
 	f.registry.setProgram(p, exe, argv)
 	f.executed(p, exe, argv)
-	f.emit(execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
+	f.emit(p, execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
 }
 
 // dead takes out a thread, and its process with its leader: the kernel reports a
@@ -302,7 +311,7 @@ func (f *follower) endOf(p *process, status unix.WaitStatus) {
 	exit := exitOf(status)
 	f.registry.removeAll(p)
 	maps.DeleteFunc(f.tasks, func(_ int, t *task) bool { return t.proc == p })
-	f.emit(exitEvent(p, &exit))
+	f.emit(p, exitEvent(p, &exit))
 	f.ended(p, status)
 	if p.pid == f.root && !f.rootDone {
 		f.rootDone, f.rootState = true, status

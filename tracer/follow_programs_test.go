@@ -262,7 +262,7 @@ func (k *modelKernel) afterVfork(th *modelThread) {
 func runModel(t *rapid.T, wait WaitPolicy) {
 	k := newModelKernel(t, rapid.SampledFrom([]int{40, 20, 10, 5, 100}).Draw(t, "budget"))
 	var list []*events.Event
-	f := newFollower(k, k.registry, func(e *events.Event) { list = append(list, e) })
+	f := newFollower(k, k.registry, func(_ *process, e *events.Event) { list = append(list, e) })
 	k.follower = f
 	f.begin(&process{pid: modelRoot, ppid: modelSupervisor}, true)
 	var batch []waitEvent

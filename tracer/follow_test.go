@@ -69,7 +69,7 @@ func scriptStatuses() map[int]procfs.Status {
 // follow handles batches, each sorted as collect does it, and returns what was
 // done to tracees and what was told of processes.
 func follow(k *scriptedKernel, batches [][]waitEvent) (f *follower, told []string) {
-	f = newFollower(k, newRegistry(), func(e *events.Event) { told = append(told, tell(e)) })
+	f = newFollower(k, newRegistry(), func(_ *process, e *events.Event) { told = append(told, tell(e)) })
 	f.stopped = func(sig unix.Signal) { told = append(told, "stopped "+signalName(sig)) }
 	f.begin(&process{pid: 10, ppid: 1, exe: "/bin/old", argv: []string{"old"}}, true)
 	play(f, k, batches)
@@ -450,7 +450,7 @@ func TestRelease(t *testing.T) {
 				t.Fatalf("the command has ended: %v, %#x", f.rootDone, f.rootState)
 			}
 			k.did, told = nil, nil
-			f.emit = func(e *events.Event) { told = append(told, tell(e)) }
+			f.emit = func(_ *process, e *events.Event) { told = append(told, tell(e)) }
 			f.releaseAll()
 			play(f, k, test.after)
 			slices.Sort(k.did) // interrupts come in any order

@@ -13,6 +13,8 @@ import (
 type gaps struct {
 	mu   sync.Mutex
 	seen map[gapKey]string
+	// also is told of each; nil for nobody to tell. It is set before the first.
+	also func(reason events.Reason, pid int, detail string)
 }
 
 type gapKey struct {
@@ -21,6 +23,9 @@ type gapKey struct {
 }
 
 func (g *gaps) add(reason events.Reason, pid int, detail string) {
+	if g.also != nil {
+		g.also(reason, pid, detail)
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.seen == nil {
@@ -30,6 +35,13 @@ func (g *gaps) add(reason events.Reason, pid int, detail string) {
 	if _, ok := g.seen[key]; !ok {
 		g.seen[key] = detail
 	}
+}
+
+// count returns how many there are.
+func (g *gaps) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.seen)
 }
 
 // list returns the gaps in a fixed order.

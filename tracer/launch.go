@@ -23,6 +23,9 @@ type Launch struct {
 	PID, PPID int
 	// Control is the socket by which it is told what to run, Process its pidfd.
 	Control, Process *os.File
+	// Outer leads to a fstrace that this process is inside of, and which serves others
+	// (docs/nested.md); nil for none.
+	Outer *os.File
 	// Mask and Ignored are the signals that the command starts with blocked and
 	// ignored; bit n-1 stands for signal n.
 	Mask, Ignored uint64
@@ -48,16 +51,27 @@ func (c *Cmd) Launch() (*Launch, error) {
 		return nil, err
 	}
 	inherited := shim.Inherited()
+	outer, _ := findOuter() // mostly there is none
 	return &Launch{
 		PID: pid, PPID: os.Getpid(),
 		Control: os.NewFile(uintptr(pair[0]), "control"), Process: os.NewFile(uintptr(fd), "process"),
-		Mask: inherited.Mask, Ignored: inherited.Ignored,
+		Mask: inherited.Mask, Ignored: inherited.Ignored, Outer: outer,
 	}, nil
 }
 
-// Passed says that another process has Control: this one must let go of it, so that
-// the end of that process is noticed.
-func (l *Launch) Passed() { _ = l.Control.Close() }
+// Passed says that another process has Control, and Outer: this one must let go of them, so
+// that the end of that process is noticed.
+func (l *Launch) Passed() {
+	_ = l.Control.Close()
+	l.closeOuter()
+}
+
+func (l *Launch) closeOuter() {
+	if l.Outer != nil {
+		_ = l.Outer.Close()
+		l.Outer = nil
+	}
+}
 
 // Signal sends a signal to the process, by pidfd.
 func (l *Launch) Signal(sig unix.Signal) error {
@@ -88,6 +102,7 @@ func (l *Launch) Wait(stopped func(sig unix.Signal)) (unix.WaitStatus, error) {
 func (l *Launch) Close() {
 	_ = l.Control.Close()
 	_ = l.Process.Close()
+	l.closeOuter()
 }
 
 // forkShim starts the shim with all signals blocked, as the calling thread's child.

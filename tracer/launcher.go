@@ -96,7 +96,7 @@ func (l *launcher) run(files []uintptr) {
 // command itself is followed, as a child.
 func (l *launcher) attach(pid int) error {
 	s := l.session
-	if s.cmd.Lifecycle != LifecyclePtrace {
+	if s.cmd.Lifecycle != LifecyclePtrace || s.outer != nil {
 		return nil
 	}
 	err := seize(pid)
@@ -214,7 +214,12 @@ func (l *launcher) follow() traceEnd {
 	s := l.session
 	usage := &rootUsage{pid: s.root.pid}
 	k := linux{index: s.index, sleepers: s.sleepers, restarts: new(restarts), usage: usage}
-	f := newFollower(k, s.registry, s.queue.process)
+	emit := s.queue.process
+	if s.outer != nil {
+		emit = func(*process, *events.Event) {} // the fstrace above tells
+	}
+	f := newFollower(k, s.registry, emit)
+	f.orphaned = func(p *process) { s.inners.orphaned(p.pid) }
 	usage.tasks = func() int { return len(f.tasks) }
 	unheld := make(map[*process]bool) // for which there was no pidfd to spare
 	f.started = func(p *process) {
@@ -234,13 +239,14 @@ func (l *launcher) follow() traceEnd {
 		return ok && e.isEcho(sig, sender == s.root.ppid, time.Now())
 	}
 	f.executed = func(p *process, exe string, argv []string) {
-		tellInterpreter(s.registry, s.gaps, p, exe, argv, s.queue.process)
+		tellInterpreter(s.registry, s.gaps, p, exe, argv, func(e *events.Event) { s.queue.process(p, e) })
 	}
 	f.escaped = func(p *process) {
 		fd, err := unix.PidfdOpen(p.pid, 0) // in case that there was none to spare
 		if err != nil {
 			fd = -1
 			if unheld[p] {
+				s.inners.unseen(p)
 				s.gaps.add(events.ReasonUntraced, p.pid, endUnseen)
 			}
 		}

@@ -26,8 +26,10 @@ type owner struct {
 	watched int32               // the last such number
 	root    *process            // nil before it is started
 	ready   bool
-	waiting []unix.Signal // for the root, from before it could take them
-	life    lifecycle
+	// delegate signals all processes; nil for nobody.
+	delegate func(unix.Signal) bool
+	waiting  []unix.Signal // for the root, from before it could take them
+	life     lifecycle
 
 	timeout, killAfter time.Duration
 	timer              *time.Timer
@@ -75,6 +77,15 @@ type (
 	}
 	// msgCancel says that the session is to end as if its timeout had come.
 	msgCancel struct{ grace time.Duration }
+	// msgDelegate says that somebody else signals all processes of the session, but when
+	// that reports that it cannot.
+	msgDelegate struct{ signalAll func(unix.Signal) bool }
+	// msgSignalFamily asks for a signal to the processes of an inner fstrace, and to those
+	// that are born from now on.
+	msgSignalFamily struct {
+		inner *inner
+		sig   unix.Signal
+	}
 	// msgLiving asks which of the escaped processes live.
 	msgLiving struct{ reply chan<- []*process }
 	// msgSettle asks for the ends of the escaped processes that have ended or, if all
@@ -176,6 +187,9 @@ func (o *owner) tick() {
 }
 
 func (o *owner) signalAll(sig unix.Signal) {
+	if o.delegate != nil && o.delegate(sig) {
+		return
+	}
 	for p := range o.handles {
 		_ = o.send(p, sig) // the only error is that it has ended
 	}
@@ -252,6 +266,11 @@ func (m msgStarted) tell(o *owner) {
 	case killing:
 		_ = o.send(m.proc, unix.SIGKILL)
 	case running:
+	}
+	for f := m.proc.family.Load(); f != nil; f = f.up {
+		if sig := unix.Signal(f.inner.told.Load()); sig != 0 {
+			o.sendFor(f.inner, m.proc, sig)
+		}
 	}
 }
 
@@ -374,6 +393,8 @@ func (m msgCancel) tell(o *owner) {
 		o.timer.Reset(m.grace)
 	}
 }
+
+func (m msgDelegate) tell(o *owner) { o.delegate = m.signalAll }
 
 func (m msgLiving) tell(o *owner) {
 	var list []*process

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // A process is what is known of one thread group. Its fields are guarded by its
@@ -22,6 +23,11 @@ type process struct {
 	unsure bool
 
 	dir workDir // not guarded: the receiver's alone
+
+	// family is that of the fstraces inside of the session that get its events, and
+	// endUnseen says that nobody will tell of its end. Neither is guarded.
+	family    atomic.Pointer[family]
+	endUnseen atomic.Bool
 }
 
 // A registry says which process a thread belongs to. The tracer thread enters

@@ -20,6 +20,7 @@ type queue struct {
 	free    []*entry
 	space   sync.Cond
 	closed  bool
+	size    int  // of events that were told and are not recycled yet
 	idle    bool // the consumer waits for a settled entry
 
 	wake  chan struct{}
@@ -27,10 +28,15 @@ type queue struct {
 	timer *time.Timer // the consumer's
 }
 
-// An entry is one access, or one step of a process.
+// An entry is one access, or one step of a process, or what the consumer is to do when it
+// comes to it.
 type entry struct {
 	access  access
 	process *events.Event // instead of access
+	then    func()        // instead of access
+	of      *process      // whose it is; nil where no one is to be told
+	family  *family       // of that process, when the entry took its place
+	size    int           // of an event that was told
 	settled bool
 	dropped bool
 }
@@ -39,6 +45,8 @@ const (
 	// queueLimit is how many entries may wait before calls are held up: a consumer
 	// that is slow for good must slow the command down, not fill the memory.
 	queueLimit = 1 << 14
+	// toldLimit is how many bytes of events may wait that were told.
+	toldLimit = 8 << 20
 	// lull is how long the consumer lets entries gather before it takes them:
 	// waking it for each would cost more than the rest of the work.
 	lull = 2 * time.Millisecond
@@ -95,12 +103,34 @@ func (q *queue) settle(e *entry, dropped bool) {
 }
 
 // process adds a step of a process. It never waits: the tracer thread must not.
-func (q *queue) process(e *events.Event) {
+func (q *queue) process(p *process, e *events.Event) {
+	f := p.family.Load()
+	q.add(func(en *entry) { en.process, en.of, en.family = e, p, f })
+}
+
+// do has the consumer call f when it comes to it. It never waits.
+func (q *queue) do(f func()) { q.add(func(en *entry) { en.then = f }) }
+
+func (q *queue) add(fill func(*entry)) {
 	q.mu.Lock()
 	en := q.blank()
-	en.process = e
+	fill(en)
 	q.entries = append(q.entries, en)
 	q.mu.Unlock()
+	q.settle(en, false)
+}
+
+// told adds an event that the fstrace above has sent, in so many bytes. It waits while the
+// queue is full.
+func (q *queue) told(e *events.Event, size int) {
+	en := &entry{process: e, size: size}
+	q.mu.Lock()
+	for q.size > toldLimit && !q.closed {
+		q.space.Wait()
+	}
+	q.size += size
+	q.mu.Unlock()
+	q.reserve(en)
 	q.settle(en, false)
 }
 
@@ -172,10 +202,16 @@ func (q *queue) gather() {
 
 // recycle takes back entries that were taken.
 func (q *queue) recycle(batch []*entry) {
+	size := 0
 	for _, e := range batch {
+		size += e.size
 		*e = entry{}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if size > 0 {
+		q.size -= size
+		q.space.Broadcast()
+	}
 	q.free = append(q.free, batch...)
 }

@@ -94,7 +94,7 @@ func TestQueueOrder(t *testing.T) {
 			want = append(want, i)
 		}
 		if i%5 == 1 && i%7 != 0 {
-			q.process(&events.Event{TID: i})
+			q.process(new(process), &events.Event{TID: i})
 			continue
 		}
 		e := numberedEntry(i)
@@ -117,7 +117,7 @@ func TestQueueSize(t *testing.T) {
 	var batch []*entry
 	for range 1000 {
 		for range 3 {
-			q.process(&events.Event{})
+			q.process(new(process), &events.Event{})
 		}
 		e := blank
 		blank = q.reserve(e)
@@ -236,7 +236,7 @@ func TestQueueBackPressure(t *testing.T) {
 		q.reserve(e)
 		q.settle(e, false)
 	})
-	steps := finished(func() { q.process(&events.Event{TID: -1}) })
+	steps := finished(func() { q.process(new(process), &events.Event{TID: -1}) })
 	await(t, "a step of a process", steps)
 	q.mu.Lock()
 	length := len(q.entries)

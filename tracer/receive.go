@@ -25,6 +25,7 @@ type receiver struct {
 	sleepers   *sleepers
 	queue      *queue
 	gaps       *gaps
+	inners     *inners
 	ioUring    IOUringPolicy
 	guard      func(op events.Op, path string, info events.FileInfo) // nil for none
 	lastCaller *process                                              // of the last access
@@ -109,6 +110,8 @@ func (r *hand) handle(n *seccomp.Notification) error {
 		return r.letThrough(n) // it was killed
 	case row.How == syscalls.ByPtrace:
 		return r.debug(n, proc, followed)
+	case row.How == syscalls.BySeccomp && isJoinCall(&n.Data):
+		return r.welcome(n)
 	case row.How == syscalls.BySeccomp, row.How == syscalls.ByPrctl:
 		r.inspectFilter(n, proc, row, abi)
 		return r.letThrough(n)
@@ -127,9 +130,10 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	if !observed {
 		return r.letThrough(n)
 	}
-	if r.guard != nil {
+	e.of, e.family = proc, proc.family.Load()
+	if r.guard != nil || e.family.wantGuard() {
 		r.patient = true
-		e.access.guarded(r.guarded)
+		e.access.guarded(func(op events.Op, path string, info events.FileInfo) { r.guarded(e.family, op, path, info) })
 		r.patient = false
 	}
 	if row.How == syscalls.ByExec {
@@ -147,11 +151,14 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	return err
 }
 
-// guarded calls the guard, which may have much to read.
-func (r *hand) guarded(op events.Op, path string, info events.FileInfo) {
-	r.Enter()
-	r.guard(op, path, info)
-	r.Leave()
+// guarded calls the guards, which may have much to read.
+func (r *hand) guarded(f *family, op events.Op, path string, info events.FileInfo) {
+	if r.guard != nil {
+		r.Enter()
+		r.guard(op, path, info)
+		r.Leave()
+	}
+	r.guardInners(f, op, path, info)
 }
 
 func (r *receiver) letThrough(n *seccomp.Notification) error {

@@ -42,6 +42,8 @@ type session struct {
 	wishes   *wishes
 	sleepers *sleepers
 	root     *process // set when the shim has been started
+	inners   *inners  // inside of this session; nil if this one has no listener
+	outer    *outer   // this one is inside of its session, and served by it; nil for none
 
 	traced   chan traceEnd // the tracer thread has ended
 	received chan struct{} // the receiver has
@@ -179,7 +181,9 @@ func (s *session) launch(l *launcher) error {
 	fd, err := s.receiveListener()
 	switch {
 	case errors.Is(err, seccomp.ErrNested):
-		s.beginBlind()
+		if err := s.join(); err != nil {
+			s.beginBlind(err)
+		}
 	case err != nil:
 		return s.abandon(l, err)
 	default:
@@ -212,7 +216,7 @@ func (s *session) launch(l *launcher) error {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer
 	}
 	s.owner.mail.send(msgReady{})
-	s.queue.process(begun)
+	s.queue.process(s.root, begun)
 	for _, a := range inherited {
 		if s.cmd.Guard != nil {
 			a.guarded(s.cmd.Guard)
@@ -281,9 +285,9 @@ func explain(f *shim.Failure) error {
 
 // beginBlind begins a session below another listener: the kernel allows one, so
 // file accesses are seen by the outer one alone, and processes are all that can be
-// followed here.
-func (s *session) beginBlind() {
-	s.gaps.add(events.ReasonNested, 0, "another fstrace, or a container runtime, has a seccomp listener above: it sees the file accesses, this record has processes only")
+// followed here, if that one does not serve this one.
+func (s *session) beginBlind(cause error) {
+	s.gaps.add(events.ReasonNested, 0, cause.Error())
 	close(s.received)
 }
 
@@ -300,8 +304,10 @@ func (s *session) beginReceiving(fd int) error {
 	if s.keeper, err = newKeeper(fd); err != nil {
 		return err
 	}
-	s.listener = l
+	s.listener, s.inners = l, newInners(s)
+	s.gaps.also, s.served.Changed = s.inners.miss, s.inners.setMounts
 	s.receiver = &receiver{
+		inners:   s.inners,
 		listener: l, index: s.index, common: c, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, sleepers: s.sleepers, gaps: s.gaps,
 		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper,
 	}
@@ -330,6 +336,7 @@ func (s *session) abandon(l *launcher, cause error) error {
 	if s.keeper != nil {
 		s.keeper.dismiss()
 	}
+	s.outer.close()
 	ending := ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
 	s.owner.close()
 	if ws.Signaled() && !killed {

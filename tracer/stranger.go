@@ -71,15 +71,20 @@ const endUnseen = "its end is not seen: more processes than files may be open"
 // newStranger enters a process known by its first call.
 func (r *receiver) newStranger(s *stranger) *process {
 	p := &process{pid: s.pid, ppid: s.ppid, argv: procfs.Argv(s.pid), exe: procfs.ReadLink(s.pid, "exe")}
+	family, known := r.familyOf(s.ppid)
+	if p.family.Store(family); !known {
+		r.inners.orphaned(s.pid)
+	}
 	r.registry.enter(s.pid, p, false)
 	_ = r.keeper.need() // it will not die with us; at the end another attempt is made
 	if s.fd >= 0 {
 		r.owner.mail.post(msgStarted{proc: p, fd: s.fd, inode: s.inode})
 		r.owner.mail.send(msgEscaped{p, -1})
 	} else { // who would tell that its number is another's?
+		r.inners.unseen(p)
 		r.gaps.add(events.ReasonUntraced, s.pid, endUnseen)
 	}
-	r.queue.process(startEvent(p, procfs.ReadLink(s.pid, "cwd")))
+	r.queue.process(p, startEvent(p, procfs.ReadLink(s.pid, "cwd")))
 	return p
 }
 
@@ -105,8 +110,8 @@ func (r *receiver) executed(p *process) {
 		return // the exec failed, or changed nothing that shows
 	}
 	r.registry.setProgram(p, exe, argv)
-	tellInterpreter(r.registry, r.gaps, p, exe, argv, r.queue.process)
-	r.queue.process(execEvent(p, exe, argv, procfs.ReadLink(p.pid, "cwd")))
+	tellInterpreter(r.registry, r.gaps, p, exe, argv, func(e *events.Event) { r.queue.process(p, e) })
+	r.queue.process(p, execEvent(p, exe, argv, procfs.ReadLink(p.pid, "cwd")))
 }
 
 // numbered returns the tid, in fstrace's pid namespace, of a thread that a caller

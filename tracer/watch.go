@@ -116,6 +116,7 @@ func (r *receiver) giveUpOn(h *hand) {
 	if c.row.How == syscalls.ByExec {
 		r.registry.setTrying(c.proc, a.first.End(), c.followed)
 	}
+	e.of, e.family = c.proc, c.proc.family.Load()
 	r.queue.reserve(e)
 	err := r.listener.Continue(h.n.ID)
 	r.queue.settle(e, err != nil)

@@ -59,6 +59,11 @@ func findSeccomp() []finding {
 		switch err := feature.Probe(); {
 		case err == nil:
 		case errors.Is(err, seccomp.ErrNested) && feature.Name == "SECCOMP_FILTER_FLAG_NEW_LISTENER":
+			if tracer.Served() == nil {
+				f.State, f.Found = weightNote, "this fstrace runs inside a session of another one, which serves it"
+				f.Effect = "records are the same as elsewhere"
+				break
+			}
 			f.State, f.Found = weightGap, "another fstrace or a container runtime has installed a listener"
 			f.Effect = "records have processes only (reason nested); the outer listener gets the file accesses"
 		case errors.Is(err, seccomp.ErrNested):

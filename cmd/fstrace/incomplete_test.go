@@ -49,7 +49,7 @@ var provocations = []struct {
 		p.halfWay(t, func(pid int) func() { return tamper(t, pid, tamperFailure) })
 	}},
 	{"nested", "below another", func(t *testing.T, p *provocation) {
-		p.before = []string{p.fstrace, "-o", filepath.Join(p.dir, "outer"), "--"}
+		p.before = []string{testProgram(t, "incomplete/listener")}
 		p.run(t, "cat", "in.txt")
 	}},
 	{"opaque_process", "not to be read", func(t *testing.T, p *provocation) {

@@ -195,11 +195,24 @@ func (s *Served) publish() {
 	for i, m := range s.points {
 		list[i] = m.point
 	}
-	s.paths.list.Store(&list)
+	s.paths.Set(list)
 }
 
 // A ServedPaths is what threads other than the hands know of served mounts.
-type ServedPaths struct{ list atomic.Pointer[[]string] }
+type ServedPaths struct {
+	// Changed is told of each list; nil for nobody to tell. It is set before there is one.
+	Changed func([]string)
+
+	list atomic.Pointer[[]string]
+}
+
+// Set replaces what is known.
+func (s *ServedPaths) Set(points []string) {
+	s.list.Store(&points)
+	if s.Changed != nil {
+		s.Changed(points)
+	}
+}
 
 // Has reports whether a path is on such a mount. It is safe for concurrent use.
 func (s *ServedPaths) Has(path string) bool {
