@@ -8,7 +8,7 @@
 //
 // It also blocks the terminal's stop signals in every thread that the runtime will
 // start, so that the main thread alone decides whether they take effect (tracer.HoldStops); and
-// it gives them all a timer slack of a millisecond (timerslack.go).
+// it gives them a timer slack of a millisecond, which one of them keeps (timerslack.go).
 //
 // struct savedState: done 0, mask 8, actions 16 (32 bytes each), fdFlags 2064,
 // timerSlack 2088.

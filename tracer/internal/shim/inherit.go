@@ -29,6 +29,7 @@ func Inherited() Signals { return inherited }
 
 func readInherited() Signals {
 	if saved.done != 0 {
+		restoreSlacks()
 		restoreStops()
 		s := Signals{Mask: saved.mask}
 		for sig := 1; sig <= SignalCount; sig++ {

@@ -18,6 +18,22 @@ func prctl(option, arg uintptr) syscall.Errno {
 	return errno
 }
 
+// slackAction returns the addresses of a signal handler and its restorer, 0 for none:
+// slack_linux_*.s.
+func slackAction() (handler, restorer uintptr)
+
+// setSlackHandler has a signal restore the timer slack of the thread that gets it.
+func setSlackHandler(sig syscall.Signal) syscall.Errno {
+	const onStack, restart, hasRestorer = 0x08000000, 0x10000000, 0x04000000 // SA_*
+	action := kernelSigaction{flags: onStack | restart, mask: ^uint64(0)}
+	action.handler, action.restorer = slackAction()
+	if action.restorer != 0 {
+		action.flags |= hasRestorer
+	}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	return errno
+}
+
 // kernelSigaction is the kernel's own struct sigaction, which is not libc's.
 type kernelSigaction struct {
 	handler  uintptr
