@@ -62,7 +62,8 @@ bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and stra
 microbench: ## the Go benchmarks of parts
 	$(GO) test -run '^$$' -bench . ./...
 
-docs: ## write docs/syscalls.md and docs/semantics.md anew from their tables
+docs: ## write docs/syscalls.md, docs/semantics.md and seccomp/tables.go anew from their tables
+	$(GO) test ./seccomp -run TestTables -update
 	$(GO) test ./tracer/internal/syscalls -run TestSyscallsDoc -update
 	$(GO) test ./events/manifest -run TestSemanticsDoc -update
 

@@ -1,10 +1,10 @@
 package seccomp
 
 import (
+	"cmp"
 	"fmt"
+	"iter"
 	"slices"
-
-	"github.com/elastic/go-seccomp-bpf/arch"
 )
 
 // An ABI is a way to enter the kernel, with its own system call numbers. A 64-bit program
@@ -15,8 +15,13 @@ type ABI struct {
 	Audit uint32 // AUDIT_ARCH_*, as in struct seccomp_data
 	Bit   uint32 // set in each number of this ABI (x32: bit 30), else 0
 
-	names   map[uint32]string   // by number, without Bit
-	numbers map[string][]uint32 // by name, with Bit, in order
+	calls []call // by number
+}
+
+// A call is a system call of an ABI: its number, without Bit, and the kernel's name for it.
+type call struct {
+	number uint32
+	name   string
 }
 
 // ABIs returns the ABIs of a machine, given its GOARCH, the native one first. It returns
@@ -25,50 +30,29 @@ type ABI struct {
 func ABIs(goarch string) ([]*ABI, error) {
 	switch goarch {
 	case "amd64":
-		return []*ABI{newABI(arch.X86_64), newABI(arch.I386), newABI(arch.X32)}, nil
+		return copies(abiX86_64, abiI386, abiX32), nil
 	case "arm64":
-		return []*ABI{newABI(arch.AARCH64), newABI(arch.ARM)}, nil
+		return copies(abiAarch64, abiArm), nil
 	}
 	return nil, fmt.Errorf("seccomp: no system call tables for %s (amd64 and arm64 have them)", goarch)
 }
 
-// newer lists calls that Linux gained after the tables of go-seccomp-bpf v1.6.0, which
-// end at Linux 6.15. From number 424 on, all ABIs have the same numbers.
-var newer = map[uint32]string{
-	468: "file_getattr", // Linux 6.17
-	469: "file_setattr", // Linux 6.17
+func copies(abis ...ABI) (list []*ABI) {
+	for i := range abis {
+		list = append(list, &abis[i])
+	}
+	return list
 }
 
-// renamed maps names of those tables to the kernel's own.
-var renamed = map[string]map[string]string{
-	"aarch64": {"fstatat": "newfstatat"},
-}
-
-func newABI(info *arch.Info) *ABI {
-	abi := &ABI{
-		Name:  info.Name,
-		Audit: uint32(info.ID),
-		Bit:   uint32(info.SeccompMask),
-		names: make(map[uint32]string, len(info.SyscallNumbers)+len(newer)),
-	}
-	for nr, name := range newer {
-		abi.names[nr] = name
-	}
-	for nr, name := range info.SyscallNumbers {
-		if kernels, ok := renamed[info.Name][name]; ok {
-			name = kernels
-		}
-		abi.names[uint32(nr)&^abi.Bit] = name
-	}
-	abi.numbers = make(map[string][]uint32, len(abi.names))
-	for nr, name := range abi.names {
-		abi.numbers[name] = append(abi.numbers[name], nr|abi.Bit)
-	}
-	for _, numbers := range abi.numbers {
-		slices.Sort(numbers)
-	}
-	return abi
-}
+// The ABIs that there are: linux/audit.h, and tables.go. Nothing is computed when a program
+// starts: each process that fstrace starts would pay for it.
+var (
+	abiX86_64  = ABI{Name: "x86_64", Audit: 0xc000003e, calls: callsX86_64}
+	abiI386    = ABI{Name: "i386", Audit: 0x40000003, calls: callsI386}
+	abiX32     = ABI{Name: "x32", Audit: 0xc000003e, Bit: 0x40000000, calls: callsX32}
+	abiAarch64 = ABI{Name: "aarch64", Audit: 0xc00000b7, calls: callsAarch64}
+	abiArm     = ABI{Name: "arm", Audit: 0x40000028, calls: callsArm}
+)
 
 // Syscall returns the name of the call with number nr, or "" if there is none. For an ABI
 // with a Bit, nr must have this bit set, as in struct seccomp_data.
@@ -76,10 +60,32 @@ func (a *ABI) Syscall(nr uint32) string {
 	if nr&a.Bit != a.Bit {
 		return ""
 	}
-	return a.names[nr&^a.Bit]
+	i, ok := slices.BinarySearchFunc(a.calls, nr&^a.Bit, func(c call, nr uint32) int { return cmp.Compare(c.number, nr) })
+	if !ok {
+		return ""
+	}
+	return a.calls[i].name
 }
 
 // Numbers returns the numbers of the call with the given name, in ascending order and
 // with Bit set. Most calls have one number, some have two (execve of x32). The result is
-// empty if the ABI does not have the call. The caller must not modify it.
-func (a *ABI) Numbers(name string) []uint32 { return a.numbers[name] }
+// empty if the ABI does not have the call.
+func (a *ABI) Numbers(name string) (numbers []uint32) {
+	for nr, n := range a.Calls() {
+		if n == name {
+			numbers = append(numbers, nr)
+		}
+	}
+	return numbers
+}
+
+// Calls returns the calls of the ABI in the order of their numbers, which have Bit set.
+func (a *ABI) Calls() iter.Seq2[uint32, string] {
+	return func(yield func(number uint32, name string) bool) {
+		for i := range a.calls {
+			if !yield(a.calls[i].number|a.Bit, a.calls[i].name) {
+				return
+			}
+		}
+	}
+}

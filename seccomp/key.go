@@ -3,7 +3,6 @@ package seccomp
 import (
 	"errors"
 
-	assembler "github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/net/bpf"
 )
 
@@ -44,14 +43,14 @@ func keyOf(rules []Rule) (*Key, error) {
 	return key, nil
 }
 
-// checkKey stands in a decision tree for the check of the key. No filter returns it: it
-// is replaced by a jump of the same length.
-const checkKey = assembler.Action(0x7fc00001)
+// checkKey stands in a decision tree for the check of the key. No filter returns it: it is
+// replaced by a jump of the same length.
+const checkKey = 0x7fc00001
 
 // Offsets in struct seccomp_data of what a keyed call is told by, low words first.
 const (
 	offPointer = 8
-	offSixth   = 16 + 5*8
+	offSixth   = offArgs + 5*8
 )
 
 // withKeyCheck puts the check of the key behind a tree, and replaces each checkKey by a
@@ -64,7 +63,7 @@ const (
 func withKeyCheck(tree []bpf.Instruction, key *Key) []bpf.Instruction {
 	end, used := len(tree), false
 	for i, in := range tree {
-		if in == (bpf.RetConstant{Val: uint32(checkKey)}) {
+		if in == (bpf.RetConstant{Val: checkKey}) {
 			tree[i], used = bpf.Jump{Skip: uint32(end - i - 1)}, true
 		}
 	}
@@ -79,6 +78,6 @@ func withKeyCheck(tree []bpf.Instruction, key *Key) []bpf.Instruction {
 		bpf.LoadAbsolute{Off: offPointer + wordSize, Size: wordSize}, bpf.TAX{},
 		bpf.LoadAbsolute{Off: offSixth + wordSize, Size: wordSize}, bpf.ALUOpX{Op: bpf.ALUOpXor},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: high, SkipTrue: 1},
-		bpf.RetConstant{Val: uint32(retAllow)},
-		bpf.RetConstant{Val: uint32(retNotify)})
+		bpf.RetConstant{Val: retAllow},
+		bpf.RetConstant{Val: retNotify})
 }

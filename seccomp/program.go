@@ -1,10 +1,10 @@
 package seccomp
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
-	assembler "github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/net/bpf"
 )
 
@@ -35,11 +35,12 @@ type Argument struct {
 const (
 	offNumber  = 0
 	offArch    = 4
+	offArgs    = 16
 	wordSize   = 4
 	maxProgram = 4096 // BPF_MAXINSNS
 
-	retNotify = assembler.Action(0x7fc00000) // SECCOMP_RET_USER_NOTIF
-	retAllow  = assembler.Action(0x7fff0000) // SECCOMP_RET_ALLOW
+	retNotify = 0x7fc00000 // SECCOMP_RET_USER_NOTIF
+	retAllow  = 0x7fff0000 // SECCOMP_RET_ALLOW
 )
 
 // Program assembles a filter that notifies the calls of rules in all of abis and lets
@@ -67,17 +68,14 @@ func Program(abis []*ABI, rules []Rule) ([]bpf.RawInstruction, error) {
 	var program []bpf.Instruction
 	program = append(program, bpf.LoadAbsolute{Off: offArch, Size: wordSize})
 	for _, group := range groupByAudit(abis) {
-		section, err := assembleSection(group, rules, key)
-		if err != nil {
-			return nil, err
-		}
+		section := assembleSection(group, rules, key)
 		// Unconditional jumps reach further than the 8 bits of conditional ones.
 		program = append(program,
 			bpf.JumpIf{Cond: bpf.JumpEqual, Val: group[0].Audit, SkipTrue: 1},
 			bpf.Jump{Skip: uint32(len(section))})
 		program = append(program, section...)
 	}
-	program = append(program, bpf.RetConstant{Val: uint32(retNotify)})
+	program = append(program, bpf.RetConstant{Val: retNotify})
 	if len(program) > maxProgram {
 		return nil, fmt.Errorf("seccomp: filter has %d instructions, the kernel takes %d", len(program), maxProgram)
 	}
@@ -105,21 +103,16 @@ type span struct {
 	start uint32
 	where *Argument // if not nil, ret is for such calls only
 	keyed bool      // ret is for calls without the key
-	ret   assembler.Action
+	ret   uint32
 }
 
-// assembleSection returns the code for ABIs that share an AUDIT_ARCH. It does not fall
-// through.
-func assembleSection(group []*ABI, rules []Rule, key *Key) ([]bpf.Instruction, error) {
-	p := assembler.NewProgram()
-	decide(&p, spans(group, rules))
-	tree, err := p.Assemble()
-	if err != nil {
-		return nil, fmt.Errorf("seccomp: assemble filter for %s: %w", group[0].Name, err)
-	}
-	tree = withKeyCheck(tree, key)
+// assembleSection returns the code for ABIs that share an AUDIT_ARCH. It does
+// not fall through.
+func assembleSection(group []*ABI, rules []Rule, key *Key) []bpf.Instruction {
+	tree := decide(nil, spans(group, rules))
+	slices.Reverse(tree)
 	load := bpf.LoadAbsolute{Off: offNumber, Size: wordSize}
-	return append([]bpf.Instruction{load}, tree...), nil
+	return append([]bpf.Instruction{load}, withKeyCheck(tree, key)...)
 }
 
 // spans lists what to do with each number of the group, 0 to the highest.
@@ -129,23 +122,27 @@ func spans(group []*ABI, rules []Rule) []span {
 		where *Argument
 		keyed bool
 	}
-	var notified []decision
+	byName := make(map[string]Rule, len(rules))
+	for _, rule := range rules {
+		if _, ok := byName[rule.Syscall]; ok { // a second rule for the same call
+			rule.Where, rule.Key = nil, nil
+		}
+		byName[rule.Syscall] = rule
+	}
+	notified := make([]decision, 0, len(group)*len(rules))
 	for _, abi := range group {
-		for _, rule := range rules {
-			for _, nr := range abi.Numbers(rule.Syscall) {
+		for nr, name := range abi.Calls() {
+			if rule, ok := byName[name]; ok {
 				notified = append(notified, decision{nr, rule.Where, rule.Key != nil && abi.hasKey()})
 			}
 		}
 	}
-	slices.SortFunc(notified, func(a, b decision) int { return int(int64(a.nr) - int64(b.nr)) })
+	slices.SortFunc(notified, func(a, b decision) int { return cmp.Compare(a.nr, b.nr) })
 
 	list := []span{{start: 0, ret: retAllow}}
 	for _, d := range notified {
 		last := &list[len(list)-1]
 		switch {
-		case len(list) > 1 && list[len(list)-2].start == d.nr: // a second rule for the same number
-			list[len(list)-2].where, list[len(list)-2].keyed = nil, false
-			continue
 		case last.start == d.nr:
 			*last = span{start: d.nr, where: d.where, keyed: d.keyed, ret: retNotify}
 		default:
@@ -169,48 +166,51 @@ func mergeSpans(list []span) []span {
 	return merged
 }
 
-// decide emits the decision tree over list. The number is in the accumulator, and stays
-// there but for spans that look at an argument, which return.
-func decide(p *assembler.Program, list []span) {
+// decide appends the decision tree over list to code, last instruction first: so the
+// lengths of jumps are known when they are appended. The number is in the accumulator,
+// and stays there but for spans that look at an argument, which return.
+func decide(code []bpf.Instruction, list []span) []bpf.Instruction {
 	if len(list) == 1 {
-		decideSpan(p, list[0])
-		return
+		return decideSpan(code, list[0])
 	}
 	middle := len(list) / 2
-	left, right := p.NewLabel(), p.NewLabel()
-	p.JmpIf(bpf.JumpGreaterOrEqual, list[middle].start, right, left)
-	p.SetLabel(left)
-	decide(p, list[:middle])
-	p.SetLabel(right)
-	decide(p, list[middle:])
+	code = decide(code, list[middle:])
+	right := len(code)
+	code = decide(code, list[:middle])
+	skip := len(code) - right
+	if skip <= maxSkip {
+		return append(code, bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: list[middle].start, SkipTrue: uint8(skip)})
+	}
+	return append(code, bpf.Jump{Skip: uint32(skip)},
+		bpf.JumpIf{Cond: bpf.JumpGreaterOrEqual, Val: list[middle].start, SkipFalse: 1})
 }
 
-func decideSpan(p *assembler.Program, s span) {
-	if s.keyed {
-		p.Ret(checkKey)
-		return
+// maxSkip is how far a conditional jump reaches.
+const maxSkip = 255
+
+// decideSpan appends what to do with the numbers of one span, as decide does.
+func decideSpan(code []bpf.Instruction, s span) []bpf.Instruction {
+	switch {
+	case s.keyed:
+		return append(code, bpf.RetConstant{Val: checkKey})
+	case s.where == nil:
+		return append(code, bpf.RetConstant{Val: s.ret})
 	}
-	if s.where == nil {
-		p.Ret(s.ret)
-		return
-	}
-	notify := p.NewLabel()
-	p.LdLo(uint32(s.where.Index))
-	for _, v := range s.where.Values {
-		p.JmpIfTrue(bpf.JumpEqual, v, notify)
-	}
-	if len(s.where.Values) == 0 {
-		p.JmpIfTrue(bpf.JumpNotEqual, 0, notify)
-		p.LdHi(uint32(s.where.Index))
-		p.JmpIfTrue(bpf.JumpNotEqual, 0, notify)
-	}
+	met, not := bpf.RetConstant{Val: s.ret}, bpf.RetConstant{Val: retAllow}
 	if s.where.Except {
-		p.Ret(s.ret)
-		p.SetLabel(notify)
-		p.Ret(retAllow)
-		return
+		met, not = not, met
 	}
-	p.Ret(retAllow)
-	p.SetLabel(notify)
-	p.Ret(s.ret)
+	code = append(code, met, not)
+	low := uint32(offArgs + 8*s.where.Index)
+	if len(s.where.Values) == 0 {
+		return append(code,
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 1},
+			bpf.LoadAbsolute{Off: low + wordSize, Size: wordSize},
+			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 0, SkipTrue: 3},
+			bpf.LoadAbsolute{Off: low, Size: wordSize})
+	}
+	for i, v := range slices.Backward(s.where.Values) {
+		code = append(code, bpf.JumpIf{Cond: bpf.JumpEqual, Val: v, SkipTrue: uint8(len(s.where.Values) - i)})
+	}
+	return append(code, bpf.LoadAbsolute{Off: low, Size: wordSize})
 }

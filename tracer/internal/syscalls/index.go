@@ -21,7 +21,7 @@ func filterRules() []seccomp.Rule {
 // An Index finds the row of a notified call.
 type Index struct {
 	abis []*seccomp.ABI // the native one first
-	rows map[uint64]*Row
+	rows [][]*Row       // for each of abis, by number without its bit
 }
 
 // NewIndex numbers the table for this machine's ABIs.
@@ -30,13 +30,21 @@ var NewIndex = sync.OnceValues(func() (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Index{abis: abis, rows: make(map[uint64]*Row, len(abis)*len(Table))}
-	for _, abi := range abis {
-		for i := range Table {
-			for _, nr := range abi.Numbers(Table[i].Name) {
-				x.rows[Key(abi.Audit, nr)] = &Table[i]
+	byName := make(map[string]*Row, len(Table))
+	for i := range Table {
+		byName[Table[i].Name] = &Table[i]
+	}
+	x := &Index{abis: abis, rows: make([][]*Row, len(abis))}
+	for i, abi := range abis {
+		rows := make([]*Row, 0, 512)
+		for nr, name := range abi.Calls() {
+			if row := byName[name]; row != nil {
+				nr &^= abi.Bit
+				rows = append(rows, make([]*Row, int(nr)+1-len(rows))...)
+				rows[nr] = row
 			}
 		}
+		x.rows[i] = rows
 	}
 	return x, nil
 })
@@ -61,19 +69,22 @@ func (x *Index) Filter() ([]byte, error) {
 }
 
 // Row returns the row of a call, nil for one that the filter does not know.
-func (x *Index) Row(audit, nr uint32) *Row { return x.rows[Key(audit, nr)] }
+func (x *Index) Row(audit, nr uint32) *Row {
+	row, _ := x.Find(&seccomp.Data{Arch: audit, NR: nr})
+	return row
+}
 
 // Find returns the row and ABI of a call, or nil for one that the filter does
 // not know.
 func (x *Index) Find(d *seccomp.Data) (*Row, *seccomp.ABI) {
-	r := x.Row(d.Arch, d.NR)
-	if r == nil {
-		return nil, nil
-	}
-	for _, abi := range x.abis {
-		if abi.Audit == d.Arch && d.NR&x32Bit == abi.Bit&x32Bit {
-			return r, abi
+	for i, abi := range x.abis {
+		if abi.Audit != d.Arch || d.NR&x32Bit != abi.Bit&x32Bit {
+			continue
 		}
+		if nr, rows := d.NR&^abi.Bit, x.rows[i]; uint64(nr) < uint64(len(rows)) && rows[nr] != nil {
+			return rows[nr], abi
+		}
+		return nil, nil
 	}
 	return nil, nil
 }
