@@ -128,8 +128,12 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 		return true
 	}
 	w.note(w.linkAt(text), last)
+	link := ""
+	if last || w.procfs != nil && !w.gone {
+		link = string(sys.TrimNUL(w.kernelName()))
+	}
 	if nameless {
-		w.out.Info = InfoOf(&st)
+		w.out.Info, w.out.file = InfoOf(&st), link
 		w.finishAt("", StateOf(st.Mode))
 		return true
 	}
@@ -137,12 +141,8 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	if w.out.Lost == nil {
 		w.out.Lost = lost
 	}
-	link := ""
-	if w.procfs != nil && !w.gone {
-		link = string(sys.TrimNUL(w.kernelName()))
-	}
 	w.anchor = anchor{}
-	if link != "" {
+	if w.procfs != nil && !w.gone {
 		if a := w.jump(link, path, &st, w.view); a != nil {
 			w.anchor = *a
 		}
@@ -151,6 +151,9 @@ func (w *walk) jumpMagic(text []byte, last bool) bool {
 	if last {
 		w.out.Info = InfoOf(&st)
 		w.finish(StateOf(st.Mode))
+		if (w.gone || !w.onHost()) && w.out.State != events.StateDir {
+			w.out.file = link // it opens what it leads to, whatever that is called
+		}
 		return true
 	}
 	return false
