@@ -11,7 +11,7 @@ LDFLAGS ?= -E=fstrace_entry
 # the machine that built them.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
 
-.PHONY: help build test deps lint format tidy vet staticcheck unit cross stress bench microbench docs clean
+.PHONY: help build test deps stressdeps lint format tidy vet staticcheck unit cross stress bench microbench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,8 +53,8 @@ cross:
 	done
 
 N ?= 200
-stress: ## storms of threads, stops and terminals, N rounds (200), and python's own process tests
-	FSTRACE_STRESS=$(N) $(GO) test -run 'Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestFollowModel|TestConnect|TestVerdict' -count=1 -timeout=2h ./...
+stress: stressdeps ## storms of threads, stops and terminals, N rounds (200), python's own process tests, heavy programs
+	FSTRACE_STRESS=$(N) $(GO) test -run 'Program|Soak|Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestFollowModel|TestConnect|TestVerdict' -count=1 -timeout=2h ./...
 
 bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and strace (minutes; idle machine)
 	CGO_ENABLED=0 $(GO) run $(BENCH)
@@ -75,7 +75,12 @@ clean: ## remove what build made
 TOOLS := gcc=gcc make=make ar=binutils musl-gcc=musl-tools strace=strace cmake=cmake ninja=ninja-build \
 	node=nodejs npm=npm python3=python3 git=git tar=tar gzip=gzip find=findutils rsync=rsync \
 	busybox=busybox-static setpriv=util-linux unshare=util-linux mount=mount ps=procps bash=bash cargo=cargo \
-	gdb=gdb vim=vim less=less pytest=python3-pytest mksquashfs=squashfs-tools mkfs.ext4=e2fsprogs systemd-analyze=systemd bwrap=bubblewrap
+	gdb=gdb vim=vim less=less pytest=python3-pytest mksquashfs=squashfs-tools mkfs.ext4=e2fsprogs systemd-analyze=systemd bwrap=bubblewrap \
+	bindfs=bindfs fuse-overlayfs=fuse-overlayfs squashfuse=squashfuse mountpoint=util-linux sqlite3=sqlite3
+
+# What make stress runs beside. Packages that start a service when they are installed are
+# not among them: nginx-light, redis-server, postgresql, podman.
+STRESS_TOOLS := chromium=chromium javac=default-jdk-headless stress-ng=stress-ng curl=curl
 
 deps: ## install what the tests need, as root on Debian
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || exit 0; \
@@ -83,6 +88,14 @@ deps: ## install what the tests need, as root on Debian
 	for tool in $(TOOLS); do command -v "$${tool%=*}" >/dev/null || missing="$$missing $${tool#*=}"; done; \
 	[ -e /usr/include/stdio.h ] || missing="$$missing libc6-dev"; \
 	[ "$$(uname -m)" != x86_64 ] || printf '#include <stdio.h>\n#include <asm/errno.h>\nint main;\n' | gcc -m32 -w -xc - -o /dev/null 2>/dev/null || missing="$$missing gcc-multilib"; \
+	[ -z "$$missing" ] || { apt-get -qq update && \
+		DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null || \
+		echo "could not install$$missing: tests that need them will be skipped" >&2
+
+stressdeps: ## install what make stress runs beside, as root on Debian
+	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || exit 0; \
+	missing=; \
+	for tool in $(STRESS_TOOLS); do command -v "$${tool%=*}" >/dev/null || missing="$$missing $${tool#*=}"; done; \
 	[ -z "$$missing" ] || { apt-get -qq update && \
 		DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends $$missing; } >/dev/null || \
 		echo "could not install$$missing: tests that need them will be skipped" >&2

@@ -57,18 +57,19 @@ func startDaemon(t testing.TB) *daemon {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return startDaemonWith(t, content)
+	return startDaemonWith(t, content, nil)
 }
 
-// startDaemonWith starts that build of the daemon, with something added to its
-// environment.
-func startDaemonWith(t testing.TB, content []byte, env ...string) *daemon {
+// startDaemonWith starts that build of the daemon with more flags, and with something
+// added to its environment.
+func startDaemonWith(t testing.TB, content []byte, flags []string, env ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, dir: openDir(t), ended: make(chan struct{})}
 	d.socket = filepath.Join(d.dir, "s")
 	exe := filepath.Join(d.dir, "fstraced")
 	writeExecutable(t, exe, content)
-	d.cmd = exec.Command(exe, "--socket", d.socket, "--spool-dir", d.dir, "--drain", "cancel", "--grace", "1s")
+	flags = append([]string{"--socket", d.socket, "--spool-dir", d.dir, "--drain", "cancel", "--grace", "1s"}, flags...)
+	d.cmd = exec.Command(exe, flags...)
 	d.cmd.Env = append(append(os.Environ(), "XDG_CACHE_HOME="+d.dir), env...)
 	d.cmd.Stderr = &d.log
 	d.cmd.WaitDelay = patience // a keeper may have it for longer

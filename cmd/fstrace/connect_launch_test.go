@@ -27,7 +27,7 @@ func holdTakeover(t *testing.T, point string) (*heldLaunch, *daemon) {
 	dir := openDir(t)
 	h := &heldLaunch{ran: filepath.Join(dir, "ran"), proceed: newFIFO(t, dir, "go")}
 	h.reached = newFIFO(t, dir, "reached").expectVisitor(t)
-	d := startDaemonWith(t, content, "FSTRACE_FAILPOINT="+point+"="+dir)
+	d := startDaemonWith(t, content, nil, "FSTRACE_FAILPOINT="+point+"="+dir)
 	h.session = &session{t: t, exe: fstraceBinary(t), record: filepath.Join(dir, "record")}
 	h.cmd = exec.Command(h.exe, d.connect(), "-f", "jsonl", "-o", h.record, "--", "sh", "-c", `[ ! -p hold ] || read x <hold; echo >"$0"; exit 7`, h.ran)
 	h.cmd.Dir = dir

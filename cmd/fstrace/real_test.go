@@ -59,8 +59,20 @@ func compareWithBare(t *testing.T, w *workload, b *bench, argv []string) *record
 		b.mustRun(t, "chown", "65534:65534", records)
 	}
 	file := filepath.Join(records, "record.jsonl")
-	traced := b.run(t, w, append([]string{fstraceBinary(t), "-f", "jsonl", "-o", file, "--"}, argv...)...)
+	flags := append([]string{fstraceBinary(t), "-f", "jsonl", "-o", file}, w.flags...)
+	traced := b.run(t, w, append(append(flags, "--"), argv...)...)
+	if !compareOutcomes(t, w, bare, traced) {
+		return nil
+	}
+	r := readRecord(t, file)
+	checkRecord(t, r, argv, traced.status)
+	return r
+}
 
+// compareOutcomes fails the test unless w did the same in a trace as without. It reports
+// whether it ended in the same way.
+func compareOutcomes(t *testing.T, w *workload, bare, traced outcome) bool {
+	t.Helper()
 	for _, s := range []struct{ name, bare, traced string }{
 		{"standard output", bare.stdout, traced.stdout},
 		{"standard error", bare.stderr, traced.stderr},
@@ -72,11 +84,9 @@ func compareWithBare(t *testing.T, w *workload, b *bench, argv []string) *record
 	compareTrees(t, w, bare.tree, traced.tree)
 	if bare.status != traced.status {
 		t.Errorf("status %#x, bare %#x", traced.status, bare.status)
-		return nil
+		return false
 	}
-	r := readRecord(t, file)
-	checkRecord(t, r, argv, traced.status)
-	return r
+	return true
 }
 
 // untimed takes out what programs say of the time they took, as CMake does.
@@ -88,7 +98,12 @@ var durations = regexp.MustCompile(`\(\d+\.\d+s\)`)
 // strace sees, no fewer and no more.
 func compareWithStrace(t *testing.T, w *workload, b *bench, argv []string, r *record) {
 	t.Helper()
-	prefix := filepath.Join(b.base, "strace")
+	dir := filepath.Join(b.base, "strace")
+	mkdir(t, dir)
+	if b.user != nil {
+		b.mustRun(t, "chown", "65534:65534", dir)
+	}
+	prefix := filepath.Join(dir, "calls")
 	b.run(t, w, append([]string{
 		needTool(t, "strace"), "-ff", "-qq", "-y", "-s", "4096", "-e", "signal=none", "-e", "trace=" + oracle.Traced, "-o", prefix, "--",
 	}, argv...)...)

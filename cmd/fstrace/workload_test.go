@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A workload is a real program's job, one that makes the same accesses in each
@@ -18,14 +19,17 @@ import (
 type workload struct {
 	name  string
 	tools []string                 // looked up with needTool
+	dirs  string                   // where more of them may be, and come first: a pattern of filepath.Glob
 	fill  func(testing.TB, *bench) // prepares the directory, once
 	argv  func(*bench) []string    // argv[0] is absolute: neither side looks it up
 	env   []string                 // beside the bench's own
 
-	stdin     string   // a file of the directory; /dev/null if empty
-	unordered bool     // it prints its lines in any order, as parallel jobs do
-	rootOnly  bool     // it makes no sense, or takes too long, as another user too
-	differs   []string // files whose content differs from run to run: patterns of path.Match, or DIR/**
+	stdin     string              // a file of the directory; /dev/null if empty
+	unordered bool                // it prints its lines in any order, as parallel jobs do
+	rootOnly  bool                // it makes no sense, or takes too long, as another user too
+	normal    func(string) string // takes out of what it prints what differs from run to run
+	flags     []string            // of fstrace
+	differs   []string            // files whose content differs from run to run: patterns of path.Match, or DIR/**
 }
 
 // A bench is where a workload runs.
@@ -50,6 +54,9 @@ func newBench(t testing.TB, w *workload, user *syscall.Credential) *bench {
 	b := &bench{
 		base: base, dir: filepath.Join(base, "dir"), pristine: filepath.Join(base, "pristine"),
 		path: standardPath, user: user,
+	}
+	if dirs, _ := filepath.Glob(w.dirs); len(dirs) > 0 {
+		b.path = dirs[len(dirs)-1] + ":" + b.path
 	}
 	for _, tool := range w.tools {
 		b.addTool(t, tool)
@@ -123,6 +130,9 @@ type outcome struct {
 	tree           map[string]string // what it left in the directory
 }
 
+// hangs is how long a workload may take.
+const hangs = 5 * time.Minute
+
 // run restores the directory and runs argv in it.
 func (b *bench) run(t testing.TB, w *workload, argv ...string) outcome {
 	t.Helper()
@@ -130,7 +140,8 @@ func (b *bench) run(t testing.TB, w *workload, argv ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = b.dir, b.env, &stdout, &stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.user}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: b.user, Setpgid: true}
+	cmd.WaitDelay = patience
 	if w.stdin != "" {
 		in, err := os.Open(filepath.Join(b.dir, w.stdin))
 		if err != nil {
@@ -139,7 +150,15 @@ func (b *bench) run(t testing.TB, w *workload, argv ...string) outcome {
 		defer in.Close()
 		cmd.Stdin = in
 	}
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	over := time.AfterFunc(hangs, func() {
+		t.Errorf("%q has not ended after %v", argv, hangs)
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+	})
+	defer over.Stop()
+	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("%q: %v", argv, err)
@@ -180,8 +199,11 @@ func removeAll(t testing.TB, dir string) {
 	}
 }
 
-// lines sorts what a workload printed if it has no order of its own.
+// lines makes comparable what a workload printed: sorted if it has no order of its own.
 func (w *workload) lines(s string) string {
+	if w.normal != nil {
+		s = w.normal(s)
+	}
 	if !w.unordered {
 		return s
 	}

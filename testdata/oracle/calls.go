@@ -66,6 +66,8 @@ var shapes = map[string]shape{
 	"truncate": {op: "write", path: 1}, "truncate64": {op: "write", path: 1},
 	"ftruncate": {op: "write", at: 1}, "ftruncate64": {op: "write", at: 1}, "fallocate": {op: "write", at: 1},
 
+	"mount": {op: "stat", path: 1, to: 2}, "umount": {op: "stat", path: 1}, "umount2": {op: "stat", path: 1},
+
 	"chdir": {op: "chdir", path: 1}, "fchdir": {op: "chdir", at: 1},
 }
 
@@ -92,6 +94,9 @@ func (c *tracedCall) access(cwd string) (a Access, ok bool, err error) {
 		path, ok := socketPath(c.arg(shape.addr))
 		return Access{Op: shape.op, Path: kernelPath(cwd, path)}, ok, nil
 	}
+	if c.name == "mount" && !c.mountsFile() {
+		shape.path, shape.to = shape.to, 0
+	}
 	a.Op = shape.op
 	if a.Path, ok, err = c.path(cwd, shape.at, shape.path, shape.flags); err != nil || !ok {
 		return Access{}, false, err
@@ -105,6 +110,11 @@ func (c *tracedCall) access(cwd string) (a Access, ok bool, err error) {
 		a.Op = openOp(c.arg(shape.flags))
 	}
 	return a, true, nil
+}
+
+// mountsFile reports whether the source of a mount is a file or directory, not a mere name.
+func (c *tracedCall) mountsFile() bool {
+	return strings.HasPrefix(c.arg(1), `"/`) || strings.Contains(c.arg(4), "MS_BIND") || strings.Contains(c.arg(4), "MS_MOVE")
 }
 
 // path is the absolute path that two arguments name.

@@ -29,6 +29,10 @@ var rewrites = []struct {
 	{regexp.MustCompile(`/tmp_(obj|pack|idx|rev)_\w{6}$`), "/tmp_${1}_TEMP"},
 	// git: its trial of symbolic links in a new repository.
 	{regexp.MustCompile(`/\.git/t\w{6}$`), "/.git/tTEMP"},
+	// redis: the database while it is written.
+	{regexp.MustCompile(`/temp-\d+\.rdb$`), "/temp-PID.rdb"},
+	// java: what debuggers would leave for it.
+	{regexp.MustCompile(`/\.java_pid\d+$`), "/.java_pidPID"},
 	// rsync: files while they are written.
 	{regexp.MustCompile(`/(\.[^/]+)\.[0-9A-Za-z]{6}$`), "/$1.TEMP"},
 	// ar and strip: the archive that replaces another one.
