@@ -13,8 +13,8 @@ import (
 	"github.com/fstrace/fstrace/events/manifest"
 )
 
-// methodCheck compares a manifest with the file system, as this process's user: no
-// other user gets here.
+// methodCheck compares a manifest with the file system, as this process's user: no other
+// user gets here.
 func (s *Server) methodCheck(r *request) error {
 	var p wireCheck
 	if err := decodeParameters(r.Parameters, &p); err != nil {
@@ -25,8 +25,8 @@ func (s *Server) methodCheck(r *request) error {
 		c.message.release()
 		return err
 	}
-	// A client that goes away cancels its check. The goroutine may stay for a while, in
-	// a file system that hangs, and so does what its message counts for.
+	// A client that goes away cancels its check. The goroutine may stay for a while, in a
+	// file system that hangs, and so does what its message counts for.
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	result := make(chan *CheckResult, 1)
@@ -168,8 +168,7 @@ func cause(err error) error {
 	return err
 }
 
-// NewCheckResult makes an answer of what manifest.Check returns, which "fstrace check
-// --json" prints as well.
+// NewCheckResult makes a CheckResult from the result of manifest.Check.
 func NewCheckResult(list []manifest.Difference, err error) *CheckResult {
 	out := &CheckResult{Status: "valid", Reasons: []CheckReason{}}
 	switch {

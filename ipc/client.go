@@ -18,14 +18,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Client talks to a daemon. Each call has a connection of its own, so that none
-// waits for another. It may be used by several goroutines at once.
+// A Client talks to a daemon. Each call uses its own connection, so calls do not wait for
+// each other. The methods may be called concurrently. A Client holds no resources and
+// need not be closed.
 type Client struct {
 	socket string
 	info   ServerInfo
 }
 
-// DefaultSocket is where a user's daemon listens: in $XDG_RUNTIME_DIR/fstrace.
+// DefaultSocket returns the socket of the user's daemon, $XDG_RUNTIME_DIR/fstrace/socket.
+// It returns an error if XDG_RUNTIME_DIR is not set.
 func DefaultSocket() (string, error) {
 	dir := os.Getenv("XDG_RUNTIME_DIR")
 	if dir == "" {
@@ -37,8 +39,9 @@ func DefaultSocket() (string, error) {
 	return filepath.Join(dir, "fstrace", "socket"), nil
 }
 
-// Dial returns a client of the daemon at the socket, [DefaultSocket] if that is
-// empty, and makes sure that there is one.
+// Dial returns a client for the daemon at a socket; "" means [DefaultSocket]. It asks the
+// daemon for its [ServerInfo], and fails if no daemon is listening, or if the daemon
+// belongs to another user than the caller or root.
 func Dial(socket string) (*Client, error) {
 	if socket == "" {
 		var err error
@@ -53,25 +56,26 @@ func Dial(socket string) (*Client, error) {
 	return c, nil
 }
 
-// Server is what the daemon said of itself when it was dialled.
+// Server returns what the daemon said about itself when [Dial] connected.
 func (c *Client) Server() ServerInfo { return c.info }
 
-// List lists the sessions that run, and those that are kept.
+// List returns the running and the retained sessions, in the order in which they were
+// started.
 func (c *Client) List(ctx context.Context) ([]SessionInfo, error) {
 	var out wireSessions
 	err := c.call(ctx, "List", nil, &out)
 	return out.Sessions, err
 }
 
-// Labelled lists the sessions that have a label.
+// Labelled is like List for the sessions with a label.
 func (c *Client) Labelled(ctx context.Context, label string) ([]SessionInfo, error) {
 	var out wireSessions
 	err := c.call(ctx, "List", wireLabel{&label}, &out)
 	return out.Sessions, err
 }
 
-// Manifest returns the manifest of a session that has ended: the document, as
-// fstrace -f manifest writes it.
+// Manifest returns the manifest of an ended session: the document that fstrace -f
+// manifest writes. It returns [ErrNoManifest] if the session has none or has not ended.
 func (c *Client) Manifest(ctx context.Context, session string) ([]byte, error) {
 	if !c.has(FeatureDescriptors) {
 		var out wireManifest
@@ -86,25 +90,29 @@ func (c *Client) Manifest(ctx context.Context, session string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// Record returns the whole record of a session, as a file that is open for reading: the
-// lines of fstrace -f jsonl. It waits for the session's end.
+// Record waits until a session ends and returns its whole record, as fstrace -f jsonl
+// writes it. The caller must close the file.
 func (c *Client) Record(ctx context.Context, session string) (*os.File, error) {
 	return c.callFile(ctx, "GetRecord", wireSessionName{session})
 }
 
-// Cancel ends a session: by SIGTERM to all its processes and, after the grace, by
-// SIGKILL to those that are left. It does not wait for that.
+// Cancel ends a session: it sends SIGTERM to all processes of the session and, after
+// grace, SIGKILL to those that are left. It returns at once. The error is
+// [ErrSessionEnded] if the session has ended.
 func (c *Client) Cancel(ctx context.Context, session string, grace time.Duration) error {
 	ms := grace.Milliseconds()
 	return c.call(ctx, "Cancel", wireCancel{session, &ms}, nil)
 }
 
-// Signal sends a signal to a session's command, or to its process group.
+// Signal sends a signal to the command of a session, or with group to the process group
+// that the command leads. To signal a group needs Linux 6.9; before that, only the
+// command gets the signal.
 func (c *Client) Signal(ctx context.Context, session string, sig syscall.Signal, group bool) error {
 	return c.call(ctx, "Signal", wireSignal{session, int(sig), group}, nil)
 }
 
-// A CheckRequest is what Check compares: a document, or the manifest of a session.
+// A CheckRequest is what Check compares: the document Manifest, or the manifest of
+// Session. The other fields are those of [manifest.CheckOptions].
 type CheckRequest struct {
 	Manifest                     []byte
 	Session                      string
@@ -115,7 +123,8 @@ type CheckRequest struct {
 	AllowIncomplete              bool
 }
 
-// Check compares a manifest with the file system, as the daemon sees it.
+// Check compares a manifest with the file system that the daemon sees. If ctx is done
+// first, the daemon stops the check.
 func (c *Client) Check(ctx context.Context, q CheckRequest) (*CheckResult, error) {
 	in := wireCheck{
 		Manifest: q.Manifest, Session: q.Session, Root: q.Root, AllowIncomplete: q.AllowIncomplete,
@@ -159,7 +168,7 @@ func memoryFile(data []byte) (*os.File, error) {
 // has reports whether the daemon has a feature.
 func (c *Client) has(feature string) bool { return slices.Contains(c.info.Features, feature) }
 
-// Statistics returns the daemon's counts.
+// Statistics returns the counters of the daemon.
 func (c *Client) Statistics(ctx context.Context) (*Statistics, error) {
 	var out Statistics
 	err := c.call(ctx, "Statistics", nil, &out)

@@ -1,9 +1,9 @@
-// Package ipc is fstrace's socket API: a schema, a server and a client.
+// Package ipc has the socket API of fstraced: a schema, a server and a client.
 //
-// The protocol is varlink's (https://varlink.org): JSON objects, each with a NUL byte
-// after it, over a Unix stream socket. io.fstrace.v1.varlink is the schema, which the
-// server also returns when it is asked for it; docs/protocol.md explains it to those
-// who write a client in another language.
+// The protocol is varlink (https://varlink.org): JSON objects, each followed by a NUL
+// byte, over a Unix stream socket. io.fstrace.v1.varlink is the schema, which the server
+// also returns on request. docs/protocol.md describes the protocol for clients in other
+// languages.
 //
 // A client runs a command and follows its record:
 //
@@ -12,27 +12,27 @@
 //		Files: map[int]*os.File{1: os.Stdout, 2: os.Stderr}})
 //	err = stream.Replay(sink)
 //
-// # What goes where
+// # Design
 //
-// Each session's record is spooled to a file, once, as JSON lines. Whoever reads it
-// has an offset there, no more: one that does not read costs a buffer, and nobody
-// waits for it. Where there is no more room, what all readers have read is given up.
-// Connections are read all the time, so that a client's end is noticed
-// while it is being answered.
+// The server writes the record of each session once, as JSON lines, to a file, its spool.
+// A subscriber has an offset in this file and a buffer, so a subscriber that does not
+// read delays nobody. If space runs out, the server drops what all subscribers have read.
+// It reads from connections all the time, so that it notices the end of a client while it
+// answers a call.
 //
-// A command is started by the server ([Server]), with the descriptors, environment
-// and directory that came with the call, in a terminal session of its own. Or the
-// caller has started a process to become the command, and passes it on
-// ([RunRequest.Launch]): then everything that a process inherits is the caller's.
+// The [Server] starts a command in a terminal session of its own, with the descriptors,
+// environment and directory that came with the call. Alternatively the client has started
+// a process that becomes the command and passes it on ([RunRequest.Launch]): then the
+// command inherits everything from the client.
 //
-// Manifests and whole records also go as descriptors of files, whatever their size.
+// Manifests and whole records can be passed as descriptors of files, whatever their size.
 //
 // # Limits
 //
-// A request is let in when there is memory for what its message becomes, which may be a
-// hundred times as much: gate.go and weigh.go. Parameters are inspected before they are
-// decoded, for what encoding/json passes over in silence: inspect.go.
+// The server handles a request only if there is memory for its decoded form, which may be
+// a hundred times as large as the message (gate.go, weigh.go). It checks parameters
+// before decoding them, for errors that encoding/json ignores (inspect.go).
 //
-// Descriptors belong to the message that was sent together with them, by one
-// sendmsg(2) of its own. The kernel allows 253.
+// Descriptors belong to the message that was sent with the same sendmsg(2). The kernel
+// allows 253 of them.
 package ipc

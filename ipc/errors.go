@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// An Error is one that the server has replied with. errors.Is compares names.
+// An Error is an error reply of a server. errors.Is compares only names.
 type Error struct {
-	// Name is the error's full name, as the schema has it.
+	// Name is the full name of the error, as in the schema.
 	Name string
-	// Parameters are those that the schema gives it.
+	// Parameters are the parameters of the error, as in the schema.
 	Parameters json.RawMessage
 }
 
-// Errors to compare with, by errors.Is.
+// Errors of the protocol, for use with errors.Is. docs/protocol.md explains them.
 var (
 	ErrNoSuchSession      = &Error{Name: Interface + ".NoSuchSession"}
 	ErrSessionEnded       = &Error{Name: Interface + ".SessionEnded"}
@@ -40,8 +40,8 @@ var (
 	ErrExpectedMore      = &Error{Name: ServiceInterface + ".ExpectedMore"}
 )
 
-// ErrGone says that the connection ended before the answer did: the daemon was
-// killed, or has ended.
+// ErrGone means that the connection ended before the answer: the daemon has ended or was
+// killed.
 var ErrGone = errors.New("fstraced has ended")
 
 // newError makes an error with parameters, given as names and values in turn.
@@ -61,8 +61,8 @@ func invalidParameter(name string) *Error {
 	return newError(ErrInvalidParameter, "parameter", name)
 }
 
-// Error returns the message, if the server sent one. Otherwise it describes the error
-// and names its object.
+// Error returns the message, if the server sent one. Otherwise it describes the error and
+// names its object.
 func (e *Error) Error() string {
 	p := e.parameters()
 	if message, ok := p["message"].(string); ok && message != "" {
@@ -101,8 +101,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf(words, string(e.Parameters))
 }
 
-// ProcessEnded reports whether the server has ended the process that the client passed
-// on with Run, because it could not become the command.
+// ProcessEnded reports whether the server has ended the process that the client passed on
+// with Run, because it could not become the command.
 func (e *Error) ProcessEnded() bool {
 	ended, _ := e.parameters()["ended"].(bool)
 	return ended
@@ -119,7 +119,7 @@ func (e *Error) parameters() map[string]any {
 	return p
 }
 
-// Is compares names.
+// Is reports whether target is an *Error with the same name.
 func (e *Error) Is(target error) bool {
 	var other *Error
 	return errors.As(target, &other) && other.Name == e.Name

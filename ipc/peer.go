@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Peer is who is at the other end of a connection, as the kernel says: SO_PEERCRED
-// and SO_PEERGROUPS, unix(7). It is who called connect(2), at that time.
+// A Peer identifies the process at the other end of a connection at the time when it
+// called connect(2): SO_PEERCRED and SO_PEERGROUPS, unix(7).
 type Peer struct {
 	PID, UID, GID int
 	Groups        []int // supplementary
 }
 
-// PeerOf asks for a connection's peer.
+// PeerOf returns the peer of a connection.
 func PeerOf(conn *net.UnixConn) (Peer, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -8,12 +8,12 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// Record returns the rest of the stream as a JSONL record: byte for byte what
-// fstrace -f jsonl writes. A read fails with [ErrGone] if the daemon ends before the
-// record does.
+// Record returns the rest of the stream as a JSONL record, byte for byte as fstrace -f
+// jsonl writes it. Reading fails with [ErrGone] if the daemon ends before the record.
 func (s *Stream) Record() io.Reader { return &recordReader{stream: s} }
 
-// Replay gives the rest of the stream to a sink.
+// Replay passes the rest of the stream to a sink. It returns the first error of the sink,
+// or that of the stream.
 func (s *Stream) Replay(sink events.Sink) error {
 	d := events.NewDecoder(s.Record())
 	h, err := d.Header()
@@ -73,10 +73,10 @@ func (r *recordReader) line(b []byte) {
 	}
 }
 
-// splitEvents takes a batch of events apart, in the form in which our server writes
-// it: nearly all of a long stream, and encoding/json would go over it several times.
-// No string holds what stands between two events, for there its quotes are escaped,
-// and no field of an event holds objects that begin like one.
+// splitEvents takes a batch of events apart, in the form in which our server writes it:
+// nearly all of a long stream, and encoding/json would go over it several times. No
+// string holds what stands between two events, for there its quotes are escaped, and no
+// field of an event holds objects that begin like one.
 func splitEvents(data []byte, session string) ([][]byte, bool) {
 	const begin, middle, end = `{"parameters":{"session":"`, `","events":[`, `]},"continues":true}`
 	rest, ok := bytes.CutPrefix(data, []byte(begin))

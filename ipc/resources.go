@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ResourceLimit is one that a command starts with: setrlimit(2). -1 is no limit.
+// A ResourceLimit is a resource limit that a command starts with: setrlimit(2). Resource
+// is the name in lower case without prefix, as "nofile". -1 means no limit.
 type ResourceLimit struct {
 	Resource string `json:"resource"`
 	Soft     int64  `json:"soft"`
@@ -43,8 +44,8 @@ func (p *wireRun) limits(c *tracer.Cmd) error {
 	return nil
 }
 
-// A Usage is what a command has used of resources, together with those of its descendants
-// that it has waited for: getrusage(2).
+// A Usage is the resource usage of a command and of the descendants that it has waited
+// for: getrusage(2).
 type Usage struct {
 	UserMicros          int64 `json:"userMicros"`
 	SystemMicros        int64 `json:"systemMicros"`

@@ -2,12 +2,12 @@ package ipc
 
 import _ "embed"
 
-// Names of the interfaces that the server has.
+// Names of the interfaces of the server.
 const (
-	// Interface is fstrace's own. Its number rises when a client of before would not
-	// work any more, not for what is added.
+	// Interface is fstrace's own interface. Its number changes when existing clients
+	// would no longer work, not when something is added.
 	Interface = "io.fstrace.v1"
-	// ServiceInterface is varlink's own, by which others are found.
+	// ServiceInterface is varlink's own interface, which describes the others.
 	ServiceInterface = "org.varlink.service"
 )
 

@@ -15,33 +15,34 @@ import (
 	"github.com/fstrace/fstrace/tracer"
 )
 
-// Config says how a [Server] serves. Zero fields have defaults.
+// A Config is the configuration of a [Server]. Zero fields have default values.
 type Config struct {
-	// Version and Socket are what Info tells of the server.
+	// Version and Socket are reported by Info.
 	Version, Socket string
 	Limits          Limits
-	// Spool is the directory of the spools; /var/tmp by default. Their files have no
-	// names.
+	// Spool is the directory of the spools; /var/tmp by default. The files have no names.
 	Spool string
-	// Grace is how long the commands of a client that went away have after SIGTERM.
+	// Grace is the time between SIGTERM and SIGKILL for the commands of a client that
+	// disconnects.
 	Grace time.Duration
 	// DrainTime is how long Shutdown waits for commands before it cancels them.
 	DrainTime time.Duration
-	// Drain is how long clients have at the end to take what is there for them.
+	// Drain is how long clients have at the end to read what is sent to them.
 	Drain time.Duration
-	// MessageTime is how long a message may take to come, from its first byte to its last.
+	// MessageTime is how long a message may take to arrive, from its first byte to its
+	// last.
 	MessageTime time.Duration
-	// Cache spares hashing for manifests; nil for none.
+	// Cache has hashes for manifests; nil means none.
 	Cache *manifest.Cache
 	Log   *slog.Logger
-	// Other, if set, takes over a connection of another user, or refuses it. Without it
-	// they are all refused.
+	// Other, if set, takes over a connection of another user, or returns an error to
+	// refuse it. Without it, other users are refused.
 	Other func(*net.UnixConn, Peer) error
 
 	newCommand func(*tracer.Cmd) command // for tests
 }
 
-// DefaultLimits are those of a server that is not told otherwise.
+// DefaultLimits returns the limits of a server whose [Config] has none.
 func DefaultLimits() Limits {
 	return Limits{
 		Sessions: 256, Connections: 1024, MessageBytes: 8 << 20, Descriptors: kernelFiles, MemoryBytes: 512 << 20,
@@ -82,7 +83,8 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// A Server runs commands for its clients, and keeps their records.
+// A Server runs commands for its clients, and retains their records. Its methods may be
+// called concurrently.
 type Server struct {
 	config Config
 	budget *budget // of spools
@@ -114,8 +116,8 @@ type Server struct {
 	refusals refusals
 }
 
-// NewServer returns a server, which serves nobody yet. What limits say of keeping is
-// taken as it is: 0 keeps nothing.
+// NewServer returns a server. Zero fields of c.Limits have default values, except
+// RetainSessions and RetainSeconds: 0 retains nothing.
 func NewServer(c Config) *Server {
 	c.setDefaults()
 	s := &Server{
@@ -131,13 +133,14 @@ func NewServer(c Config) *Server {
 	return s
 }
 
-// A Listener is where connections come from: *net.UnixListener, for one.
+// A Listener accepts connections. *net.UnixListener implements it.
 type Listener interface {
 	AcceptUnix() (*net.UnixConn, error)
 	Close() error
 }
 
-// Serve serves who connects, until the listener is closed: by Shutdown, say.
+// Serve accepts and serves connections until the listener is closed, for example by
+// [Server.Shutdown]. Then it returns nil.
 func (s *Server) Serve(l Listener) error {
 	s.mu.Lock()
 	if s.draining {

@@ -18,8 +18,8 @@ func (s *Server) pokeLocked() {
 	s.changed = make(chan struct{})
 }
 
-// idle tells whether nothing runs and nobody is connected, and returns a channel that
-// is closed when that may have changed.
+// idle tells whether nothing runs and nobody is connected, and returns a channel that is
+// closed when that may have changed.
 func (s *Server) idle() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,13 +33,13 @@ func (s *Server) unused() (bool, <-chan struct{}) {
 	return len(s.running) == 0 && len(s.conns) == 0 && s.serving == 0 && len(s.kept) == 0, s.changed
 }
 
-// AwaitIdle waits until nothing has run and nobody has been connected for that long.
+// AwaitIdle waits until there was no running session and no connection for the time d. It
+// returns the error of ctx if ctx is done first.
 func (s *Server) AwaitIdle(ctx context.Context, d time.Duration) error {
 	return awaitLasting(ctx, d, s.idle)
 }
 
-// AwaitUnused waits until, for that long, nothing has run, nobody has been connected and
-// no record has been kept.
+// AwaitUnused is like AwaitIdle, but there must be no retained record either.
 func (s *Server) AwaitUnused(ctx context.Context, d time.Duration) error {
 	return awaitLasting(ctx, d, s.unused)
 }
@@ -65,12 +65,12 @@ func awaitLasting(ctx context.Context, d time.Duration, state func() (bool, <-ch
 // shutdownPatience is how long Shutdown waits for what should come at once.
 const shutdownPatience = 10 * time.Second
 
-// Shutdown ends the server: nothing more is run, sessions end by themselves or are
-// cancelled, their clients get the end of their records, and connections are closed.
-// Once ctx is done, or Config.DrainTime has passed, it cancels what still runs.
+// Shutdown ends the server. It starts no more commands, waits for running sessions or
+// cancels them, sends clients the end of their records, and closes all connections. When
+// ctx is done or [Config.DrainTime] has passed, it cancels the sessions that still run.
 //
-// It waits for nothing without a deadline. What does not end by SIGKILL, because it hangs
-// in the kernel, is left behind.
+// It waits for nothing without a deadline. It does not wait for a process that SIGKILL
+// does not end, because it hangs in the kernel.
 func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 	s.mu.Lock()
 	s.draining = true

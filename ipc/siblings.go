@@ -29,8 +29,8 @@ type sibling struct {
 // user can stop it.
 const siblingPatience = 5 * time.Second
 
-// AddSibling makes a server of the same user known. The function that it returns undoes
-// that.
+// AddSibling adds a server of the same user, whose sessions clients of this server can
+// then see. The function that it returns removes it again.
 func (s *Server) AddSibling(dial func() (*net.UnixConn, error)) (remove func()) {
 	b := &sibling{dial}
 	s.mu.Lock()
@@ -44,7 +44,7 @@ func (s *Server) AddSibling(dial func() (*net.UnixConn, error)) (remove func()) 
 	}
 }
 
-// ServeSibling serves a connection of a sibling.
+// ServeSibling serves a connection from a sibling.
 func (s *Server) ServeSibling(conn *net.UnixConn) { s.serveAs(conn, true) }
 
 func (s *Server) listSiblings() []*sibling {

@@ -17,30 +17,34 @@ import (
 
 // A RunRequest is a command to be run.
 type RunRequest struct {
-	// Argv is the command and its arguments, Env its environment as "key=value", Cwd
-	// its directory, absolute. All are needed.
+	// Argv is the command and its arguments, Env its environment as "key=value", and Cwd
+	// its absolute working directory. All are required.
 	Argv, Env []string
 	Cwd       string
 
-	// Launch, if set, is the process that is to become the command. It has the rest:
-	// the fields below are for commands that the daemon starts.
+	// Launch, if set, is a process that is to become the command. The fields below are
+	// for commands that the daemon starts.
 	Launch *tracer.Launch
-	// Umask, nil for 022.
+	// Umask is the umask of the command; nil means 022.
 	Umask *int
-	// Limits are resource limits that it starts with, and Nice is its nice value, nil for
-	// the daemon's.
+	// Limits are the resource limits of the command, and Nice is its nice value. Those
+	// that are not set are the daemon's.
 	Limits []ResourceLimit
 	Nice   *int
-	// Files are the command's descriptors, by number. Others are closed; 0, 1 and 2
-	// are /dev/null then.
+	// Files are the descriptors of the command, by number. 0, 1 and 2 are /dev/null
+	// unless they are set; all others are closed. The files are still owned by the
+	// caller, who may close them when Run has returned.
 	Files map[int]*os.File
 
 	Options Options
 }
 
-// A Stream is a session's record as it comes from the daemon. Its methods are for
-// one goroutine at a time, but for Close. To close a stream of Run before its end
-// cancels the session, unless it is detached.
+// A Stream is the record of a session as the daemon sends it. Read it either with Next,
+// or with Record or Replay. Its methods must not be called concurrently, except for
+// Close.
+//
+// Close a Stream when it is no longer needed. Closing a stream of [Client.Run] before its
+// end cancels the session, unless it is detached.
 type Stream struct {
 	client *Client
 	method string
@@ -64,14 +68,15 @@ type Update struct {
 	Start  []byte
 	Events [][]byte
 	End    []byte
-	// Running says that the command has been executed.
+	// Running means that the command has been executed.
 	Running bool
 	// Result comes with End.
 	Result *Result
 }
 
-// Run runs a command, and returns when its session has begun. The stream has the
-// record from the start.
+// Run runs a command and returns when its session has begun. The stream has the record
+// from its beginning. If the command could not be run, the error is an [*Error], for
+// example [ErrCannotRun] or [ErrTooManySessions]. If ctx is done, the stream is closed.
 func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
 	in := wireRun{Umask: q.Umask, Limits: q.Limits, Nice: q.Nice, Options: &q.Options}
 	in.Argv, in.ArgvBase64 = toTexts(q.Argv)
@@ -112,24 +117,27 @@ func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
 	return c.follow(ctx, "Run", in, files)
 }
 
-// Subscribe follows a session, its events from that seq on: 0 and 1 are the first.
+// Subscribe follows a running or retained session from the event with the number from; 0
+// and 1 mean the first event. The error is [ErrReplayGone] if the daemon no longer has
+// that event.
 func (c *Client) Subscribe(ctx context.Context, session string, from uint64) (*Stream, error) {
 	return c.SubscribeView(ctx, session, View{From: from})
 }
 
-// A View is what is wanted of a session's events.
+// A View selects a part of the events of a session.
 type View struct {
-	// From is the seq of the first.
+	// From is the number of the first event.
 	From uint64
-	// Only and Ignore leave some out, as those of [Options] do: for this reader alone.
+	// Only and Ignore remove accesses for this subscriber, with the patterns of
+	// [Options].
 	Only, Ignore []string
-	// BatchBytes is about how many bytes of events come at once, nil for the default.
-	// Latency is how long events may wait for others.
+	// BatchBytes is the approximate size of the events in a reply, in bytes; nil means
+	// the default. Latency is how long events may wait for others.
 	BatchBytes *int
 	Latency    time.Duration
 }
 
-// SubscribeView is Subscribe for a part of the events.
+// SubscribeView is like [Client.Subscribe] for a part of the events.
 func (c *Client) SubscribeView(ctx context.Context, session string, v View) (*Stream, error) {
 	return c.follow(ctx, "Subscribe", wireSubscribe{session, v.From, v.Only, v.Ignore, v.BatchBytes, v.Latency.Milliseconds()}, nil)
 }
@@ -149,21 +157,22 @@ func (c *Client) follow(ctx context.Context, method string, in any, files []int)
 	return s, nil
 }
 
-// Close ends the stream. It may be called at any time, by any goroutine.
+// Close closes the stream. It may be called at any time and concurrently with other
+// methods, which then return an error.
 func (s *Stream) Close() error {
 	s.stop()
 	return s.conn.Close()
 }
 
-// Session returns the session's id.
+// Session returns the id of the session.
 func (s *Stream) Session() string { return s.session }
 
-// Result returns what became of the run, nil before the end.
+// Result returns the result of the run. It returns nil before the end of the stream.
 func (s *Stream) Result() *Result { return s.result }
 
-// Running waits until the command has been executed, and tells whether it was. It
-// must come before Next, Replay and Record; the next update is the record's first all
-// the same.
+// Running waits until the command has been executed, and reports whether it was. It must
+// be called before Next, Replay and Record. The next update is still the first one of the
+// record.
 func (s *Stream) Running() (bool, error) {
 	if s.peeked != s.start || s.peeked == nil {
 		return false, errors.New("fstraced: Running: the stream has been read from")
@@ -183,8 +192,8 @@ func (s *Stream) Running() (bool, error) {
 	return true, nil
 }
 
-// Next returns the next update, io.EOF after the last, [ErrGone] if the daemon ended
-// before.
+// Next returns the next update. After the last one it returns io.EOF. It returns
+// [ErrGone] if the daemon ended before the session.
 func (s *Stream) Next() (*Update, error) {
 	if u := s.peeked; u != nil {
 		s.peeked = nil

@@ -2,8 +2,8 @@ package ipc
 
 import "encoding/json"
 
-// The wire types are the schema's, as encoding/json writes and reads them. A []byte
-// is base64 there; a pointer is a field that may be missing.
+// The wire types are the schema's, as encoding/json writes and reads them. A []byte is
+// base64 there; a pointer is a field that may be missing.
 
 type wireRun struct {
 	Argv        []string         `json:"argv,omitempty"`
@@ -34,8 +34,8 @@ type wireLaunched struct {
 	Outer   *int   `json:"outer,omitempty"`
 }
 
-// Options are what a run is told beside its command: the flags of fstrace by their
-// names. What is empty has its default.
+// Options are the options of a run. They have the names and the meaning of the flags of
+// fstrace. Empty fields have the default values of these flags.
 type Options struct {
 	Wait      string `json:"wait,omitempty" check:"nonempty"`      // "root", "all"
 	Lifecycle string `json:"lifecycle,omitempty" check:"nonempty"` // "ptrace", "notify"
@@ -49,21 +49,23 @@ type Options struct {
 	Compact   bool     `json:"compact,omitempty"`
 	EnvValues bool     `json:"envValues,omitempty"`
 
-	// Manifest asks for one to be folded; Root and Record are its options.
+	// Manifest requests a manifest. Root and Record are options of it.
 	Manifest bool   `json:"manifest,omitempty"`
 	Root     string `json:"root,omitempty" check:"nonempty"`
 	Record   string `json:"record,omitempty" check:"nonempty"`
 
-	// Events, if false, keeps the events from being streamed to the caller.
+	// Events, if false, suppresses the events in the replies to the caller.
 	Events *bool `json:"events,omitempty"`
-	// Detach lets the session go on when the caller goes away.
+	// Detach lets the session continue when the caller disconnects.
 	Detach bool `json:"detach,omitempty"`
 
-	// Label is a name of the client's choosing, by which it finds the session again.
+	// Label is a name by which the client can find the session again.
 	Label string `json:"label,omitempty" check:"nonempty"`
-	// BatchBytes is about how many bytes of events a reply has, nil for the default.
+	// BatchBytes is the approximate size of the events in a reply, in bytes; nil means
+	// the default.
 	BatchBytes *int `json:"batchBytes,omitempty"`
-	// LatencyMs is how long events may wait for others, so that a reply has more of them.
+	// LatencyMs is how long events may wait for others, in milliseconds, so that replies
+	// are larger.
 	LatencyMs int64 `json:"latencyMs,omitempty"`
 }
 
@@ -145,16 +147,16 @@ type wireUpdate struct {
 	Result  *Result           `json:"result,omitempty"`
 }
 
-// A Result is what became of a run beside what its record says.
+// A Result is what the record does not say about a run.
 type Result struct {
-	// Ending is "term" or "kill" if the timeout, or a cancellation, ended the run.
+	// Ending is "term" or "kill" if a timeout or a cancellation ended the run.
 	Ending string `json:"ending,omitempty"`
-	// NotExecuted is why the command could not be executed. The exit status is 126 or
-	// 127 then.
+	// NotExecuted says why the command could not be executed. The exit status is then 126
+	// or 127.
 	NotExecuted string `json:"notExecuted,omitempty"`
-	// Error is why the record is broken off.
+	// Error says why the record is cut off.
 	Error string `json:"error,omitempty"`
-	// Usage is what the command has used, nil if that is not known.
+	// Usage is the resource usage of the command; nil if not known.
 	Usage *Usage `json:"usage,omitempty"`
 }
 
@@ -165,7 +167,7 @@ type SessionInfo struct {
 	State       string    `json:"state"` // "running", "ended"
 	Argv        []string  `json:"argv,omitempty"`
 	ArgvBase64  [][]byte  `json:"argvBase64,omitempty"`
-	ArgvCut     bool      `json:"argvCut,omitempty"` // there are more
+	ArgvCut     bool      `json:"argvCut,omitempty"` // not all arguments are listed
 	Cwd         *string   `json:"cwd,omitempty"`
 	CwdBase64   []byte    `json:"cwdBase64,omitempty"`
 	PID         int       `json:"pid"`
@@ -180,27 +182,27 @@ type SessionInfo struct {
 	Manifest    bool      `json:"manifest"` // it has one
 }
 
-// Command returns the session's command, whichever field it came in.
+// Command returns the arguments of the command, whether they are UTF-8 or not.
 func (s *SessionInfo) Command() []string { return fromTexts(s.Argv, s.ArgvBase64) }
 
-// Directory returns the directory that the command was started in.
+// Directory returns the directory in which the command was started.
 func (s *SessionInfo) Directory() string { return fromText(s.Cwd, s.CwdBase64) }
 
-// An ExitInfo is how a command ended.
+// An ExitInfo says how a command ended.
 type ExitInfo struct {
 	Code   *int   `json:"code,omitempty"`
 	Signal string `json:"signal,omitempty"`
 	Core   bool   `json:"core,omitempty"`
 }
 
-// A CheckResult is the answer of Check: as fstrace check --json.
+// A CheckResult is the answer of [Client.Check], in the form of fstrace check --json.
 type CheckResult struct {
 	Status  string        `json:"status"` // "valid", "stale", "unknown"
 	Error   string        `json:"error,omitempty"`
 	Reasons []CheckReason `json:"reasons"`
 }
 
-// A CheckReason is one reason for which a manifest is stale.
+// A CheckReason is one reason why a manifest is stale.
 type CheckReason struct {
 	Reason     string   `json:"reason"`
 	Path       string   `json:"path,omitempty"`
@@ -210,7 +212,7 @@ type CheckReason struct {
 	Gone       []string `json:"gone,omitempty"`
 }
 
-// A ServerInfo is what a daemon says of itself.
+// A ServerInfo is what a daemon says about itself.
 type ServerInfo struct {
 	Version       string `json:"version"`
 	PID           int    `json:"pid"`
@@ -219,11 +221,11 @@ type ServerInfo struct {
 	Socket        string `json:"socket"`
 	LaunchVersion int    `json:"launchVersion"`
 	Limits        Limits `json:"limits"`
-	// Features are what the daemon has that an earlier one may not have.
+	// Features lists what the daemon has and earlier versions lack.
 	Features []string `json:"features,omitempty"`
 }
 
-// Features of a daemon.
+// Features that a daemon may lack. [ServerInfo] lists those of a daemon.
 const (
 	// FeatureDescriptors: manifests and records as descriptors.
 	FeatureDescriptors = "descriptors"
@@ -244,23 +246,24 @@ const (
 // features are those of this version, in the order in which they came.
 var features = []string{FeatureDescriptors, FeatureFilter, FeatureMonitor, FeatureLabel, FeatureBatch, FeatureLimits, FeatureUsage}
 
-// Limits are what a server takes and keeps at most.
+// Limits are the limits of a server.
 type Limits struct {
-	Sessions     int `json:"sessions"`     // that run at once
-	Connections  int `json:"connections"`  // at once
+	Sessions     int `json:"sessions"`     // that run at the same time
+	Connections  int `json:"connections"`  // at the same time
 	MessageBytes int `json:"messageBytes"` // of one message to the server
-	Descriptors  int `json:"descriptors"`  // beside one message
-	// MemoryBytes is how much memory the messages that are dealt with may take together.
+	Descriptors  int `json:"descriptors"`  // with one message
+	// MemoryBytes is how much memory the messages that are being handled may use
+	// together.
 	MemoryBytes int64 `json:"memoryBytes"`
 
-	// What is kept of sessions that have ended.
+	// Limits of retained sessions.
 
 	RetainSessions int   `json:"retainSessions"`
 	RetainSeconds  int64 `json:"retainSeconds"`
 	SpoolBytes     int64 `json:"spoolBytes"` // of all sessions together
 }
 
-// Statistics are counts since a server was started, and what it holds now.
+// Statistics are counters since the start of a server, and its present state.
 type Statistics struct {
 	SessionsRunning    int    `json:"sessionsRunning"`
 	SessionsKept       int    `json:"sessionsKept"`

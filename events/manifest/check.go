@@ -13,60 +13,66 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// CheckOptions of [Check].
+// CheckOptions are the options of [Check]. The zero value asks whether everything is as
+// the command left it.
 type CheckOptions struct {
-	// Cache spares hashing; nil for none.
+	// Cache has hashes of unchanged files; nil means that all files are hashed.
 	Cache *Cache
-	// AsFound asks whether everything is as the command found it, so that a run would do
-	// the same. Otherwise Check asks whether everything is as the command left it, so
-	// that there is nothing to run.
+	// AsFound asks whether everything is as the command found it, so that another run
+	// would do the same. Otherwise Check asks whether everything is as the command left
+	// it, so that there is nothing to run.
 	AsFound bool
-	// IgnoreFormerOutputs, with AsFound, leaves out what stood where the command's
-	// outputs are, if the command did not read it: a cache that restores outputs does
-	// not mind the former ones. A command that takes another way when its output is
-	// there already (mkdir lock, set -C) is not told apart then.
+	// IgnoreFormerOutputs, with AsFound, ignores what was at the paths of the outputs
+	// before, unless the command read it. Use it in a cache that restores outputs. It is
+	// wrong for commands that behave differently if their output exists (mkdir lock, set
+	// -C).
 	IgnoreFormerOutputs bool
-	// Times says which times count.
+	// Times selects which times are compared.
 	Times Times
-	// Root, if not empty, stands for the manifest's root, or for the command's
-	// working directory if it has none: what was below that is looked for here.
+	// Root, if not empty, replaces the root of the manifest, or the working directory of
+	// the command if the manifest has no root: paths below that are looked up below Root.
 	Root string
-	// Refuse lists the external sources that a manifest may not have: if it has one, Check
-	// returns an error that is [ErrExternal].
+	// Refuse lists kinds of external sources. If the manifest has one of them, Check
+	// returns [ErrExternal].
 	Refuse []ExternalKind
-	// AllowIncomplete has a manifest compared that may miss something.
+	// AllowIncomplete compares an incomplete manifest instead of returning
+	// [ErrIncomplete]. The result then says nothing about what is missing.
 	AllowIncomplete bool
-	// File is where the manifest was read from: no listing counts it.
+	// File is the file from which the manifest was read. Listings do not contain it.
 	File string
 }
 
-// ErrIncomplete says that a manifest may miss something: whatever holds of what it
-// has, nothing follows.
+// ErrIncomplete means that a manifest is incomplete, so no conclusion can be drawn from
+// it.
 var ErrIncomplete = errors.New("the manifest is incomplete")
 
-// ErrExternal says that a command may have heard from outside the file system.
-var ErrExternal = errors.New("the command may have heard from outside the file system")
+// ErrExternal means that a command may have used an external source that
+// [CheckOptions.Refuse] lists.
+var ErrExternal = errors.New("the command may have used an external source")
 
-// Check compares a manifest with the file system and returns what is different,
-// sorted by path: nothing, if the command need not run again. The error says that
-// it cannot be told.
+// Check compares a manifest with the file system and returns the differences, sorted by
+// path. If there are none, the manifest is valid.
+//
+// An error means that the question cannot be answered: [ErrIncomplete], [ErrExternal], or
+// a path cannot be read. Then treat the manifest as stale.
 func Check(m *Manifest, o CheckOptions) ([]Difference, error) {
 	return check(m, o, newOSFS())
 }
 
-// A Checker checks several manifests in one pass: it looks at each path once. What
-// changes meanwhile may or may not be seen. Its methods may be called concurrently.
+// A Checker checks several manifests and looks at each path once. It may miss changes
+// that are made while it is in use. Its methods may be called concurrently.
 type Checker struct{ fs *rememberingFS }
 
-// NewChecker returns a checker that has looked at nothing yet.
+// NewChecker returns a Checker that has looked at no path yet.
 func NewChecker() *Checker { return &Checker{newRememberingFS(newOSFS())} }
 
-// Check is [Check].
+// Check is like the function [Check], but uses what the Checker already knows about
+// paths.
 func (c *Checker) Check(m *Manifest, o CheckOptions) ([]Difference, error) {
 	return check(m, o, c.fs)
 }
 
-// CheckContext is [Check] that stops early, with the context's error, when ctx is done.
+// CheckContext is like [Check], but stops when ctx is done and returns the cause.
 func CheckContext(ctx context.Context, m *Manifest, o CheckOptions) ([]Difference, error) {
 	list, err := check(m, o, contextFS{newOSFS(), ctx})
 	if cause := context.Cause(ctx); cause != nil {

@@ -11,11 +11,11 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// Errors of [Decode], to be told apart with errors.Is.
+// Errors of [Decode], for use with errors.Is.
 var (
-	// ErrDamaged: this is no manifest, or not a whole one.
+	// ErrDamaged means that the input is not a manifest, or not a complete one.
 	ErrDamaged = errors.New("damaged")
-	// ErrVersion: the manifest is of a version that this package cannot read.
+	// ErrVersion means that this package cannot read this version of the document.
 	ErrVersion = errors.New("unknown version")
 )
 
@@ -54,12 +54,13 @@ type explanation struct {
 	Accesses           []wireAccess  `json:"accesses"`
 }
 
-// Decode reads a document and makes sure that it makes sense. It passes over
-// fields that it does not know: a later fstrace may add some.
+// Decode reads a document and validates it. It returns [ErrDamaged] if the document is
+// cut off, contradicts itself or does not match its checksum, and [ErrVersion] for
+// another version. It ignores unknown fields, because later versions may add some.
 func Decode(r io.Reader) (*Manifest, error) { return decode(r, false) }
 
-// DecodeCompared is Decode for those who only compare: without Processes and
-// Accesses, which are the larger part of a document and explain the rest.
+// DecodeCompared is like [Decode], but skips Processes and Accesses, which are the larger
+// part of a document. The result is sufficient for [Check].
 func DecodeCompared(r io.Reader) (*Manifest, error) { return decode(r, true) }
 
 func decode(r io.Reader, comparedOnly bool) (*Manifest, error) {

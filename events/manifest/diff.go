@@ -6,16 +6,15 @@ import (
 	"strings"
 )
 
-// A Change is an entry that two manifests do not share.
+// A Change is an entry that differs between two manifests.
 type Change struct {
-	Output bool // an output, else an input
+	Output bool // an output; otherwise an input
 	Path   string
-	A, B   *Entry // nil where there is none
+	A, B   *Entry // the entries; nil if a manifest has none
 }
 
-// Diff returns the inputs and outputs that two manifests do not share, sorted.
-// Paths below their roots, if both have one, are the same if they are relative to
-// them.
+// Diff returns the inputs and outputs that differ between two manifests, sorted by path,
+// inputs first. If both have a root, paths below the roots are compared relative to them.
 func Diff(a, b *Manifest) []Change {
 	if a.Root == "" || b.Root == "" {
 		list := diffEntries(a.Inputs, b.Inputs, "", "", false)
@@ -59,7 +58,7 @@ func sameState(a, b *Entry) bool {
 		a.Mode == b.Mode && a.Target == b.Target && a.Entries == b.Entries
 }
 
-// String is the line that fstrace diff prints.
+// String returns the line that fstrace diff prints.
 func (c *Change) String() string {
 	kind := "input"
 	if c.Output {

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// A Reason is why a manifest is stale. The list is closed.
+// A Reason says why a manifest is stale. The list is closed.
 type Reason string
 
 // Reasons.
@@ -28,8 +28,8 @@ type Difference struct {
 	Reason Reason
 	Path   string // as the manifest has it
 	Detail string
-	// Added and Gone are what a listing has more, and less, each name behind a
-	// letter for its type and a colon.
+	// Added and Gone are the names that a listing has gained and lost. Each has a prefix
+	// for its type, as in [Entry.Names].
 	Added, Gone []string
 }
 
@@ -37,7 +37,7 @@ func differ(r Reason, path, detail string) []Difference {
 	return []Difference{{Reason: r, Path: path, Detail: detail}}
 }
 
-// String is the line that fstrace check prints.
+// String returns the line that fstrace check prints.
 func (d *Difference) String() string {
 	s := string(d.Reason) + ": " + Quote(d.Path)
 	detail := d.Detail
@@ -76,7 +76,8 @@ func listChanges(added, gone []string) string {
 	return b.String()
 }
 
-// Quote gives a path as it is unless that would not print, or be misread.
+// Quote returns a path as it is, or quoted if it contains characters that are not
+// printable or if it could be misread.
 func Quote(path string) string {
 	for _, r := range path {
 		if !strconv.IsPrint(r) || r == utf8.RuneError {

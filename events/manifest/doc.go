@@ -1,32 +1,39 @@
-// Package manifest turns a record into the input of a cache decision, and
-// takes the decision: which files a command depends on and in what state they
-// were, what it left behind, and whether all of that still holds.
+// Package manifest makes manifests of records, and compares them with the file system:
+// which files did a command depend on and in which state, what did it leave behind, and
+// does all of that still hold?
 //
-// Terms:
+// # Terms
 //
-//   - an input is a path that the session touched before it changed it, in the
-//     state that it had then;
-//   - an output is what the session put, or changed, at a path, and that is there
-//     at the end;
-//   - the origin of a path is what stood there before the session. It may have
-//     another name by now.
+//   - An input is a path that the session accessed before it changed it, in the state
+//     that the path had then.
+//   - An output is a path that the session created or changed, and that exists at the
+//     end.
+//   - The origin of a path is what was at the path before the session. It may have
+//     another name now.
 //
-// A [Recorder] is an [events.Sink]: it folds the events, has the content of
-// inputs hashed beside the command, and makes a [Manifest] at the end. Events tell
-// of calls before they run and never of their results, so it predicts what they
-// do, corrects itself where later events contradict, and at the end looks at what
-// is really there. Its Guard method must be called before a call that may change
-// a file is let through: what the file held is read then or never.
+// # Use
 //
-// It keeps about 150 bytes of a path, 200 if something is there and 600 if that is
-// hashed, whatever the number of accesses. Inputs and accesses are never all put
-// together: they are encoded one after the other.
+// [Record] runs a command and returns its manifest. [Check] and [CheckContext] compare a
+// manifest with the file system, [Checker] compares several. [Manifest.Encode] and
+// [Decode] write and read the document (docs/manifest.md), [Manifest.Why] explains an
+// entry, and [Diff] compares two manifests.
 //
-// Which operation learns what of the state before is one table (facts.go,
-// docs/semantics.md); the manifest is the fold of that table over the record.
+// A [Recorder] is the [events.Sink] behind Record. Events describe calls before they run
+// and never their results, so a Recorder predicts what the calls do, corrects the
+// prediction when later events contradict it, and looks at the paths at the end. It
+// hashes inputs concurrently with the command. The session must call [Recorder.Guard]
+// before it continues a call that may change a file, because the old content is lost
+// after the call.
 //
-// [Manifest.Encode] and [Decode] are the document (docs/manifest.md), [Check]
-// compares one with the file system, [Manifest.Why] explains an entry of it.
+// A table says what each operation learns about the state before it (facts.go,
+// docs/semantics.md). A manifest is the result of applying this table to all events of a
+// record.
 //
-// The package knows nothing of tracing.
+// # Memory
+//
+// A Recorder keeps about 150 bytes for each path, 200 if the path exists and 600 if it is
+// hashed, whatever the number of accesses. It encodes inputs and accesses one by one and
+// never has all of them in memory at the same time.
+//
+// The package does not depend on package tracer.
 package manifest

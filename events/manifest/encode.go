@@ -12,8 +12,8 @@ import (
 	"runtime"
 )
 
-// Encode writes the document: one JSON object, an entry a line, so that people and
-// diff(1) can read it.
+// Encode writes the document: one JSON object with an entry per line, so that people and
+// diff(1) can read it. It sets m.Digest.
 func (m *Manifest) Encode(w io.Writer) error {
 	inputs, accesses := m.rowsOf()
 	return m.encode(w, inputs, accesses)
@@ -175,9 +175,9 @@ func (e *encoder) list(name string, n int, toWire func(i int) any) {
 	e.raw("]")
 }
 
-// rows are the elements of an array that may be long, in the order of n things:
-// append appends the elements that are made of the i-th, each behind newRow. It is
-// called for several at once.
+// rows are the elements of an array that may be long, in the order of n things: append
+// appends the elements that are made of the i-th, each behind newRow. It is called for
+// several at once.
 type rows struct {
 	n      int
 	append func(b []byte, i int) []byte
@@ -244,8 +244,8 @@ type maker struct{ made, used chan piece }
 // A piece is some rows, and what the digest counts of them.
 type piece struct{ rows, counted []byte }
 
-// appendCounted appends what the digest counts of a row: not what the command was told
-// of times, which is new in each checkout.
+// appendCounted appends what the digest counts of a row: not what the command was told of
+// times, which is new in each checkout.
 func appendCounted(b, row []byte) []byte {
 	if at := bytes.LastIndex(row, []byte(toldKey)); at >= 0 { // in a string the quotes are escaped
 		return append(append(b, row[:at]...), '}')

@@ -8,100 +8,104 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// Version is the version of the document. It changes when what docs/manifest.md
-// says of it is no longer true.
+// Version is the version of the document. It changes when a reader of the previous
+// version would misread the document.
 const Version = 1
 
-// A Manifest is what a command depends on and what it left behind.
+// A Manifest says what a command depends on and what it left behind. Its methods may be
+// called concurrently as long as nobody changes it.
 type Manifest struct {
 	Session string
 	Argv    []string
 	Cwd     string
 	Exit    events.Exit
 
-	// Surroundings are what the command started with; nil if that is not known.
+	// Surroundings are what the command started with; nil if not known.
 	Surroundings *Surroundings
-	// External is what the command may have heard from outside the file system, sorted.
+	// External lists the sources outside the file system that the command may have used,
+	// sorted.
 	External []External
 
-	// Root, if not empty, is the directory below which paths are written relative
+	// Root, if not empty, is the directory below which paths in the document are relative
 	// to it. In memory all paths are absolute.
 	Root string
-	// Only and Ignore are the patterns that chose what is in the manifest.
+	// Only and Ignore are the patterns that selected what is in the manifest.
 	Only, Ignore []string
-	// Record is the file that the manifest was written to: no listing counts it.
+	// Record is the file to which the manifest was written. Listings do not contain it.
 	Record string
 
 	Incomplete []events.Incomplete
 
-	// What is compared: sorted by path, without anything that differs from one
-	// run to the next.
+	// The part that is compared. It is sorted by path, and has nothing that differs
+	// between runs with the same accesses.
 
 	Inputs    []Entry
 	Outputs   []Entry
-	Modified  []string    // outputs of which the command had read what was there before
-	Removed   []string    // paths that were there before, and are no more
-	Temporary []string    // paths that the session made and removed
-	Forgotten []Forgotten // what is not in Temporary because there were too many
+	Modified  []string    // outputs whose old content the command had read
+	Removed   []string    // paths that existed before and are absent now
+	Temporary []string    // paths that the session created and removed
+	Forgotten []Forgotten // a summary of further temporary paths
 	Renamed   []Renaming
 
-	// Digest is a SHA-256 of what is compared, but for Temporary, Forgotten and what [Entry.Told]
-	// says: the same accesses to the same files have the same. Encode and Decode set it.
+	// Digest is a SHA-256 of Inputs, Outputs and Removed, without [Entry.Told]. The same
+	// accesses to the same files have the same digest. Encode and Decode set it.
 	Digest string
 
-	// What explains it.
+	// The part that explains it.
 
 	Volatile  []string
 	Processes []Process
-	// ForgottenProcesses counts what is not in Processes because there were too many: programs
-	// that ended, and of which Accesses knows nothing.
+	// ForgottenProcesses is the number of programs that are not in Processes because
+	// there were too many. They have ended and have no entry in Accesses.
 	ForgottenProcesses int64
 	Accesses           []Access
 }
 
-// Complete reports whether the manifest has every access of the command.
+// Complete reports whether the manifest has every access of the command and its
+// descendants.
 func (m *Manifest) Complete() bool { return len(m.Incomplete) == 0 }
 
 // unset is a number of an [Entry] that does not matter.
 const unset = -1
 
-// An Entry is a path and the state it is in, as far as that matters.
+// An Entry is a path and the part of its state that matters. Numbers that do not matter
+// are -1, strings are empty.
 type Entry struct {
 	Path  string
 	State events.State
 	Ops   []events.Op // sorted
 
-	SHA256 string // of a file whose content matters: 64 hexadecimal digits
-	Size   int64  // of a file, or -1
-	Mtime  int64  // nanoseconds since 1970: of a file that was asked for and not read; or -1
+	SHA256 string // of a file whose content matters, in 64 hexadecimal digits
+	Size   int64  // of a file, in bytes
+	Mtime  int64  // of a file on which the command called stat and that it did not read: ns since 1970
 	Mode   uint32 // permission bits of a file or directory
-	UID    int64  // owner, where it matters, or -1
-	GID    int64  // group, or -1; both are set or none
-	Links  int64  // number of names of a file that was written to, or linked; or -1
-	Target string // of a symbolic link
+	UID    int64  // owner, if it matters
+	GID    int64  // group; set if UID is
+	Links  int64  // number of names of a file that was written to or linked
+	Target string // content of a symbolic link
 
-	// Error is why an absent path cannot be looked up, if not for ENOENT: "ENOTDIR", a
-	// component on its way is no directory; "ELOOP", there are too many symbolic links.
+	// Error says why the lookup of an absent path fails, if not with ENOENT: "ENOTDIR" or
+	// "ELOOP".
 	Error string
 
-	// Of a directory that was listed: Entries is a hash of Names, which are its
-	// entries without those that the session made, each behind a letter for its
-	// type and a colon.
+	// Names are the entries of a directory that was listed, without those that the
+	// session created. Each has a prefix for its type: "f:", "d:", "l:" or "o:". Entries
+	// is a hash of them.
 	Entries string
 	Names   []string
-	// NotEmpty says of a directory that there was something in it, and that this
-	// mattered: rmdir(2) failed.
+	// NotEmpty means that a directory was not empty and that this mattered, because
+	// rmdir(2) failed.
 	NotEmpty bool
 
-	// Shared says of an output that the command was started with it open for writing.
-	// Others may go on writing to it: only its first Size bytes matter. Of one that was
-	// open for appending, nothing matters.
+	// Shared means that the command inherited an output open for writing. Other processes
+	// may continue to write to it, so only the first Size bytes are compared. An output
+	// that was open for appending is not compared.
 	Shared bool
 
-	// Told is what the command was told beyond that. [TimesStrict] compares it.
+	// Told is what else stat(2) returned to the command. Only [TimesStrict] compares it.
 	Told Told
 
-	// Before is what stood at an output's path before the session.
+	// Before is the state of an output's path before the session.
 	Before events.State
 }
 
@@ -135,12 +139,12 @@ func findEntry(list []Entry, path string) *Entry {
 // held, or the names in a directory.
 func (e *Entry) isRead() bool { return e.SHA256 != "" || e.Entries != "" }
 
-// Told is what stat(2) told the command of a path, where an [Entry] does not say so by
-// itself: of files that were read as well, of directories and of symbolic links.
+// Told is what stat(2) returned to the command and what the [Entry] does not have: for
+// files that were also read, for directories and for symbolic links.
 type Told struct {
 	Mtime int64 // nanoseconds since 1970, or -1
 	Links int64 // number of names, or -1
-	// UID and GID are the owner of an output that the command made, or -1.
+	// UID and GID are the owner of an output that the command created, or -1.
 	UID, GID int64
 }
 
@@ -155,34 +159,36 @@ func newEntry(path string, s events.State) Entry {
 	}
 }
 
-// Forgotten tells of the paths in one directory that the session made and removed and that
-// a manifest does not list, because there were too many. None of them was there before.
+// A Forgotten is a summary of paths in one directory that the session created and
+// removed, and that the manifest does not list because there were too many. All of them
+// were absent before.
 type Forgotten struct {
 	Dir   string
 	Count int64
-	// Filter is a Bloom filter of their names (docs/manifest.md). If it is empty and Any is
-	// not set, there is nothing to compare: a directory above them was absent before.
+	// Filter is a Bloom filter of their names (docs/manifest.md). If it is empty and Any
+	// is false, there is nothing to compare, because a directory above them was absent
+	// before.
 	Filter []byte
-	// Any says that there was no room for a filter: each name may be one of them.
+	// Any means that there was no space for a filter: every name may be one of them.
 	Any bool
-	// Except are names that were there all the time and are in the filter by chance.
+	// Except are names that existed all the time and that the filter contains by chance.
 	Except []string
 }
 
-// A Renaming is a file or directory that was there before and has a new name.
+// A Renaming is a file or directory that existed before and has another name now.
 type Renaming struct{ From, To string }
 
-// A Process is a program that a process ran: a process that executes another has
-// several, one after the other.
+// A Process is a program that a process ran. A process that calls exec has several, in
+// order.
 type Process struct {
 	PID, PPID int
-	// From is the index of the program that forked it or executed it; -1 for the
+	// From is the index of the program that forked or executed this one; -1 for the
 	// command itself.
 	From int
 	Exe  string
 	Argv []string
 	Cwd  string
-	Exit *events.Exit // with the last program of a process
+	Exit *events.Exit // only for the last program of a process
 }
 
 // An Access is the first access of a kind to a path.
@@ -190,9 +196,9 @@ type Access struct {
 	Path    string
 	Op      events.Op
 	State   events.State
-	Process int // index into Processes, -1 if it is not known
+	Process int // index into Processes, -1 if not known
 	Syscall string
-	As      string // the string that the program gave, where it is not Path
+	As      string // the string that the program passed, if it differs from Path
 	Links   []events.Link
 }
 

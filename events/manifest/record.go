@@ -9,10 +9,10 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// A Command is a command whose accesses can be recorded: a *tracer.Cmd.
+// A Command is a command whose accesses can be recorded. *tracer.Cmd implements it.
 type Command interface {
-	// Observe sets what receives the record, and what is called before files change:
-	// [Recorder.Guard].
+	// Observe sets the receiver of the record, and the function to be called before files
+	// change ([Recorder.Guard]).
 	Observe(sink events.Sink, guard func(events.Op, string, events.FileInfo))
 	// Served reports whether a path is on a file system that may not answer.
 	Served(path string) bool
@@ -23,12 +23,12 @@ type Command interface {
 	Cancel(grace time.Duration)
 }
 
-// Record runs a command and returns the manifest of what it read and made. The
-// command's other fields, such as its standard output, are the caller's to set.
+// Record runs a command and returns the manifest of what it read and left behind. Before
+// the call, set the other fields of the command, such as its standard output.
 //
-// If the command has run and failed, Record returns the manifest and the error of
-// Wait. The manifest is nil if the command has not run or the record is cut off. When
-// ctx is done first, the command's processes are ended.
+// If the command has run and failed, Record returns the manifest together with the error
+// of Wait. The manifest is nil if the command did not run or if the record is cut off. If
+// ctx is done first, Record kills the command's processes and returns the error of ctx.
 func Record(ctx context.Context, cmd Command, o Options) (*Manifest, error) {
 	var document bytes.Buffer
 	r, err := NewRecorder(&document, o)

@@ -10,7 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Recorder is an [events.Sink] that writes a manifest at the end.
+// A Recorder is an [events.Sink] that writes a manifest at the end of the record. A
+// Recorder is for one session. Guard may be called concurrently with all other methods;
+// the other methods must not be called concurrently.
 type Recorder struct {
 	w        io.Writer
 	options  Options
@@ -28,25 +30,26 @@ type Recorder struct {
 	m            *Manifest
 }
 
-// Options of a [Recorder].
+// Options are the options of a [Recorder]. The zero value is valid.
 type Options struct {
-	// Cache spares hashing; nil for none.
+	// Cache has hashes of unchanged files; nil means that all files are hashed.
 	Cache *Cache
-	// Root is the directory below which paths are written relative to it: absolute
-	// and without symbolic links. "" for none.
+	// Root is the directory below which paths in the document are relative to it; ""
+	// means none. It must be absolute and must not contain symbolic links.
 	Root string
-	// Only and Ignore choose what is in the manifest, as patterns for
-	// [events.Filter] do.
+	// Only and Ignore select what is in the manifest, with the patterns of
+	// [events.Filter].
 	Only, Ignore []string
-	// EnvironmentValues asks for the values of the environment, not only for digests.
+	// EnvironmentValues includes the values of the environment, not only their digests.
 	EnvironmentValues bool
-	// Compact leaves out what explains a manifest: processes and accesses.
+	// Compact omits processes and accesses, which explain a manifest.
 	Compact bool
-	// Record is the file that the manifest will be in, "" if it has no name.
+	// Record is the file to which the manifest will be written; "" means none.
 	Record string
 }
 
-// NewRecorder returns a recorder that writes to w. The error is of the patterns.
+// NewRecorder returns a recorder that writes the document to w in End. It returns an
+// error if a pattern is malformed. The caller closes w.
 func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
 	slow := &slowFS{fileSystem: newOSFS(), wait: lookPatience}
 	r, err := newRecorder(w, o, slow, time.Now)
@@ -56,9 +59,9 @@ func NewRecorder(w io.Writer, o Options) (*Recorder, error) {
 	return r, err
 }
 
-// Served tells the recorder how to find out whether a path is on a file system that may not
-// answer, as a process of the session serves it. The function must be safe for concurrent
-// use. Served must be called before Begin.
+// Served sets a function that reports whether a path is on a file system that may not
+// answer, because a process of the session serves it. The function must be safe for
+// concurrent use. Served must be called before Begin.
 func (r *Recorder) Served(served func(path string) bool) { r.slow.served = served }
 
 func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*Recorder, error) {
@@ -72,7 +75,8 @@ func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*
 	return r, nil
 }
 
-// Begin takes in what the command is.
+// Begin starts the recorder: it stores what the command is, and starts goroutines that
+// hash files. End or Close must be called later.
 func (r *Recorder) Begin(h *events.Header) error {
 	r.hasher.start()
 	r.begin = r.now()
@@ -88,25 +92,26 @@ func (r *Recorder) Begin(h *events.Header) error {
 	return nil
 }
 
-// Event takes in one event.
+// Event processes one event.
 func (r *Recorder) Event(e *events.Event) error {
 	r.watch.event()
 	r.fold.event(e)
 	return nil
 }
 
-// Guard must be called before a call is let through that may change what is in the
-// regular file at path or its times, put another in its place, or remove it, or may do
-// so with a symbolic link; info is what lstat says of it. When it returns, what the
-// file holds is known, or need not be. If info is not Known, the call may make the
-// file. It may be called at the same time as the other methods.
+// Guard must be called before a call is continued that may modify the regular file at
+// path, change its times, replace or remove it, or that may do so with a symbolic link.
+// info is what lstat(2) returns for path; if it is not Known, the call may create the
+// file. When Guard returns, the old content is known or not needed. It may block while it
+// hashes a large file.
 //
-// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
-// removes it, events.OpRename if it renames it, events.OpCreate if it renames something to
-// that path, and another if it changes the file in another way. Guard must also be called
-// of directories that are removed or renamed. It must not be called less often than the
-// session opens files for writing and renames them: what happens more often was done by
-// somebody else.
+// op is OpWrite if the call opens the file for writing, OpDelete if it removes the file,
+// OpRename if it renames the file, OpCreate if it renames another file to path, and any
+// other operation for other changes. Guard must also be called for directories that are
+// removed or renamed.
+//
+// Guard must be called at least as often as the session opens files for writing and
+// renames them. The recorder attributes further writes to other processes.
 func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
 	if isVolatile(path) {
 		return
@@ -124,7 +129,8 @@ func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
 	r.watch.guard(op, path, &info)
 }
 
-// Incomplete returns what the manifest may miss, nil before End.
+// Incomplete returns the reasons why the manifest is incomplete. It returns nil before
+// End.
 func (r *Recorder) Incomplete() []events.Incomplete {
 	if r.m == nil {
 		return nil
@@ -132,14 +138,15 @@ func (r *Recorder) Incomplete() []events.Incomplete {
 	return r.m.Incomplete
 }
 
-// Close ends the work of a recorder that has begun and whose End is not called. It
-// does no harm after.
+// Close stops the goroutines of a recorder for which Begin was called and End was not. It
+// may be called after End, too.
 func (r *Recorder) Close() {
 	r.hasher.close()
 	r.watch.close()
 }
 
-// End looks at what the session left behind, and writes the manifest.
+// End looks at what the session left behind, and writes the manifest. It returns the
+// error of the writer.
 func (r *Recorder) End(t *events.Trailer) error {
 	r.hasher.close()
 	r.fold.forgetLast()

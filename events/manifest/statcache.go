@@ -13,23 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Cache remembers from run to run which hash belongs to a file that has not
-// changed: mount, inode, size, mtime, ctime -> SHA-256. Files on mounts of which the times
-// do not tell are not put here.
+// A Cache maps files to their hashes from run to run: mount, inode, size, mtime, ctime ->
+// SHA-256. It does not store hashes of files on mounts whose times are not reliable.
 //
-// It is one sparse file, a table of sets of slots. The inode chooses the set and the slot
-// of the set that is tried first. A slot is taken by the same inode, else by an empty or
-// damaged one, else by chance: so the size is bounded, a lookup looks at some hundred bytes of
-// the mapped file, and opening the cache reads nothing. A slot carries a checksum of itself. That is all the locking
-// there is: a slot that two runs write at once, or that a crash leaves half
-// written, does not check and is empty. A log, or a file that is replaced, would
-// have to be read as a whole at each start.
+// It is one sparse file, a table of sets of slots. The inode selects the set. A new entry
+// takes the slot of the same inode, or an empty or damaged slot, or a random one. So the
+// size is bounded, a lookup is one pread, and opening the cache reads nothing. Each slot
+// has a checksum instead of a lock: a slot that two runs write at the same time, or that
+// a crash leaves half written, fails its checksum and counts as empty. A log, or a file
+// that is replaced, would have to be read completely at each start.
 //
-// Only hashes of files whose times were older than the moment of hashing by more
-// than the clock's granularity are put here: another change within the same tick
-// would not show (git calls such an entry racy).
+// It stores a hash only if the times of the file were older than the moment of hashing by
+// more than the granularity of the clock. Otherwise another change within the same tick
+// would not be visible (git calls such an entry racy).
 //
-// The methods may be called concurrently, and on a nil Cache, which is empty.
+// The methods may be called concurrently, also by several processes, and on a nil Cache,
+// which is empty.
 type Cache struct {
 	file   *os.File
 	mapped []byte // the file as it was opened, as far as it went; nil if it cannot be mapped
@@ -49,7 +48,8 @@ const (
 // castagnoli is made when it is needed: every start of a program would pay for it.
 var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
-// CacheDir is where the cache belongs: $XDG_CACHE_HOME/fstrace, or ~/.cache/fstrace.
+// CacheDir returns the directory of the user's cache: $XDG_CACHE_HOME/fstrace, or
+// ~/.cache/fstrace.
 func CacheDir() (string, error) {
 	base, err := os.UserCacheDir() // absolute, or an error
 	if err != nil {
@@ -58,8 +58,9 @@ func CacheDir() (string, error) {
 	return filepath.Join(base, "fstrace"), nil
 }
 
-// UserCache opens the cache in CacheDir, nil if it cannot: a home directory that cannot
-// be written to is no error. Without a cache there is more to hash, no more.
+// UserCache opens the cache in [CacheDir]. It returns nil if that fails, for example
+// because the home directory is read-only. A nil Cache is usable; it only saves no
+// hashing.
 func UserCache() *Cache {
 	dir, err := CacheDir()
 	if err != nil {
@@ -72,7 +73,9 @@ func UserCache() *Cache {
 	return c
 }
 
-// OpenCache opens the cache in dir, and makes both if they are not there.
+// OpenCache opens the cache in dir, and creates the directory and the cache if they do
+// not exist. It returns an error if the file belongs to another user or others may write
+// to it.
 func OpenCache(dir string) (*Cache, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
@@ -102,7 +105,7 @@ func OpenCache(dir string) (*Cache, error) {
 	return c, nil
 }
 
-// Close closes the cache's file.
+// Close closes the file of the cache.
 func (c *Cache) Close() error {
 	if c == nil {
 		return nil

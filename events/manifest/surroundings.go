@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Surroundings are what a command started with, beside files. Check does not compare
-// them: a cache makes them a part of its key.
+// Surroundings are what a command started with, besides files. Check does not compare
+// them. A cache makes them part of its key.
 type Surroundings struct {
 	UID, GID    uint32 // effective
 	Umask       uint32 // umask(2)
@@ -21,11 +21,11 @@ type Surroundings struct {
 	Stdin       events.DescriptorKind // "" if it was closed
 }
 
-// A Variable is one of the environment.
+// A Variable is a variable of the environment.
 type Variable struct {
 	Name string
-	// Digest is the first 32 digits of the value's SHA-256: enough to compare, but who
-	// guesses a short value can confirm the guess.
+	// Digest is the first 32 digits of the SHA-256 of the value. A short value can be
+	// guessed and confirmed with it.
 	Digest string
 	Value  string // only if [Options.EnvironmentValues] asked for it
 }
@@ -44,25 +44,24 @@ const (
 	ExternalDevice  ExternalKind = "device" // any other device
 )
 
-// ExternalKinds lists the kinds.
+// ExternalKinds returns all kinds.
 func ExternalKinds() []ExternalKind {
 	return []ExternalKind{
 		ExternalNetwork, ExternalSocket, ExternalFIFO, ExternalPipe, ExternalTTY, ExternalRandom, ExternalDevice,
 	}
 }
 
-// An External is something that the command may have heard from, and that a manifest
-// does not compare.
+// An External is a source outside the file system that the command may have used. A
+// manifest does not compare it.
 type External struct {
 	Kind    ExternalKind
 	Path    string // "" if it has none
 	Address string // of a network peer, or of an abstract socket
-	// Descriptor is the number of a pipe, socket or terminal that the command was
-	// started with, else -1.
+	// Descriptor is the number of an inherited pipe, socket or terminal, or -1.
 	Descriptor int
 }
 
-// String names the source as messages do.
+// String returns a description of the source for messages.
 func (x *External) String() string {
 	switch {
 	case x.Address != "":

@@ -2,27 +2,27 @@ package manifest
 
 import "fmt"
 
-// Times says which of the times that a command was told count for a [Check].
-// docs/semantics.md lists the tools that need each.
+// Times selects which of the times that a command got are compared by [Check].
+// docs/semantics.md lists the tools that need each policy. The zero value is [TimesAuto].
 type Times uint8
 
 const (
-	// TimesAuto: the size, time and owner of a file count if the command asked for them
-	// and did not read the file: it can only have decided by them. This is what make and
-	// Python do.
+	// TimesAuto compares size, time and owner of files on which the command called
+	// stat(2) and which it did not read, because it can only have decided by them. make
+	// and Python do this.
 	TimesAuto Times = iota
-	// TimesStrict: all that the command was told counts: times, owners and numbers of
-	// links of files that were read as well, of directories and of symbolic links. This
-	// is what tar, cp -p and find -newer need.
+	// TimesStrict compares everything that stat(2) returned: times, owners and numbers of
+	// links, also for files that were read, for directories and for symbolic links. tar,
+	// cp -p and find -newer need this.
 	TimesStrict
-	// TimesIgnore: of what stat(2) tells, only existence, type, permission bits and size
-	// count. This is what fresh checkouts need.
+	// TimesIgnore compares only existence, type, permission bits and size. Fresh
+	// checkouts need this.
 	TimesIgnore
 )
 
 var timesWords = [...]string{TimesAuto: "auto", TimesStrict: "strict", TimesIgnore: "ignore"}
 
-// String returns the word for the policy.
+// String returns the word for the policy: "auto", "strict" or "ignore".
 func (t Times) String() string {
 	if int(t) < len(timesWords) {
 		return timesWords[t]
@@ -33,7 +33,7 @@ func (t Times) String() string {
 // MarshalText returns the word for the policy.
 func (t Times) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
 
-// UnmarshalText parses the word for a policy.
+// UnmarshalText sets the policy by its word.
 func (t *Times) UnmarshalText(text []byte) error {
 	for i, word := range timesWords {
 		if string(text) == word {

@@ -6,24 +6,24 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// An Explanation says what a path is to a command, and who made it so.
+// An Explanation says how a command used a path.
 type Explanation struct {
 	Path  string
 	Roles []string // "input", "output", "removed", "temporary", "volatile", "link"
-	Input *Entry   // nil if it is none
-	// Accesses are the first of each kind to the path itself; if it is a symbolic
-	// link that was only followed, those that led over it.
+	Input *Entry   // nil if the path is not an input
+	// Accesses are the first accesses of each kind to the path. For a symbolic link that
+	// was only followed, they are the accesses that passed through it.
 	Accesses []ExplainedAccess
 }
 
-// An ExplainedAccess is an access with the programs that led to it: the one that
-// made it first, the command itself last.
+// An ExplainedAccess is an access and the chain of programs that led to it: first the one
+// that made the access, last the command.
 type ExplainedAccess struct {
 	Access
 	Chain []Process
 }
 
-// Why explains a path; nil if the manifest does not know it.
+// Why explains a path. It returns nil if the manifest does not have the path.
 func (m *Manifest) Why(path string) *Explanation {
 	x := &Explanation{Path: path}
 	for i := range m.Inputs {
@@ -64,8 +64,8 @@ func (m *Manifest) Why(path string) *Explanation {
 	return x
 }
 
-// explain adds the chain of programs. A process that was forked and has not yet
-// executed anything is the same program as its parent: it is left out.
+// explain adds the chain of programs. A process that was forked and has not yet executed
+// anything is the same program as its parent: it is left out.
 func (m *Manifest) explain(a *Access) ExplainedAccess {
 	x := ExplainedAccess{Access: *a}
 	for i := a.Process; i >= 0; i = m.Processes[i].From {
