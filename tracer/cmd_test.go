@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +29,6 @@ const helperVariable = "FSTRACE_TEST_HELPER"
 var helpers = map[string]func(){
 	"inherit":      inheritHelper,
 	"none":         func() {},
-	"wait":         waitHelper,
 	"tracerThread": tracerThreadHelper,
 }
 
@@ -46,12 +44,6 @@ func helperCommand(name string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), helperVariable+"="+name)
 	return c
-}
-
-// waitHelper says that it is there, and ends with its input.
-func waitHelper() {
-	fmt.Println("ready")
-	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // A recorder is a sink that keeps the record. Its methods fail as they are told.

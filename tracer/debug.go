@@ -87,7 +87,7 @@ func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.
 		}
 		flags = n.Data.Args[1]
 	}
-	traces, err := filterTraces(&r.observer.memory, int(n.PID), program, syscalls.Narrow(abi))
+	traces, err := filterTraces(&r.memory, int(n.PID), program, syscalls.Narrow(abi))
 	if errors.Is(err, procfs.ErrBadAddress) || errors.Is(err, procfs.ErrCallerGone) {
 		return // EFAULT: it installs nothing. Libraries find out so which flags the kernel has
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
@@ -107,14 +106,4 @@ func KeptDescriptors() ([]int, error) {
 		}
 	}
 	return kept, nil
-}
-
-// descriptorFlags reads the flags of an open file.
-func descriptorFlags(pid, fd int) (flags uint64, ok bool) {
-	text, err := procfs.FDInfo(pid, fd, "flags")
-	if err != nil {
-		return 0, false
-	}
-	flags, err = strconv.ParseUint(string(text), 8, 64)
-	return flags, err == nil
 }

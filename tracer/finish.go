@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 )
 
 // finish sees the session to its end, when the tracer thread has come to its own.
@@ -133,7 +134,7 @@ func (s *session) end() {
 func (s *session) consume() {
 	failed := s.err // by Begin
 	var seq uint64
-	var m maker
+	var m observe.Maker
 	give := func(e *events.Event) {
 		seq++
 		e.Seq = seq
@@ -157,12 +158,12 @@ func (s *session) consume() {
 				give(en.process)
 				s.inners.event(en.family, en.of, en.process)
 			case en.family != nil:
-				m.make(&en.access, func(e *events.Event) {
+				m.Make(&en.access, func(e *events.Event) {
 					give(e)
 					s.inners.event(en.family, en.of, e)
 				})
 			default:
-				m.make(&en.access, give)
+				m.Make(&en.access, give)
 			}
 		}
 		s.inners.flush()

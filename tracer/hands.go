@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/resolve"
 )
@@ -27,10 +28,12 @@ import (
 // through, and records it with state unknown. The hand ends when it is back.
 type hand struct {
 	*receiver
-	observer *observer
-	blank    *entry // for the next access
-	call     call   // that is handled
-	caller   *call  // the same; nil for none of which an access could be made
+	observer *observe.Observer
+	blank    *entry        // for the next access
+	call     observe.Call  // that is handled
+	caller   *observe.Call // the same; nil for none of which an access could be made
+	proc     *process      // of the caller
+	memory   procfs.Memory
 	n        seccomp.Notification
 	wake     chan struct{} // receive again
 	held     *uint64       // where the keeper finds the call that is looked after; nil for nowhere
@@ -115,7 +118,7 @@ func (h *hand) regain() {
 	if h.givenUp {
 		if h.at != nil {
 			if h.at.Stuck--; h.at.Stuck == 0 {
-				h.common.world.Answers() // it may be waited for again, like any other
+				h.common.Answers() // it may be waited for again, like any other
 			}
 		}
 		h.mu.Unlock()
@@ -156,7 +159,7 @@ func (r *receiver) appoint() {
 		return
 	}
 	h := &hand{receiver: r, wake: make(chan struct{}, 1), isLeader: true}
-	h.observer = newObserver(r.common, h)
+	h.observer, h.memory.Marker = observe.New(r.common, h), h
 	h.held = r.keeper.slot(r.hands)
 	r.hands++
 	go h.run()
@@ -169,7 +172,7 @@ func (h *hand) run() {
 	defer func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		h.observer.close()
+		h.observer.Close()
 	}()
 	for h.receive() {
 		select {
@@ -219,7 +222,7 @@ func (h *hand) answer(n *seccomp.Notification) (leads bool, err error) {
 		if !h.givenUp {
 			h.caller = nil
 			if leads = h.isLeader; !leads {
-				h.observer.close()
+				h.observer.Close()
 				h.idle = append(h.idle, h)
 			}
 			h.mu.Unlock()
@@ -238,7 +241,7 @@ func (h *hand) answer(n *seccomp.Notification) (leads bool, err error) {
 func (h *hand) miss(path string) {
 	pid := 0
 	if h.caller != nil {
-		pid = h.caller.proc.pid
+		pid = h.caller.PID
 	}
 	h.gaps.add(events.ReasonUnanswered, pid, path+": "+procfs.ErrUnanswered.Error())
 }

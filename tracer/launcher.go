@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"golang.org/x/sys/unix"
 )
 
@@ -239,7 +240,8 @@ func (l *launcher) follow() traceEnd {
 		return ok && e.isEcho(sig, sender == s.root.ppid, time.Now())
 	}
 	f.executed = func(p *process, exe string, argv []string) {
-		tellInterpreter(s.registry, s.gaps, p, exe, argv, func(e *events.Event) { s.queue.process(p, e) })
+		emit := func(e *events.Event) { s.queue.process(p, e) }
+		observe.Interpreter(s.registry.takeRunning(p), p.pid, exe, argv, s.gaps.add, emit)
 	}
 	f.escaped = func(p *process) {
 		fd, err := unix.PidfdOpen(p.pid, 0) // in case that there was none to spare

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 )
 
 // A process is what is known of one thread group. Its fields are guarded by its
@@ -17,12 +19,12 @@ type process struct {
 	// trying is the program of the last exec call, which may have failed.
 	trying string
 	// running is what the kernel is to run for it, as far as that is known.
-	running imageFile
+	running observe.Image
 	// unsure: a process that ptrace does not follow has called exec, and nothing
 	// has been seen of it since.
 	unsure bool
 
-	dir workDir // not guarded: the receiver's alone
+	dir observe.WorkDir // not guarded: the receiver's alone
 
 	// family is that of the fstraces inside of the session that get its events, and
 	// endUnseen says that nobody will tell of its end. Neither is guarded.
@@ -53,6 +55,15 @@ func (g *registry) find(tid int) (p *process, followed bool) {
 	defer g.mu.RUnlock()
 	m := g.tasks[tid]
 	return m.proc, m.followed
+}
+
+// WorkDir returns what is remembered of the working directory of a thread's process, nil
+// for a thread that is not known.
+func (g *registry) WorkDir(tid int) *observe.WorkDir {
+	if p, _ := g.find(tid); p != nil {
+		return &p.dir
+	}
+	return nil
 }
 
 // enter adds a thread. What a dead thread of the same number left is replaced.
@@ -103,18 +114,18 @@ func (g *registry) setTrying(p *process, path string, followed bool) {
 }
 
 // setRunning notes which file the kernel is to run for the exec call in hand.
-func (g *registry) setRunning(p *process, f imageFile) {
+func (g *registry) setRunning(p *process, f observe.Image) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.running = f
 }
 
 // takeRunning returns that file, the zero imageFile if it is not known.
-func (g *registry) takeRunning(p *process) imageFile {
+func (g *registry) takeRunning(p *process) observe.Image {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f := p.running
-	p.running = imageFile{}
+	p.running = observe.Image{}
 	return f
 }
 

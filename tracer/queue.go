@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 )
 
 // A queue carries what was learnt from those who must be quick, the receiver and
@@ -31,7 +32,7 @@ type queue struct {
 // An entry is one access, or one step of a process, or what the consumer is to do when it
 // comes to it.
 type entry struct {
-	access  access
+	access  observe.Access
 	process *events.Event // instead of access
 	then    func()        // instead of access
 	of      *process      // whose it is; nil where no one is to be told

@@ -15,7 +15,7 @@ import (
 // numberedEntry returns an entry whose access says which it is.
 func numberedEntry(n int) *entry {
 	e := new(entry)
-	e.access.tid = n
+	e.access.TID = n
 	return e
 }
 
@@ -34,7 +34,7 @@ func drain(q *queue) (numbers []int) {
 			case e.process != nil:
 				numbers = append(numbers, e.process.TID)
 			default:
-				numbers = append(numbers, e.access.tid)
+				numbers = append(numbers, e.access.TID)
 			}
 		}
 		q.recycle(batch)
@@ -76,7 +76,7 @@ func TestQueueOrder(t *testing.T) {
 			flush := func() {
 				rand.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 				for _, e := range held {
-					q.settle(e, e.access.tid%7 == 0)
+					q.settle(e, e.access.TID%7 == 0)
 				}
 				held = held[:0]
 			}
@@ -274,7 +274,7 @@ func TestQueueCloseFreesReserve(t *testing.T) {
 func TestQueueRecycles(t *testing.T) {
 	q := newQueue()
 	e := numberedEntry(1)
-	e.access.target = "left over"
+	e.access.Target = "left over"
 	if blank := q.reserve(e); blank == nil || blank == e {
 		t.Fatalf("reserve gives %p for %p", blank, e)
 	}
@@ -282,7 +282,7 @@ func TestQueueRecycles(t *testing.T) {
 	batch, _ := q.take(nil)
 	q.recycle(batch)
 	again := q.reserve(numberedEntry(2))
-	if again != e || again.settled || again.dropped || again.access.target != "" || again.access.tid != 0 {
+	if again != e || again.settled || again.dropped || again.access.Target != "" || again.access.TID != 0 {
 		t.Errorf("got %p %+v, want %p, blank", again, again, e)
 	}
 }

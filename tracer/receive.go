@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,7 @@ import (
 type receiver struct {
 	listener   *seccomp.Listener
 	index      *syscalls.Index
-	common     *common
+	common     *observe.Shared
 	registry   *registry
 	owner      *owner
 	wishes     *wishes
@@ -71,12 +72,12 @@ func (r *receiver) retire() {
 		}
 	}
 	for _, h := range r.idle {
-		h.observer.close()
+		h.observer.Close()
 	}
 	if h := r.holder.Load(); h != nil && !h.givenUp {
-		h.observer.close()
+		h.observer.Close()
 	}
-	r.common.world.Close()
+	r.common.Close()
 }
 
 // lost notes that notifications can be received no more, and goes on letting calls
@@ -122,23 +123,27 @@ func (r *hand) handle(n *seccomp.Notification) error {
 		r.blank = new(entry)
 	}
 	e := r.blank
-	r.call = call{tid: tid, proc: proc, followed: followed, row: row, abi: abi, args: n.Data.Args}
+	r.proc = proc
+	r.call = observe.Call{
+		TID: tid, PID: proc.pid, PPID: proc.ppid, Followed: followed, Dir: &proc.dir,
+		Row: row, ABI: abi, Args: n.Data.Args, Source: &r.memory,
+	}
 	c := &r.call
 	r.caller = c
-	observed := r.observer.observe(c, &e.access)
-	r.sleepers.note(tid, n.Data.NR, c.sleeps(&e.access, observed))
+	observed := r.observer.Observe(c, &e.access)
+	r.sleepers.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
 	if !observed {
 		return r.letThrough(n)
 	}
 	e.of, e.family = proc, proc.family.Load()
 	if r.guard != nil || e.family.wantGuard() {
 		r.patient = true
-		e.access.guarded(func(op events.Op, path string, info events.FileInfo) { r.guarded(e.family, op, path, info) })
+		e.access.Guarded(func(op events.Op, path string, info events.FileInfo) { r.guarded(e.family, op, path, info) })
 		r.patient = false
 	}
 	if row.How == syscalls.ByExec {
-		r.registry.setTrying(proc, e.access.first.End(), followed)
-		r.registry.setRunning(proc, e.access.running)
+		r.registry.setTrying(proc, e.access.First.End(), followed)
+		r.registry.setRunning(proc, e.access.Running)
 	}
 	r.blank = r.queue.reserve(e)
 	err := r.reply(n, proc)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
@@ -199,7 +200,7 @@ func (s *session) launch(l *launcher) error {
 	}
 	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
 	failpoint("before-seize")
-	var inherited []access
+	var inherited []observe.Access
 	// Not before: until the shim has been executed it has files of this process's open.
 	err = l.seize(func() { s.header.Process, inherited = s.startState(s.root.pid) })
 	if err != nil {
@@ -219,7 +220,7 @@ func (s *session) launch(l *launcher) error {
 	s.queue.process(s.root, begun)
 	for _, a := range inherited {
 		if s.cmd.Guard != nil {
-			a.guarded(s.cmd.Guard)
+			a.Guarded(s.cmd.Guard)
 		}
 		e := &entry{access: a}
 		s.queue.reserve(e)
@@ -297,7 +298,7 @@ func (s *session) beginReceiving(fd int) error {
 	if err != nil {
 		return err
 	}
-	c, err := newCommon(s.registry, s.gaps, &s.served)
+	c, err := observe.NewShared(s.registry, s.gaps.add, &s.served)
 	if err != nil {
 		return err
 	}

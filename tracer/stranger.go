@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
 )
@@ -110,8 +111,9 @@ func (r *receiver) executed(p *process) {
 		return // the exec failed, or changed nothing that shows
 	}
 	r.registry.setProgram(p, exe, argv)
-	tellInterpreter(r.registry, r.gaps, p, exe, argv, func(e *events.Event) { r.queue.process(p, e) })
-	r.queue.process(p, execEvent(p, exe, argv, procfs.ReadLink(p.pid, "cwd")))
+	emit := func(e *events.Event) { r.queue.process(p, e) }
+	observe.Interpreter(r.registry.takeRunning(p), p.pid, exe, argv, r.gaps.add, emit)
+	emit(execEvent(p, exe, argv, procfs.ReadLink(p.pid, "cwd")))
 }
 
 // numbered returns the tid, in fstrace's pid namespace, of a thread that a caller

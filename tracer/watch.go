@@ -73,7 +73,7 @@ func (r *receiver) takeOver(before uint64) uint64 {
 	}
 	// From here on the lock, which h has taken, is this thread's.
 	r.stepAside(h)
-	if m := h.observer.resolver.Slow(false); m != nil {
+	if m := h.observer.Slow(false); m != nil {
 		h.at = m
 	}
 	r.mu.Unlock()
@@ -99,7 +99,7 @@ func (r *receiver) giveUpOn(h *hand) {
 	h.givenUp = true
 	e, c, o := h.blank, h.caller, h.observer
 	if h.at == nil {
-		h.at = o.resolver.Slow(true)
+		h.at = o.Slow(true)
 	}
 	if h.at != nil {
 		h.at.Stuck++
@@ -110,13 +110,13 @@ func (r *receiver) giveUpOn(h *hand) {
 		return
 	}
 	a := &e.access
-	missed := o.giveUp(c, a)
+	missed := o.GiveUp(c, a)
 	h.miss(missed)
-	r.sleepers.note(c.tid, h.n.Data.NR, c.sleeps(a, true))
-	if c.row.How == syscalls.ByExec {
-		r.registry.setTrying(c.proc, a.first.End(), c.followed)
+	r.sleepers.note(c.TID, h.n.Data.NR, c.Sleeps(a, true))
+	if c.Row.How == syscalls.ByExec {
+		r.registry.setTrying(h.proc, a.First.End(), c.Followed)
 	}
-	e.of, e.family = c.proc, c.proc.family.Load()
+	e.of, e.family = h.proc, h.proc.family.Load()
 	r.queue.reserve(e)
 	err := r.listener.Continue(h.n.ID)
 	r.queue.settle(e, err != nil)

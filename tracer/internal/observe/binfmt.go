@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"fmt"
@@ -20,22 +20,22 @@ import (
 //	INTERPRETER PROGRAM ARGUMENT...
 //	SHELL INTERPRETER PROGRAM ARGUMENT...    the interpreter is a script itself
 
-// An imageFile is the file that a process is to run.
-type imageFile struct {
+// An Image is the file that a process is to run.
+type Image struct {
 	path     string
 	dev, ino uint64
 	as       string // what the exec call named it, or the script that it is the interpreter of
 }
 
-// tellInterpreter emits accesses to the interpreter that the kernel has chosen for a
+// Interpreter emits accesses to the interpreter that the kernel has chosen for a
 // process which has just executed something, if it has chosen one. The process must
-// not run on meanwhile, or its first call must be waiting.
-func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []string, emit func(*events.Event)) {
-	named := g.takeRunning(p)
+// not run on meanwhile, or its first call must be waiting. Named is what its exec named; exe
+// and argv are what it runs now.
+func Interpreter(named Image, pid int, exe string, argv []string, incomplete func(events.Reason, int, string), emit func(*events.Event)) {
 	if named.path == "" || exe == named.path {
 		return
 	}
-	dev, ino, err := programInode(p.pid)
+	dev, ino, err := programInode(pid)
 	if err != nil {
 		return // it is gone, or may not be looked at, of which the exec's own look tells
 	}
@@ -43,7 +43,7 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 		return // by another name
 	}
 	r := resolve.ForHost()
-	v := resolve.View{Root: "/", PID: p.pid, TID: p.pid}
+	v := resolve.View{Root: "/", PID: pid, TID: pid}
 	found := false
 	tell := func(path string) (f resolve.Result, ok bool) {
 		if path == "" || path[0] != '/' {
@@ -56,7 +56,7 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 	accessed := func(f *resolve.Result) {
 		found = found || runs(f)
 		emit(&events.Event{
-			Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExec, Syscall: "execve",
+			Time: time.Now(), PID: pid, TID: pid, Op: events.OpExec, Syscall: "execve",
 			Path: f.Path, As: given(*f), State: f.State, Real: f.Real, Links: f.Links, Left: f.Left, Info: f.Info,
 		})
 	}
@@ -74,13 +74,13 @@ func tellInterpreter(g *registry, gaps *gaps, p *process, exe string, argv []str
 		accessed(&f)
 	}
 	if !found {
-		gaps.add(events.ReasonUnresolvedPath, p.pid,
+		incomplete(events.ReasonUnresolvedPath, pid,
 			fmt.Sprintf("the kernel runs %s by an interpreter that has no name here: %s", named.path, exe))
 		return
 	}
-	loader, _, err := readInterpreter(fmt.Sprintf("/proc/%d/exe", p.pid))
+	loader, _, err := readInterpreter(fmt.Sprintf("/proc/%d/exe", pid))
 	if err != nil {
-		gaps.add(events.ReasonOpaqueProcess, p.pid, fmt.Sprintf("its interpreter %s may not be read: %v", exe, err))
+		incomplete(events.ReasonOpaqueProcess, pid, fmt.Sprintf("its interpreter %s may not be read: %v", exe, err))
 		return
 	}
 	if f, ok := tell(string(loader)); ok {

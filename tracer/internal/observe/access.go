@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"time"
@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An access is what was learnt of one call before it was let through: enough to
+// An Access is what was learnt of one call before it was let through: enough to
 // make its event of, later and elsewhere. It does not say by which means it was
 // learnt.
-type access struct {
+type Access struct {
 	time     time.Time
-	pid, tid int
+	pid, TID int
 	row      *syscalls.Row // nil for a descriptor that the command inherited
 	abi      *seccomp.ABI
 	op       events.Op
@@ -24,10 +24,10 @@ type access struct {
 	opaque   bool // what the call names could not be read
 	apart    bool // it changes mounts, but none that fstrace sees
 
-	first, second resolve.Result
-	target        string           // what a new symbolic link holds
+	First, second resolve.Result
+	Target        string           // what a new symbolic link holds
 	interpreters  []resolve.Result // of the program that an exec names
-	running       imageFile        // what the kernel is to run for an exec
+	Running       Image            // what the kernel is to run for an exec
 	address       string           // instead of first: what is no file
 	more          []named          // what else the call names, an event each
 }
@@ -40,16 +40,16 @@ type named struct {
 }
 
 // setOpaque says that a call could be seen, but not what it names.
-func (a *access) setOpaque() {
+func (a *Access) setOpaque() {
 	a.opaque = true
-	a.first, a.second = resolve.Result{}, resolve.Result{}
+	a.First, a.second = resolve.Result{}, resolve.Result{}
 	if a.op == events.OpNone {
 		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
 	}
 }
 
-// A maker makes events of accesses. It is for one goroutine.
-type maker struct {
+// A Maker makes events of accesses. It is for one goroutine.
+type Maker struct {
 	event events.Event // the one being given
 	// names holds the names of flags already met: a program uses few combinations.
 	names map[flagsKey][]string
@@ -64,7 +64,7 @@ type flagsKey struct {
 const maxFlagNames = 1 << 12
 
 // flags returns the names of an access's flags.
-func (m *maker) flags(a *access) []string {
+func (m *Maker) flags(a *Access) []string {
 	key := flagsKey{syscalls.FlagsOpen, a.flags}
 	if a.row != nil {
 		key.kind = a.row.FlagType
@@ -83,14 +83,14 @@ func (m *maker) flags(a *access) []string {
 	return names
 }
 
-// make calls yield with each event of an access: one, and one more for each interpreter of
+// Make calls yield with each event of an access: one, and one more for each interpreter of
 // an exec and for what else the call names. The event is the callee's only until it returns.
-func (m *maker) make(a *access, yield func(*events.Event)) {
+func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 	e := &m.event
 	*e = events.Event{
-		Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Flags: m.flags(a),
-		Path: a.first.Path, State: a.first.State, Real: a.first.Real, Links: a.first.Links,
-		Target: a.target, Address: a.address, Info: a.first.Info, ToInfo: a.second.Info, Left: a.first.Left,
+		Time: a.time, PID: a.pid, TID: a.TID, Op: a.op, Flags: m.flags(a),
+		Path: a.First.Path, State: a.First.State, Real: a.First.Real, Links: a.First.Links,
+		Target: a.Target, Address: a.address, Info: a.First.Info, ToInfo: a.second.Info, Left: a.First.Left,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.Name
@@ -102,7 +102,7 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 	if a.opaque {
 		e.State = events.StateUnknown
 	}
-	e.As = given(a.first)
+	e.As = given(a.First)
 	if a.second.Set {
 		e.To, e.ToState, e.ToAs = a.second.Path, a.second.State, given(a.second)
 		if len(a.second.Links) > 0 {
@@ -115,24 +115,24 @@ func (m *maker) make(a *access, yield func(*events.Event)) {
 	yield(e)
 	for _, n := range a.more {
 		*e = events.Event{
-			Time: a.time, PID: a.pid, TID: a.tid, Op: n.op, Syscall: e.Syscall, ABI: e.ABI, Address: n.address,
+			Time: a.time, PID: a.pid, TID: a.TID, Op: n.op, Syscall: e.Syscall, ABI: e.ABI, Address: n.address,
 			Path: n.file.Path, As: given(n.file), State: n.file.State, Real: n.file.Real, Links: n.file.Links, Left: n.file.Left, Info: n.file.Info,
 		}
 		yield(e)
 	}
 	for _, in := range a.interpreters {
 		*e = events.Event{
-			Time: a.time, PID: a.pid, TID: a.tid, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
+			Time: a.time, PID: a.pid, TID: a.TID, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
 			Path: in.Path, As: given(in), State: in.State, Real: in.Real, Links: in.Links, Left: in.Left, Info: in.Info,
 		}
 		yield(e)
 	}
 }
 
-// guarded calls guard with each existing file or symbolic link that the call may change,
+// Guarded calls guard with each existing file or symbolic link that the call may change,
 // replace or remove, or give another time to, with each that it may make, and with
 // whatever it may remove or rename.
-func (a *access) guarded(guard func(op events.Op, path string, info events.FileInfo)) {
+func (a *Access) Guarded(guard func(op events.Op, path string, info events.FileInfo)) {
 	op := a.op
 	switch {
 	case op == events.OpWrite && a.row != nil && !a.row.Opens():
@@ -145,7 +145,7 @@ func (a *access) guarded(guard func(op events.Op, path string, info events.FileI
 		a.guardedRename(guard)
 		return
 	}
-	for _, r := range []*resolve.Result{&a.first, &a.second} {
+	for _, r := range []*resolve.Result{&a.First, &a.second} {
 		switch {
 		case !r.Set:
 		case r.Info.Mode&unix.S_IFMT == unix.S_IFREG, r.Info.Mode&unix.S_IFMT == unix.S_IFLNK,
@@ -156,17 +156,17 @@ func (a *access) guarded(guard func(op events.Op, path string, info events.FileI
 }
 
 // guardedRename is guarded of a rename.
-func (a *access) guardedRename(guard func(op events.Op, path string, info events.FileInfo)) {
+func (a *Access) guardedRename(guard func(op events.Op, path string, info events.FileInfo)) {
 	pass := func(op events.Op, r *resolve.Result) {
 		if r.Set {
 			guard(op, r.End(), r.Info)
 		}
 	}
-	pass(events.OpRename, &a.first)
+	pass(events.OpRename, &a.First)
 	pass(events.OpCreate, &a.second)
 	if a.flags&unix.RENAME_EXCHANGE != 0 {
 		pass(events.OpRename, &a.second)
-		pass(events.OpCreate, &a.first)
+		pass(events.OpCreate, &a.First)
 	}
 }
 

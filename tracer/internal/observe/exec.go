@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"encoding/binary"
@@ -15,24 +15,24 @@ import (
 
 // exec reads execve and execveat: the program, and the interpreters that the
 // kernel will open with it.
-func (o *observer) exec(c *call, v *resolve.View, a *access) error {
+func (o *Observer) exec(c *Call, v *resolve.View, a *Access) error {
 	var err error
-	if a.first, err = o.lookup(c, v, c.row.First, a.flags, false); err != nil {
+	if a.First, err = o.lookup(c, v, c.Row.First, a.flags, false); err != nil {
 		return err
 	}
-	program := a.first
+	program := a.First
 	name := o.nameFor(c, v, &program)
 	for range maxInterpreters + 1 {
 		if program.State != events.StateFile || program.Info.Mode&0o111 == 0 {
 			return nil // the kernel says ENOENT, EACCES
 		}
-		a.running = imageFile{program.End(), program.Info.Dev, program.Info.Ino, a.first.As}
+		a.Running = Image{program.End(), program.Info.Dev, program.Info.Ino, a.First.As}
 		path, script, err := o.programs.interpreter(name, &program.Info, o.resolver.Now, o.resolver)
 		if errors.Is(err, procfs.ErrUnanswered) {
 			return nil
 		}
 		if err != nil && !errors.Is(err, errNotProgram) {
-			o.gaps.add(events.ReasonOpaqueProcess, c.proc.pid,
+			o.incomplete(events.ReasonOpaqueProcess, c.PID,
 				fmt.Sprintf("its program %s may not be read: interpreters unknown", program.Path))
 			return nil
 		}
@@ -52,19 +52,19 @@ func (o *observer) exec(c *call, v *resolve.View, a *access) error {
 }
 
 // nameFor returns a path by which fstrace can open what an exec names.
-func (o *observer) nameFor(c *call, v *resolve.View, r *resolve.Result) string {
-	if r.As == "" && c.row.First.Dir != syscalls.None { // by descriptor: it may have no name any more
-		return string(sys.TrimNUL(o.procfs.DescriptorName(c.tid, int(int32(c.arg(c.row.First.Dir))))))
+func (o *Observer) nameFor(c *Call, v *resolve.View, r *resolve.Result) string {
+	if r.As == "" && c.Row.First.Dir != syscalls.None { // by descriptor: it may have no name any more
+		return string(sys.TrimNUL(o.procfs.DescriptorName(c.TID, int(int32(c.arg(c.Row.First.Dir))))))
 	}
 	return r.OpenName()
 }
 
 // handle reads open_by_handle_at: the file is whatever the kernel finds for the
 // handle, so the kernel is asked.
-func (o *observer) handle(c *call, a *access) error {
+func (o *Observer) handle(c *Call, a *Access) error {
 	const header = 8 // struct file_handle: handle_bytes, handle_type
 	a.op = syscalls.OpenOp(a.flags, events.StateFile)
-	h, err := o.memory.Bytes(c.tid, c.args[1], header)
+	h, err := c.Source.Bytes(c.TID, c.Args[1], header)
 	if err != nil {
 		return err
 	}
@@ -72,21 +72,21 @@ func (o *observer) handle(c *call, a *access) error {
 	if size > 128 { // MAX_HANDLE_SZ: the kernel says EINVAL
 		return procfs.ErrNoFile
 	}
-	data, err := o.memory.Bytes(c.tid, c.args[1]+header, size)
+	data, err := c.Source.Bytes(c.TID, c.Args[1]+header, size)
 	if err != nil {
 		return err
 	}
-	a.first, err = o.openHandle(c, unix.NewFileHandle(kind, data))
+	a.First, err = o.openHandle(c, unix.NewFileHandle(kind, data))
 	if err == nil {
-		a.op = syscalls.OpenOp(a.flags, a.first.State)
+		a.op = syscalls.OpenOp(a.flags, a.First.State)
 	}
 	return err
 }
 
-func (o *observer) openHandle(c *call, h unix.FileHandle) (resolve.Result, error) {
-	name := o.procfs.EntryName(c.tid, "cwd")
-	if fd := int(int32(c.args[0])); fd != unix.AT_FDCWD {
-		name = o.procfs.DescriptorName(c.tid, fd)
+func (o *Observer) openHandle(c *Call, h unix.FileHandle) (resolve.Result, error) {
+	name := o.procfs.EntryName(c.TID, "cwd")
+	if fd := int(int32(c.Args[0])); fd != unix.AT_FDCWD {
+		name = o.procfs.DescriptorName(c.TID, fd)
 	}
 	o.resolver.Enter()
 	mount, err := unix.Open(string(sys.TrimNUL(name)), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)

@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"bytes"
@@ -18,24 +18,24 @@ import (
 // what a command may have heard from outside its files.
 
 // sockaddr reads the address of bind, connect or sendto.
-func (o *observer) sockaddr(c *call, v *resolve.View, a *access, addr, length uint64) error {
+func (o *Observer) sockaddr(c *Call, v *resolve.View, a *Access, addr, length uint64) error {
 	n, err := o.peer(c, v, a.op, addr, length)
 	if err != nil {
 		return err
 	}
-	a.op, a.first, a.address = n.op, n.file, n.address
+	a.op, a.First, a.address = n.op, n.file, n.address
 	return nil
 }
 
 // peer reads an address that is used by op. It returns errNoFile for one that says
 // nothing of what is outside.
-func (o *observer) peer(c *call, v *resolve.View, op events.Op, addr, length uint64) (named, error) {
+func (o *Observer) peer(c *Call, v *resolve.View, op events.Op, addr, length uint64) (named, error) {
 	const family, sunPath = 2, 2
 	length = min(length&0xffffffff, unix.SizeofSockaddrUnix)
 	if addr == 0 || length < family {
 		return named{}, procfs.ErrNoFile
 	}
-	b, err := o.memory.Bytes(c.tid, addr, int(length))
+	b, err := c.Source.Bytes(c.TID, addr, int(length))
 	if err != nil {
 		return named{}, err
 	}
@@ -49,7 +49,7 @@ func (o *observer) peer(c *call, v *resolve.View, op events.Op, addr, length uin
 		file, err := o.resolve(c, v, syscalls.FromCwd, name, mode)
 		return named{op: op, file: file}, err
 	}
-	address := addressText(b, !c.row.Has(syscalls.Connects))
+	address := addressText(b, !c.Row.Has(syscalls.Connects))
 	if create || address == "" {
 		return named{}, procfs.ErrNoFile
 	}
@@ -113,18 +113,18 @@ var (
 const maxMessages = 1024
 
 // messages reads the addresses in the messages of sendmsg and sendmmsg. Most have none.
-func (o *observer) messages(c *call, v *resolve.View, a *access, addr, count uint64) error {
-	if c.row.Has(syscalls.OneMessage) || c.row.How == syscalls.BySocketcall && uint32(c.args[0]) == syscalls.SocketcallSendmsg {
+func (o *Observer) messages(c *Call, v *resolve.View, a *Access, addr, count uint64) error {
+	if c.Row.Has(syscalls.OneMessage) || c.Row.How == syscalls.BySocketcall && uint32(c.Args[0]) == syscalls.SocketcallSendmsg {
 		count = 1
 	}
 	layout := messages64
-	if syscalls.Narrow(c.abi) || c.abi.Name == "x32" {
+	if syscalls.Narrow(c.ABI) || c.ABI.Name == "x32" {
 		layout = messages32
 	}
 	var all []named
 	var before [2]uint64
 	for i := range min(count&0xffffffff, maxMessages) {
-		b, err := o.memory.Bytes(c.tid, addr+i*uint64(layout.size), layout.length+4)
+		b, err := c.Source.Bytes(c.TID, addr+i*uint64(layout.size), layout.length+4)
 		if err != nil {
 			if i > 0 && errors.Is(err, procfs.ErrBadAddress) {
 				break // the others are sent
@@ -150,20 +150,20 @@ func (o *observer) messages(c *call, v *resolve.View, a *access, addr, count uin
 	if len(all) == 0 {
 		return procfs.ErrNoFile
 	}
-	a.op, a.first, a.address = all[0].op, all[0].file, all[0].address
+	a.op, a.First, a.address = all[0].op, all[0].file, all[0].address
 	a.more = all[1:]
 	return nil
 }
 
 // socketcall reads i386's multiplexer.
-func (o *observer) socketcall(c *call, v *resolve.View, a *access) error {
+func (o *Observer) socketcall(c *Call, v *resolve.View, a *Access) error {
 	const word = 4
-	which := uint32(c.args[0])
+	which := uint32(c.Args[0])
 	size := 3 * word
 	if which == syscalls.SocketcallSendto {
 		size = 6 * word
 	}
-	b, err := o.memory.Bytes(c.tid, c.args[1], size)
+	b, err := c.Source.Bytes(c.TID, c.Args[1], size)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"time"
@@ -8,13 +8,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A workDir remembers the working directory of a process: to read it costs about as
+// A WorkDir remembers the working directory of a process: to read it costs about as
 // much as all else that is done for a call. It is for the receiver alone.
 //
 // Threads of a process have one, as a rule, and processes do not share theirs:
 // clone(2), CLONE_FS. Where that is otherwise, or cannot be found out, nothing is
 // remembered.
-type workDir struct {
+type WorkDir struct {
 	place procfs.Place
 	at    time.Time // when it was read; zero if it is not known
 	moves uint      // the observer's, then
@@ -34,17 +34,17 @@ const (
 )
 
 // cwd returns the working directory of a caller.
-func (o *observer) cwd(c *call) (procfs.Place, error) {
-	w := &c.proc.dir
-	if !c.followed || o.resolver.RootsVary || !o.isPlain(c) {
-		return o.procfs.Cwd(c.tid)
+func (o *Observer) cwd(c *Call) (procfs.Place, error) {
+	w := c.Dir
+	if !c.Followed || o.resolver.RootsVary || !o.isPlain(c) {
+		return o.procfs.Cwd(c.TID)
 	}
-	w.returned(c.tid)
+	w.returned(c.TID)
 	settled := len(w.changing) == 0
 	if settled && !w.at.IsZero() && w.moves == o.resolver.Moves && o.resolver.Now.Sub(w.at) <= resolve.Belief {
 		return w.place, nil
 	}
-	p, err := o.procfs.Cwd(c.tid)
+	p, err := o.procfs.Cwd(c.TID)
 	if err != nil || !settled || p.Gone || !o.resolver.StaysAt(p.Path) {
 		w.at = time.Time{}
 		return p, err
@@ -57,16 +57,16 @@ func (o *observer) cwd(c *call) (procfs.Place, error) {
 }
 
 // changesDir is told of a call that is about to change the caller's directory.
-func (o *observer) changesDir(c *call) {
-	w := &c.proc.dir
+func (o *Observer) changesDir(c *Call) {
+	w := c.Dir
 	o.isPlain(c) // a process that shares it is told, so
 	w.at = time.Time{}
-	w.returned(c.tid)
-	w.changing = append(w.changing, c.tid)
+	w.returned(c.TID)
+	w.changing = append(w.changing, c.TID)
 }
 
 // returned takes a thread off the list of those that are changing the directory.
-func (w *workDir) returned(tid int) {
+func (w *WorkDir) returned(tid int) {
 	for i, t := range w.changing {
 		if t == tid {
 			w.changing = append(w.changing[:i], w.changing[i+1:]...)
@@ -77,39 +77,34 @@ func (w *workDir) returned(tid int) {
 
 // isPlain tells whether the caller has its working directory together with the
 // threads of its process, and with nobody else.
-func (o *observer) isPlain(c *call) bool {
-	w := &c.proc.dir
+func (o *Observer) isPlain(c *Call) bool {
+	w := c.Dir
 	if w.sharing == sharingUnknown {
 		w.sharing = sharedByThreads
-		if parent := o.parentOf(c.proc); parent == nil && c.proc.ppid != unix.Getpid() {
+		if parent := o.processes.WorkDir(c.PPID); parent == nil && c.PPID != unix.Getpid() {
 			w.sharing = sharedOtherwise // with whom? it is too late to ask
-		} else if sharesDir(c.proc.pid, c.proc.ppid) != no {
+		} else if sharesDir(c.PID, c.PPID) != no {
 			w.sharing = sharedOtherwise
 			if parent != nil {
-				parent.dir.sharing = sharedOtherwise
+				parent.sharing = sharedOtherwise
 			}
 		}
 	}
-	if c.tid == c.proc.pid || w.sharing == sharedOtherwise {
+	if c.TID == c.PID || w.sharing == sharedOtherwise {
 		return w.sharing == sharedByThreads
 	}
-	if _, ok := w.alike[c.tid]; ok {
+	if _, ok := w.alike[c.TID]; ok {
 		return true
 	}
-	if sharesDir(c.tid, c.proc.pid) != yes {
+	if sharesDir(c.TID, c.PID) != yes {
 		w.sharing = sharedOtherwise
 		return false
 	}
 	if w.alike == nil {
 		w.alike = make(map[int]struct{})
 	}
-	w.alike[c.tid] = struct{}{}
+	w.alike[c.TID] = struct{}{}
 	return true
-}
-
-func (o *observer) parentOf(p *process) *process {
-	parent, _ := o.registry.find(p.ppid)
-	return parent
 }
 
 type answer uint8

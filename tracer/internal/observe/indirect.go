@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"bytes"
@@ -18,14 +18,14 @@ import (
 // paths.
 
 // from resolves a path that is relative to a descriptor, or AT_FDCWD.
-func (o *observer) from(c *call, v *resolve.View, dir int, name []byte, mode resolve.Mode) (resolve.Result, error) {
+func (o *Observer) from(c *Call, v *resolve.View, dir int, name []byte, mode resolve.Mode) (resolve.Result, error) {
 	if len(name) == 0 {
 		return resolve.Result{}, procfs.ErrNoFile
 	}
 	if dir == unix.AT_FDCWD || name[0] == '/' {
 		return o.resolve(c, v, syscalls.FromCwd, name, mode)
 	}
-	at, err := o.procfs.Descriptor(c.tid, dir)
+	at, err := o.procfs.Descriptor(c.TID, dir)
 	if err != nil {
 		return resolve.Result{}, err
 	}
@@ -33,11 +33,11 @@ func (o *observer) from(c *call, v *resolve.View, dir int, name []byte, mode res
 }
 
 // pathAt reads a path from a tracee's memory and resolves it.
-func (o *observer) pathAt(c *call, v *resolve.View, dir int, addr uint64, mode resolve.Mode) (resolve.Result, error) {
+func (o *Observer) pathAt(c *Call, v *resolve.View, dir int, addr uint64, mode resolve.Mode) (resolve.Result, error) {
 	if addr == 0 {
 		return resolve.Result{}, procfs.ErrNoFile
 	}
-	name, err := o.memory.CString(c.tid, addr)
+	name, err := c.Source.CString(c.TID, addr)
 	if err != nil {
 		return resolve.Result{}, err
 	}
@@ -46,26 +46,26 @@ func (o *observer) pathAt(c *call, v *resolve.View, dir int, addr uint64, mode r
 
 // bpf reads bpf(2), whose arguments are in a union bpf_attr: objects pinned in a file
 // system, and programs that a uprobe is put into.
-func (o *observer) bpf(c *call, v *resolve.View, a *access) error {
+func (o *Observer) bpf(c *Call, v *resolve.View, a *Access) error {
 	const pathname, fileFlags, pathFD, objectSize = 0, 12, 16, 20
 	const attachType, uprobePath, linkSize = 8, 16, 24
 	const flagPathFD, uprobeMulti, uprobeSession = 1 << 14, 48, 57
 	size := objectSize
-	if uint32(c.args[0]) == syscalls.BPFLinkCreate {
+	if uint32(c.Args[0]) == syscalls.BPFLinkCreate {
 		size = linkSize
 	}
 	var attr [linkSize]byte // what the caller leaves out is 0
-	b, err := o.memory.Bytes(c.tid, c.args[1], min(size, int(c.args[2]&0xffff)))
+	b, err := c.Source.Bytes(c.TID, c.Args[1], min(size, int(c.Args[2]&0xffff)))
 	if err != nil {
 		return err
 	}
 	copy(attr[:], b)
-	if uint32(c.args[0]) == syscalls.BPFLinkCreate {
+	if uint32(c.Args[0]) == syscalls.BPFLinkCreate {
 		if kind := binary.NativeEndian.Uint32(attr[attachType:]); kind != uprobeMulti && kind != uprobeSession {
 			return procfs.ErrNoFile
 		}
 		a.op = events.OpRead
-		a.first, err = o.pathAt(c, v, unix.AT_FDCWD, binary.NativeEndian.Uint64(attr[uprobePath:]), resolve.Follow)
+		a.First, err = o.pathAt(c, v, unix.AT_FDCWD, binary.NativeEndian.Uint64(attr[uprobePath:]), resolve.Follow)
 		return err
 	}
 	dir := unix.AT_FDCWD
@@ -73,17 +73,17 @@ func (o *observer) bpf(c *call, v *resolve.View, a *access) error {
 		dir = int(int32(binary.NativeEndian.Uint32(attr[pathFD:])))
 	}
 	mode := resolve.Follow
-	if uint32(c.args[0]) == syscalls.BPFObjPin {
+	if uint32(c.Args[0]) == syscalls.BPFObjPin {
 		a.op, mode = events.OpCreate, resolve.Entry
 	}
-	a.first, err = o.pathAt(c, v, dir, binary.NativeEndian.Uint64(attr[pathname:]), mode)
+	a.First, err = o.pathAt(c, v, dir, binary.NativeEndian.Uint64(attr[pathname:]), mode)
 	return err
 }
 
 // perfEvent reads perf_event_open(2): of a uprobe, the program that it is put into.
-func (o *observer) perfEvent(c *call, v *resolve.View, a *access) error {
+func (o *Observer) perfEvent(c *Call, v *resolve.View, a *Access) error {
 	const kind, path, size = 0, 56, 64
-	b, err := o.memory.Bytes(c.tid, c.args[0], size)
+	b, err := c.Source.Bytes(c.TID, c.Args[0], size)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (o *observer) perfEvent(c *call, v *resolve.View, a *access) error {
 	if binary.NativeEndian.Uint32(b[kind:]) != uprobeType() {
 		return procfs.ErrNoFile
 	}
-	a.first, err = o.pathAt(c, v, unix.AT_FDCWD, addr, resolve.Follow)
+	a.First, err = o.pathAt(c, v, unix.AT_FDCWD, addr, resolve.Follow)
 	return err
 }
 
@@ -107,13 +107,13 @@ func uprobeType() uint32 {
 }
 
 // quota reads quotactl(2): a device and, to turn quotas on, the file that has them.
-func (o *observer) quota(c *call, v *resolve.View, a *access) (err error) {
+func (o *Observer) quota(c *Call, v *resolve.View, a *Access) (err error) {
 	const turnOn = 0x800002 // Q_QUOTAON
-	if a.first, err = o.pathAt(c, v, unix.AT_FDCWD, c.args[1], resolve.Follow); err != nil {
+	if a.First, err = o.pathAt(c, v, unix.AT_FDCWD, c.Args[1], resolve.Follow); err != nil {
 		return err
 	}
-	if uint32(c.args[0])>>8 == turnOn {
-		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.args[3], resolve.Follow); err == nil {
+	if uint32(c.Args[0])>>8 == turnOn {
+		if file, err := o.pathAt(c, v, unix.AT_FDCWD, c.Args[3], resolve.Follow); err == nil {
 			a.more = append(a.more, named{op: events.OpStat, file: file})
 		}
 	}
@@ -122,15 +122,15 @@ func (o *observer) quota(c *call, v *resolve.View, a *access) (err error) {
 
 // messageQueue reads mq_open and mq_unlink. A queue has a name, and no path but where
 // its file system is mounted, usually at /dev/mqueue: mq_overview(7).
-func (o *observer) messageQueue(c *call, a *access) error {
-	name, err := o.memory.CString(c.tid, c.args[0])
+func (o *Observer) messageQueue(c *Call, a *Access) error {
+	name, err := c.Source.CString(c.TID, c.Args[0])
 	if err != nil {
 		return err
 	}
 	if len(name) == 0 || bytes.IndexByte(name, '/') >= 0 {
 		return procfs.ErrNoFile // ENOENT, EACCES: the C library has taken the first slash away
 	}
-	a.first = resolve.Result{Set: true, As: string(name), Path: "/dev/mqueue/" + string(name), State: events.StateUnknown}
+	a.First = resolve.Result{Set: true, As: string(name), Path: "/dev/mqueue/" + string(name), State: events.StateUnknown}
 	if a.op != events.OpDelete {
 		a.flags &= 0xffffffff
 		if a.op = syscalls.OpenOp(a.flags, events.StateUnknown); a.flags&unix.O_CREAT != 0 {
@@ -142,23 +142,23 @@ func (o *observer) messageQueue(c *call, a *access) error {
 
 // mount reads mount(2), whose source is a path for some types of mount only, and whose
 // options may have paths.
-func (o *observer) mount(c *call, v *resolve.View, a *access) error {
-	target, err := o.lookup(c, v, c.row.Second, 0, true)
+func (o *Observer) mount(c *Call, v *resolve.View, a *Access) error {
+	target, err := o.lookup(c, v, c.Row.Second, 0, true)
 	if err != nil {
 		return err
 	}
-	a.first = target
-	if source, err := o.memory.CString(c.tid, c.args[0]); err == nil && len(source) > 0 && source[0] == '/' {
-		if a.first, err = o.resolve(c, v, c.row.First, source, resolve.Follow); err != nil {
+	a.First = target
+	if source, err := c.Source.CString(c.TID, c.Args[0]); err == nil && len(source) > 0 && source[0] == '/' {
+		if a.First, err = o.resolve(c, v, c.Row.First, source, resolve.Follow); err != nil {
 			return err
 		}
 		a.second = target
 	}
 	const noOptions = unix.MS_BIND | unix.MS_MOVE | unix.MS_SHARED | unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_UNBINDABLE
-	if c.args[3]&noOptions != 0 || c.args[4] == 0 {
+	if c.Args[3]&noOptions != 0 || c.Args[4] == 0 {
 		return nil
 	}
-	options, err := o.memory.CString(c.tid, c.args[4])
+	options, err := c.Source.CString(c.TID, c.Args[4])
 	if err != nil {
 		return nil // the kernel refuses them, or they are no string
 	}
@@ -181,11 +181,11 @@ const maxExpiring = 64
 
 // umount reads umount2(2). With MNT_EXPIRE a mount goes at the second call, if nobody has
 // looked at it since the first one: so what the first one found is taken for the second.
-func (o *observer) umount(c *call, v *resolve.View, a *access) error {
+func (o *Observer) umount(c *Call, v *resolve.View, a *Access) error {
 	if a.flags&unix.MNT_EXPIRE == 0 {
 		return o.readRefs(c, v, a)
 	}
-	name, err := o.memory.CString(c.tid, c.args[0])
+	name, err := c.Source.CString(c.TID, c.Args[0])
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (o *observer) umount(c *call, v *resolve.View, a *access) error {
 	}
 	if r, ok := o.expiring[key]; ok {
 		delete(o.expiring, key)
-		a.first = r
+		a.First = r
 		return nil
 	}
 	if err := o.readRefs(c, v, a); err != nil {
@@ -208,26 +208,26 @@ func (o *observer) umount(c *call, v *resolve.View, a *access) error {
 	if o.expiring == nil || len(o.expiring) >= maxExpiring {
 		o.expiring = make(map[expiry]resolve.Result)
 	}
-	o.expiring[key] = a.first
+	o.expiring[key] = a.First
 	return nil
 }
 
 // fsconfig reads fsconfig(2), which gives one option of a mount to be.
-func (o *observer) fsconfig(c *call, v *resolve.View, a *access) error {
+func (o *Observer) fsconfig(c *Call, v *resolve.View, a *Access) error {
 	const setString, setPath, setPathEmpty = 1, 3, 4 // enum fsconfig_command
-	switch uint32(c.args[1]) {
+	switch uint32(c.Args[1]) {
 	case setPath, setPathEmpty:
 		return o.readRefs(c, v, a)
 	case setString:
 	default:
 		return procfs.ErrNoFile
 	}
-	key, err := o.memory.CString(c.tid, c.args[2])
+	key, err := c.Source.CString(c.TID, c.Args[2])
 	if err != nil {
 		return err
 	}
 	option := string(key) + "="
-	value, err := o.memory.CString(c.tid, c.args[3])
+	value, err := c.Source.CString(c.TID, c.Args[3])
 	if err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func (o *observer) fsconfig(c *call, v *resolve.View, a *access) error {
 		case err != nil:
 			return err
 		case i == 0:
-			a.first = file
+			a.First = file
 		default:
 			a.more = append(a.more, named{op: events.OpStat, file: file})
 		}

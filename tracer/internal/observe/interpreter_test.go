@@ -1,4 +1,4 @@
-package tracer
+package observe
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fstrace/fstrace/testdata/harness"
@@ -250,12 +251,14 @@ func TestOpenProgram(t *testing.T) {
 	if err := unix.Mkfifo(dir+"/fifo", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	done := finished(func() {
+	var done atomic.Bool
+	go func() {
+		defer done.Store(true)
 		if path, _, err := readInterpreter(dir + "/fifo"); err == nil {
 			t.Errorf("a FIFO has the interpreter %q", path)
 		}
-	})
-	await(t, "reading a FIFO", done)
+	}()
+	harness.Eventually(t, "reading a FIFO ends", done.Load)
 	if path, _, err := readInterpreter(dir); err == nil {
 		t.Errorf("a directory has the interpreter %q", path)
 	}

@@ -1,0 +1,418 @@
+package observe
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
+	"golang.org/x/sys/unix"
+)
+
+// A Call is one system call about to run, by whatever means it was learnt of:
+// its thread is held still until the observer has looked.
+type Call struct {
+	TID, PID, PPID int
+	Followed       bool     // by ptrace, which tells of its birth and end
+	Dir            *WorkDir // of its process
+	Row            *syscalls.Row
+	ABI            *seccomp.ABI
+	Args           [6]uint64
+	Source         source
+}
+
+// A source is how a call was learnt of. It gives what the arguments of the call point to:
+// the memory of the caller, which a notification holds still, or a copy of it.
+type source interface {
+	// CString returns a NUL-terminated string, and Bytes n bytes. The result is valid until
+	// the next call. The errors are those of procfs.Memory.
+	CString(tid int, addr uint64) ([]byte, error)
+	Bytes(tid int, addr uint64, n int) ([]byte, error)
+}
+
+// processes are the processes of a session.
+type processes interface {
+	// WorkDir returns what is remembered of the working directory of a thread's process,
+	// nil if the session has no such thread.
+	WorkDir(tid int) *WorkDir
+}
+
+// An Observer turns calls into accesses: it reads what their arguments point to,
+// and finds out what the paths lead to at that moment. It is for one goroutine.
+type Observer struct {
+	*Shared
+	procfs   procfs.Reader
+	resolver *resolve.Resolver
+	view     resolve.View // of the caller
+}
+
+// A Shared is what the observers of a session share. It belongs to who holds the
+// receiver's lock.
+type Shared struct {
+	world      *resolve.World
+	processes  processes
+	incomplete func(reason events.Reason, pid int, detail string)
+	programs   programs
+	expiring   map[expiry]resolve.Result
+}
+
+// NewShared returns what the observers of a session share. Why the record is incomplete is
+// told to incomplete, and mounts that are served inside the session to paths.
+func NewShared(p processes, incomplete func(reason events.Reason, pid int, detail string), paths *resolve.ServedPaths) (*Shared, error) {
+	w, err := resolve.NewWorld(func(tid int) bool { return p.WorkDir(tid) != nil }, paths)
+	if err != nil {
+		return nil, err
+	}
+	return &Shared{world: w, processes: p, incomplete: incomplete}, nil
+}
+
+// Close lets go of what is open. Observers can be used on.
+func (c *Shared) Close() { c.world.Close() }
+
+// Answers is told that a file system answers which had not answered in time.
+func (c *Shared) Answers() { c.world.Answers() }
+
+// Slow is told that the look-up in progress takes long, or is given up. It returns the
+// mount, if that is to be waited for from now on.
+func (o *Observer) Slow(givenUp bool) *resolve.ServedMount { return o.resolver.Slow(givenUp) }
+
+// New returns an observer for a hand.
+func New(c *Shared, h resolve.Hand) *Observer {
+	o := &Observer{Shared: c}
+	o.resolver = resolve.ForSession(c.world, h, &o.procfs)
+	return o
+}
+
+// Close lets go of what the observer has open. It can be used again.
+func (o *Observer) Close() { o.procfs.Dirs.Close() }
+
+// Observe fills a with what c accesses. It tells whether there is anything: calls
+// that fail before they look at a file, and descriptors that name none, are no
+// accesses.
+func (o *Observer) Observe(c *Call, a *Access) bool {
+	now := time.Now()
+	o.resolver.Begin(now, c.TID, c.Row.Has(syscalls.Unmounts))
+	*a = Access{time: now, TID: c.TID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
+	var err error
+	o.view, err = o.resolver.ViewOf(c.PID, c.TID)
+	if err == nil {
+		if c.Row.Flags != syscalls.None && c.Row.FlagType != syscalls.FlagsNone {
+			a.flags, a.hasFlags = c.arg(c.Row.Flags), true
+		}
+		err = o.read(c, &o.view, a)
+		o.noteLost(c, a)
+	}
+	switch {
+	case err == nil:
+		if a.First.Blocked || a.second.Blocked {
+			a.op = events.OpStat
+		}
+		o.foresee(c, a)
+		return true
+	case errors.Is(err, procfs.ErrBadAddress), errors.Is(err, procfs.ErrTooLong), errors.Is(err, procfs.ErrNoFile), errors.Is(err, procfs.ErrCallerGone):
+		return false
+	case errors.Is(err, procfs.ErrUnanswered):
+		a.setOpaque()
+		return true
+	case errors.Is(err, procfs.ErrOpaque):
+		a.setOpaque()
+		o.incomplete(events.ReasonOpaqueProcess, c.PID, "its memory and directories may not be read: "+c.Row.Name)
+		return true
+	}
+	a.setOpaque()
+	o.incomplete(events.ReasonUnresolvedPath, c.PID, c.Row.Name+": "+err.Error())
+	return true
+}
+
+// arg returns an argument by its number in the table.
+func (c *Call) arg(n int8) uint64 { return c.Row.Argument(&c.Args, n, c.ABI) }
+
+// Sleeps reports whether the call may sleep in the kernel until a signal interrupts it.
+// Opening a file or directory does not; opening a FIFO, or a device, does.
+func (c *Call) Sleeps(a *Access, observed bool) bool {
+	if c.Row.How == syscalls.ByOpen || c.Row.How == syscalls.ByOpenHow {
+		return observed && (a.First.State == events.StateOther || a.First.State == events.StateUnknown)
+	}
+	return c.Row.Has(syscalls.MaySleep)
+}
+
+// read does what the row's method says.
+func (o *Observer) read(c *Call, v *resolve.View, a *Access) error {
+	switch c.Row.How {
+	case syscalls.ByOpen:
+		return o.open(c, v, a)
+	case syscalls.ByOpenHow:
+		return o.openHow(c, v, a)
+	case syscalls.ByExec:
+		return o.exec(c, v, a)
+	case syscalls.BySymlink:
+		target, err := c.Source.CString(c.TID, c.Args[0])
+		if err != nil {
+			return err
+		}
+		a.Target = string(target)
+	case syscalls.BySockaddr:
+		at := c.Row.First.Path
+		return o.sockaddr(c, v, a, c.Args[at], c.Args[at+1])
+	case syscalls.ByMessages:
+		return o.messages(c, v, a, c.Args[1], c.Args[2])
+	case syscalls.BySocketcall:
+		return o.socketcall(c, v, a)
+	case syscalls.ByHandle:
+		return o.handle(c, a)
+	case syscalls.ByMount:
+		return o.mount(c, v, a)
+	case syscalls.ByUmount:
+		return o.umount(c, v, a)
+	case syscalls.ByFsconfig:
+		return o.fsconfig(c, v, a)
+	case syscalls.ByBPF:
+		return o.bpf(c, v, a)
+	case syscalls.ByPerfEvent:
+		return o.perfEvent(c, v, a)
+	case syscalls.ByQuota:
+		return o.quota(c, v, a)
+	case syscalls.ByQueue:
+		return o.messageQueue(c, a)
+	case syscalls.ByNamespace:
+		o.resolver.ForeseeRoot(c.Row.Has(syscalls.JoinsNamespace))
+		return procfs.ErrNoFile
+	case syscalls.ByRefs, syscalls.ByDenial, syscalls.ByPtrace, syscalls.BySeccomp, syscalls.ByPrctl:
+	}
+	return o.readRefs(c, v, a)
+}
+
+// readRefs reads the paths that the row names.
+func (o *Observer) readRefs(c *Call, v *resolve.View, a *Access) (err error) {
+	if a.First, err = o.lookup(c, v, c.Row.First, a.flags, false); err != nil {
+		return err
+	}
+	if c.Row.Second.Set {
+		a.second, err = o.lookup(c, v, c.Row.Second, a.flags, true)
+	}
+	return err
+}
+
+// lookup reads one path and resolves it.
+func (o *Observer) lookup(c *Call, v *resolve.View, f syscalls.Ref, flags uint64, second bool) (resolve.Result, error) {
+	if f.Path == syscalls.None {
+		return o.descriptor(c, f)
+	}
+	addr := c.arg(f.Path)
+	if addr == 0 {
+		if f.Dir != syscalls.None && c.Row.NullIsDirectory(flags, second, int32(c.arg(f.Dir))) {
+			return o.descriptor(c, f)
+		}
+		return resolve.Result{}, procfs.ErrBadAddress
+	}
+	name, err := c.Source.CString(c.TID, addr)
+	if err != nil {
+		return resolve.Result{}, err
+	}
+	if len(name) == 0 {
+		if c.Row.EmptyIsDirectory(flags, second) {
+			return o.descriptor(c, f)
+		}
+		return resolve.Result{}, procfs.ErrNoFile // ENOENT
+	}
+	mode := resolve.Mode(0)
+	if c.Row.Follows(flags, second) {
+		mode |= resolve.Follow
+	}
+	if c.Row.TakesEntry() {
+		mode |= resolve.Entry
+	}
+	return o.resolve(c, v, f, name, mode)
+}
+
+// resolve resolves a path that is not empty.
+func (o *Observer) resolve(c *Call, v *resolve.View, f syscalls.Ref, name []byte, mode resolve.Mode) (resolve.Result, error) {
+	var base resolve.Base
+	if name[0] != '/' {
+		var err error
+		if base, err = o.base(c, f); err != nil {
+			return resolve.Result{}, err
+		}
+	}
+	return o.resolver.Lookup(v, base, name, mode), nil
+}
+
+// base returns the directory that a ref's relative paths begin at.
+func (o *Observer) base(c *Call, f syscalls.Ref) (resolve.Base, error) {
+	dir := c.directory(f)
+	p, err := o.placeOf(c, dir)
+	if err != nil {
+		return resolve.Base{}, err
+	}
+	return o.resolver.From(p, c.TID, dir, &o.view), nil
+}
+
+// directory returns the descriptor that a ref's relative paths begin at, or AT_FDCWD.
+func (c *Call) directory(f syscalls.Ref) int {
+	if f.Dir == syscalls.None {
+		return unix.AT_FDCWD
+	}
+	return int(int32(c.arg(f.Dir)))
+}
+
+// placeOf returns what a descriptor, or AT_FDCWD, stands for.
+func (o *Observer) placeOf(c *Call, fd int) (procfs.Place, error) {
+	if fd == unix.AT_FDCWD {
+		return o.cwd(c)
+	}
+	return o.procfs.Descriptor(c.TID, fd)
+}
+
+// descriptor returns what a descriptor, or AT_FDCWD, stands for.
+func (o *Observer) descriptor(c *Call, f syscalls.Ref) (resolve.Result, error) {
+	p, err := o.base(c, f)
+	if err != nil {
+		return resolve.Result{}, err
+	}
+	r, ok := o.resolver.Known(&p)
+	if ok {
+		return r, nil
+	}
+	fd := c.directory(f)
+	mode, err := o.procfs.Mode(c.TID, fd, p.Path)
+	if errors.Is(err, procfs.ErrUnanswered) {
+		r.State = events.StateUnknown
+		return r, nil
+	}
+	if err != nil {
+		return resolve.Result{}, err
+	}
+	if p.Gone && procfs.IsMemfd([]byte(p.Path)) {
+		return resolve.Result{}, procfs.ErrNoFile
+	}
+	r.State, r.Info = resolve.StateOf(mode), resolve.InfoOf(&o.procfs.Stat)
+	return r, nil
+}
+
+// open reads open, openat and creat.
+func (o *Observer) open(c *Call, v *resolve.View, a *Access) error {
+	if c.Row.Flags == syscalls.None { // creat
+		a.flags, a.hasFlags = unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC, false
+	}
+	a.flags &= 0xffffffff
+	return o.openPath(c, v, a, 0)
+}
+
+// openHow reads openat2, whose flags are in a struct open_how.
+func (o *Observer) openHow(c *Call, v *resolve.View, a *Access) error {
+	const flagsAndMode, withResolve = 16, 24
+	size := min(c.Args[3], withResolve)
+	if size < withResolve { // OPEN_HOW_SIZE_VER0: the kernel says EINVAL
+		return procfs.ErrNoFile
+	}
+	how, err := c.Source.Bytes(c.TID, c.Args[2], int(size))
+	if err != nil {
+		return err
+	}
+	a.flags = binary.NativeEndian.Uint64(how)
+	return o.openPath(c, v, a, binary.NativeEndian.Uint64(how[flagsAndMode:]))
+}
+
+// openPath resolves the path of an open, and decides what the open means.
+func (o *Observer) openPath(c *Call, v *resolve.View, a *Access, resolve uint64) error {
+	name, err := c.Source.CString(c.TID, c.arg(c.Row.First.Path))
+	if err != nil {
+		return err
+	}
+	if len(name) == 0 {
+		return procfs.ErrNoFile
+	}
+	if resolve&unix.RESOLVE_IN_ROOT != 0 {
+		base, err := o.base(c, c.Row.First)
+		if err != nil {
+			return err
+		}
+		inside := v.Inside(&base)
+		a.First = o.resolver.Resolve(&inside, base, name, openMode(a.flags))
+	} else {
+		plain := *v
+		plain.NoLinks = resolve&unix.RESOLVE_NO_SYMLINKS != 0
+		if a.First, err = o.resolve(c, &plain, c.Row.First, name, openMode(a.flags)); err != nil {
+			return err
+		}
+	}
+	a.op = syscalls.OpenOp(a.flags, a.First.State)
+	return nil
+}
+
+// openMode says how open looks up the last component.
+func openMode(flags uint64) resolve.Mode {
+	if syscalls.OpenFollows(flags) {
+		return resolve.Follow
+	}
+	return 0
+}
+
+// foresee prepares for what a call is about to change in what paths mean.
+func (o *Observer) foresee(c *Call, a *Access) {
+	if a.op == events.OpChdir {
+		o.changesDir(c)
+	}
+	o.resolver.Foresee(a.op, &a.First, &a.second)
+	if a.row.Has(syscalls.ChangesRoot) {
+		o.resolver.ForeseeRoot(false)
+	}
+	if a.row.Has(syscalls.ChangesMounts) {
+		a.apart = o.mountsApart(c)
+		o.resolver.ForeseeMount(a.TID, a.apart, a.First.Path == "/proc" && a.row.How != syscalls.ByMount)
+	}
+}
+
+// mountsApart reports whether a call that changes mounts changes none that fstrace sees:
+// mount(2).
+func (o *Observer) mountsApart(c *Call) bool {
+	const noMount = unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_SHARED | unix.MS_UNBINDABLE | unix.MS_REMOUNT
+	if c.Row.How == syscalls.ByMount && c.Args[3]&noMount != 0 {
+		return true // it says how a mount that is there behaves
+	}
+	return o.view.IsApart()
+}
+
+// noteLost notes the paths of a call that are not names of what it accesses.
+func (o *Observer) noteLost(c *Call, a *Access) {
+	note := func(r *resolve.Result) {
+		if r.Lost != nil {
+			o.incomplete(r.Lost.Reason, c.PID, r.Lost.Detail)
+		}
+	}
+	note(&a.First)
+	note(&a.second)
+	for i := range a.interpreters {
+		note(&a.interpreters[i])
+	}
+}
+
+// GiveUp completes the access of a call whose look-up is given up, and returns what was
+// looked at. What the call changes was not foreseen.
+func (o *Observer) GiveUp(c *Call, a *Access) (missed string) {
+	at, walking := o.resolver.Interrupted()
+	switch {
+	case walking:
+		missed = at.Path
+		if !a.First.Set {
+			a.First = at
+		} else if c.Row.Second.Set {
+			a.second = at
+		}
+	case a.First.Set:
+		missed = a.First.End()
+	default:
+		missed = "its memory"
+		a.setOpaque()
+	}
+	if a.op == events.OpNone {
+		a.op = syscalls.OpenOp(a.flags, events.StateUnknown)
+	}
+	o.resolver.Distrust()
+	*c.Dir = WorkDir{sharing: sharedOtherwise}
+	return missed
+}
