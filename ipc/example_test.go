@@ -64,3 +64,47 @@ func ExampleClient_Run() {
 	// read /etc/passwd
 	// ""
 }
+
+// Notices of what others run.
+func ExampleClient_Monitor() {
+	socket, stop := serve()
+	defer stop()
+
+	client, err := ipc.Dial(socket)
+	if err != nil {
+		log.Fatal(err)
+	}
+	notices, err := client.Monitor(context.Background(), "")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer notices.Close()
+	first, err := notices.Next()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("sessions:", len(first.Sessions))
+
+	stream, err := client.Run(context.Background(), &ipc.RunRequest{Argv: []string{"sh", "-c", "exit 3"}, Env: []string{"PATH=/usr/bin:/bin"}, Cwd: "/"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Close()
+	for ended := false; !ended; {
+		n, err := notices.Next()
+		if err != nil {
+			log.Fatal(err)
+		}
+		switch {
+		case n.Begun != nil:
+			fmt.Println("begun:", n.Begun.Argv)
+		case n.Ended != nil:
+			fmt.Println("ended:", n.Ended.Argv)
+			ended = true
+		}
+	}
+	// Output:
+	// sessions: 0
+	// begun: [sh -c exit 3]
+	// ended: [sh -c exit 3]
+}
