@@ -218,7 +218,7 @@ func (d *Depfile) rename(e *Event) {
 	}
 }
 
-// isMoved tells whether path came to its place with a directory around it.
+// isMoved reports whether path came to its place with a directory around it.
 func (d *Depfile) isMoved(path string) bool {
 	for dir := range directories(path) {
 		if _, ok := d.moved[dir]; ok {
@@ -228,8 +228,8 @@ func (d *Depfile) isMoved(path string) bool {
 	return false
 }
 
-// isGone tells whether f was removed or moved away, by itself or with a directory around
-// it.
+// isGone reports whether f was removed or moved away, by itself or with a directory
+// around it.
 func (d *Depfile) isGone(f *depFile) bool {
 	for dir := range directories(f.path) {
 		if d.away[dir] > f.seen {
@@ -250,7 +250,8 @@ func directories(path string) iter.Seq[string] {
 	}
 }
 
-// isVolatile tells whether path is nothing that a file's time of change says anything of.
+// isVolatile reports whether path is nothing that a file's time of change says anything
+// of.
 func isVolatile(path string) bool {
 	return path[0] != '/' || isBelow(path, "/proc") || isBelow(path, "/sys") || isBelow(path, "/dev")
 }
@@ -259,7 +260,7 @@ func isBelow(path, dir string) bool {
 	return len(path) > len(dir) && path[len(dir)] == '/' && strings.HasPrefix(path, dir)
 }
 
-// exists tells whether a state says for certain that something was there.
+// exists reports whether a state says for certain that something was there.
 func exists(s State) bool {
 	return s != StateAbsent && s != StateUnknown && s != StateNone
 }

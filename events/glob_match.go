@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// match tells whether path, or a directory that it is below, matches.
+// match reports whether path, or a directory that it is below, matches.
 func (g *glob) match(path string) bool {
 	for _, tokens := range g.alternatives {
 		if matchTokens(tokens, path) {
@@ -70,8 +70,8 @@ func matchTokens(tokens []globToken, path string) bool {
 	}
 }
 
-// more has the wildcard take more of the path: a character or, for globDirs, a
-// component. It tells whether it could.
+// more has the wildcard take more of the path: a character or, for globDirs, a component.
+// It reports whether it could.
 func (r *globRetry) more(kind globKind, path string) bool {
 	rest := path[r.pos:]
 	if kind == globDirs {

@@ -163,7 +163,7 @@ func appendPrintable(b []byte, s string, quote bool) []byte {
 	return append(b, s...)
 }
 
-// printable tells whether a terminal shows s as it is: no control characters, no bytes
+// printable reports whether a terminal shows s as it is: no control characters, no bytes
 // that are not UTF-8, no space but the ASCII one.
 func printable(s string) bool {
 	for i := 0; i < len(s); {

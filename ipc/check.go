@@ -134,7 +134,7 @@ func (c *check) readFile() ([]byte, error) {
 			return nil, newError(ErrNoManifest, "session", "", "message", "read the manifest: "+cause(err).Error())
 		}
 		if !json.Valid(doc) {
-			return doc, nil // to be told what is wrong
+			return doc, nil // decoding it again says what is wrong
 		}
 		before := weight
 		if weight = weigh(doc); weight <= before {

@@ -22,7 +22,7 @@ type connection struct {
 
 	calls chan frame    // whole messages that wait
 	gone  chan struct{} // the client has gone, or sends what cannot be understood
-	fatal error         // why not, if it is to be told; set before calls is closed
+	fatal error         // why not, for the client; set before calls is closed
 	busy  atomic.Bool   // a call is being answered
 	last  *session      // that it ran, kept for it: it may ask for the manifest
 }

@@ -201,5 +201,5 @@ func validMilliseconds(ms int64) bool {
 	return ms >= 0 && ms <= int64((1<<63-1)/time.Millisecond)
 }
 
-// isObject tells whether a parameter was given.
+// isObject reports whether a parameter was given.
 func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }

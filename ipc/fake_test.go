@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A fake is a command that makes as many events as it is told to, and ends, or waits
-// to be cancelled.
+// A fake is a command that makes a given number of events, and ends, or waits to be
+// cancelled.
 type fake struct {
 	cmd    *tracer.Cmd
 	events int

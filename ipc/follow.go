@@ -217,7 +217,7 @@ func (n *session) last() wireUpdate {
 	return wireUpdate{Session: n.header.Session, End: json.RawMessage(n.trailerLine), Result: &result}
 }
 
-// wasExecuted tells whether the command was.
+// wasExecuted reports whether the command was.
 func (n *session) wasExecuted() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -212,7 +212,7 @@ func openFiles(t testing.TB) int {
 	return len(entries)
 }
 
-// hasPath tells whether an event has a path.
+// hasPath reports whether an event has a path.
 func hasPath(list []*events.Event, path string) bool {
 	for _, e := range list {
 		if e.Path == path {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestDaemonKilled: at whatever step the daemon is killed, the client is told so, and
+// TestDaemonKilled: at whatever step the daemon is killed, the client gets an error, and
 // the command dies, with all that it has started.
 func TestDaemonKilled(t *testing.T) {
 	for _, step := range []string{"started", "running", "reading"} {

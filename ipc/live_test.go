@@ -41,8 +41,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunLimits: a command has the limits and the nice value that were asked for, and what
-// it has used is told at the end.
+// TestRunLimits: a command has the limits and the nice value that were asked for, and
+// what it has used is reported at the end.
 func TestRunLimits(t *testing.T) {
 	client, _ := startServer(t, nil)
 	ctx := testContext(t)

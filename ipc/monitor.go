@@ -23,7 +23,7 @@ type notice struct {
 	ended   bool
 }
 
-// monitorQueue is how many notices may wait for a client. One that is slower is told that
+// monitorQueue is how many notices may wait for a client. A slower one is notified that
 // it has missed some.
 const monitorQueue = 1024
 

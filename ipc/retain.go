@@ -44,7 +44,7 @@ func (s *Server) sessionEnded(n *session) {
 	s.poke()
 }
 
-// sweep gives up what is not to be kept any longer.
+// sweep drops what need not be retained any longer.
 func (s *Server) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

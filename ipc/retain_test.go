@@ -59,8 +59,8 @@ func TestRetainCount(t *testing.T) {
 	}
 }
 
-// TestRetainLast: whoever ran a session may still ask for its manifest, as long as the
-// connection lasts.
+// TestRetainLast: the client that ran a session may still ask for its manifest, as long
+// as the connection lasts.
 func TestRetainLast(t *testing.T) {
 	client, _ := startServer(t, func(c *Config) {
 		c.newCommand = newFake(10)

@@ -156,7 +156,7 @@ func (s *session) conclude(result *tracer.Result) {
 	s.server.sessionEnded(s)
 }
 
-// isDone tells whether the session has ended.
+// isDone reports whether the session has ended.
 func (s *session) isDone() bool {
 	select {
 	case <-s.done:
@@ -284,7 +284,7 @@ func (s *session) hold(change int) {
 	s.holders += change
 }
 
-// keep tells whether somebody follows the session, or has it kept, and since when it is
+// keep reports whether somebody follows the session, or has it kept, and since when it is
 // over.
 func (s *session) keep() (followed bool, ended time.Time) {
 	s.mu.Lock()

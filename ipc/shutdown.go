@@ -18,8 +18,8 @@ func (s *Server) pokeLocked() {
 	s.changed = make(chan struct{})
 }
 
-// idle tells whether nothing runs and nobody is connected, and returns a channel that is
-// closed when that may have changed.
+// idle reports whether nothing runs and nobody is connected, and returns a channel that
+// is closed when that may have changed.
 func (s *Server) idle() (bool, <-chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

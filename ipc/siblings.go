@@ -203,7 +203,7 @@ func (s *Server) sessionsOf(b *sibling, p wireLabel, gone <-chan struct{}) []Ses
 }
 
 // siblingManifest returns the manifest of a session that a sibling has, as a file. It is
-// checked here, with the groups of whoever asks.
+// checked here, with the groups of the client that asks.
 func (s *Server) siblingManifest(session string, gone <-chan struct{}) (*os.File, error) {
 	parameters, err := encode(wireGetManifest{session, true})
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A spool holds a session's events for whoever reads them, however late and however
-// slowly: in a file without a name, which goes with its last descriptor, as lines of
-// the JSONL record. A reader has an offset, and nothing here depends on readers.
+// A spool holds a session's events for its readers, however late and however slowly: in a
+// file without a name, which goes with its last descriptor, as lines of the JSONL record.
+// A reader has an offset, and nothing here depends on readers.
 //
 //	tracer ── append ──▶ pending ── the writer ──▶ file ◀── read ── streams
 //
@@ -21,7 +21,7 @@ import (
 // append waits only while pending is full, for the disk.
 //
 // If there is no space, what all readers have read is given up: the file gets a hole at
-// its beginning, and who wants to read from there later is told so. If that is not enough,
+// its beginning, and a later reader from there gets an error. If that is not enough,
 // because a reader does not read, the rest of the events is dropped and counted: what has
 // been written is true all the same. After that nothing more is written, even if there
 // were space again: a record has no holes in its middle.

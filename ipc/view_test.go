@@ -304,8 +304,8 @@ func TestMonitorShutdown(t *testing.T) {
 	within(t, "the server's end", func() { <-done })
 }
 
-// TestMonitorSlow: a client that does not read is told that it has missed something, and
-// costs no more.
+// TestMonitorSlow: a client that does not read is notified that it has missed something,
+// and costs no more.
 func TestMonitorSlow(t *testing.T) {
 	m := &monitor{wake: make(chan struct{}, 1)}
 	for range 2 * monitorQueue {

@@ -47,7 +47,8 @@ func keyOf(rules []Rule) (*Key, error) {
 // replaced by a jump of the same length.
 const checkKey = 0x7fc00001
 
-// Offsets in struct seccomp_data of what a keyed call is told by, low words first.
+// Offsets in struct seccomp_data of the words that identify a keyed call, low words
+// first.
 const (
 	offPointer = 8
 	offSixth   = offArgs + 5*8

@@ -42,8 +42,7 @@ func getpriority() error {
 	return err
 }
 
-// A filtered thread has a filter, and makes calls when it is told to. It ends with
-// the test.
+// A filtered thread has a filter, and makes calls on request. It ends with the test.
 type filtered struct {
 	fd     int
 	calls  chan func() error

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"tracer/internal/nested":   {"events"},
 	"ipc":                      {"tracer", "events", "events/manifest"},
 
+	"docs":                       {},
 	"docs/examples/minibuild":    {"ipc"},
 	"docs/examples/whatmakeread": {"tracer", "events"},
 }

@@ -85,7 +85,7 @@ func startDaemonWith(t testing.TB, content []byte, flags []string, env ...string
 	return d
 }
 
-// serves tells whether somebody listens at a socket.
+// serves reports whether somebody listens at a socket.
 func serves(socket string) bool {
 	conn, err := net.Dial("unix", socket)
 	if err == nil {

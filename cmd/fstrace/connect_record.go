@@ -134,8 +134,8 @@ func (p *patientSink) End(t *events.Trailer) error {
 
 func (r *received) trailer(t *events.Trailer) { r.counts, r.gaps = t.Counts, t.Incomplete }
 
-// takeManifest writes the session's manifest, as the daemon has folded it. What that
-// may miss is told in it.
+// takeManifest writes the session's manifest, as the daemon has folded it. What that may
+// miss is in it.
 func (r *received) takeManifest() {
 	if told := r.stream.Result(); told.Error != "" {
 		return

@@ -189,8 +189,8 @@ func TestConnectClientKilled(t *testing.T) {
 	s.killed()
 }
 
-// A daemon that is told to end lets its commands end, or ends them, and fstrace has
-// their whole records.
+// A daemon that gets SIGTERM lets its commands end, or ends them, and fstrace has their
+// whole records.
 func TestConnectDaemonEnds(t *testing.T) {
 	d := startDaemon(t)
 	s := startConnected(t, d, `echo ready; exec sleep 600`)

@@ -166,7 +166,7 @@ func yama() string {
 	return fmt.Sprintf(", Yama's ptrace_scope is %s (%s)", scope, means)
 }
 
-// tracerAbove tells whether somebody traces this process, and so, likely, its children.
+// tracerAbove reports whether somebody traces this process, and so, likely, its children.
 func tracerAbove() string {
 	if tracer := statusField("TracerPid"); tracer != "" && tracer != "0" {
 		return ", process " + tracer + " traces this one and its children"

@@ -28,7 +28,7 @@ func findPrivileges() finding {
 	return f
 }
 
-// findIOUring tells whether the kernel has io_uring, by a call that must fail.
+// findIOUring reports whether the kernel has io_uring, by a call that must fail.
 func findIOUring() finding {
 	f := finding{Name: "io_uring", State: weightOK}
 	switch _, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 0, 0, 0); errno {
@@ -42,7 +42,7 @@ func findIOUring() finding {
 	return f
 }
 
-// findSignalsKept tells whether this binary was built to keep what it inherits.
+// findSignalsKept reports whether this binary was built to keep what it inherits.
 func findSignalsKept() finding {
 	f := finding{Name: "build", State: weightOK, Found: "commands get every ignored signal that fstrace was started with"}
 	if !tracer.SignalsKept() {

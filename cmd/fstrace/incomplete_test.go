@@ -52,7 +52,7 @@ var provocations = []struct {
 		p.before = []string{testProgram(t, "incomplete/listener")}
 		p.run(t, "cat", "in.txt")
 	}},
-	{"opaque_process", "not to be read", func(t *testing.T, p *provocation) {
+	{"opaque_process", "unreadable", func(t *testing.T, p *provocation) {
 		p.asNobody(t)
 		content, err := os.ReadFile(testProgram(t, "incomplete/ring"))
 		if err != nil {

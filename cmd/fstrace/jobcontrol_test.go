@@ -81,7 +81,7 @@ func (sh *shell) ctrlZ() {
 	sh.send(ctrlZ)
 }
 
-// holdsStops tells whether each thread of fstrace does.
+// holdsStops reports whether each thread of fstrace does.
 func (sh *shell) holdsStops() bool {
 	for _, p := range sessionOf(sh.t, sh.cmd.Process.Pid) {
 		if filepath.Base(p.exe) != "fstrace" {

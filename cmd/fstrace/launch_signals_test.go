@@ -20,9 +20,9 @@ import (
 // the tag failpoints holds its launch at a named step until the test lets it go on
 // (tracer/failpoint_on.go): the order of events is forced, not hoped for.
 
-// failpoints are the steps at which a launch can be held: before the shim is
-// started, before it is told what to run and installs the filter, before it is
-// traced, before it may exec, and before its exec is followed.
+// failpoints are the steps at which a launch can be held: before the shim is started,
+// before it learns what to run and installs the filter, before it is traced, before it
+// may exec, and before its exec is followed.
 var failpoints = []string{"before-shim", "before-filter", "before-seize", "before-exec", "before-follow"}
 
 // builtWithFailpoints is fstrace with its failpoints, built as builtFstrace is.
@@ -61,8 +61,8 @@ func holdLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunc
 	return h
 }
 
-// startLaunch is holdLaunch for a failpoint that is not on the way. If there is a
-// file "stop" the command stops its group before all else.
+// startLaunch is holdLaunch for a failpoint that is not on the way. If there is a file
+// "stop" the command stops its group first.
 func startLaunch(t *testing.T, point, prepare string, flags ...string) *heldLaunch {
 	t.Helper()
 	content, err := builtWithFailpoints()
@@ -126,7 +126,7 @@ func (h *heldLaunch) stop(t *testing.T, sig syscall.Signal, group bool) {
 	}
 }
 
-// dead tells whether fstrace has ended. It has not been waited for.
+// dead reports whether fstrace has ended. It has not been waited for.
 func (h *heldLaunch) dead() bool { return statusField(h.cmd.Process.Pid, "State") == "Z (zombie)" }
 
 // goOn lets the launch proceed, if fstrace still lives.

@@ -249,7 +249,7 @@ func (x *looping) change(e loopEntry) {
 	x.valid("with " + e.Path + " as it was")
 }
 
-// tellsTimes tells whether the manifest has an input's size.
+// tellsTimes reports whether the manifest has an input's size.
 func (x *looping) tellsTimes(e loopEntry) bool {
 	data, err := os.ReadFile(x.manifest)
 	x.ok(err)

@@ -28,7 +28,7 @@ type output struct {
 	file *os.File
 
 	// For a regular file only.
-	dir  int    // its directory, open: whoever renames it meanwhile does not redirect us
+	dir  int    // its directory, open: a rename in the meantime does not redirect the record
 	base string // its name there
 	temp string // what the file is called until then; "" if it has no name
 }
@@ -36,7 +36,7 @@ type output struct {
 // dirNone is the dir of an output that is no regular file.
 const dirNone = -1
 
-// opensAtOnce tells whether to open a record's file takes no longer than it takes the
+// opensAtOnce reports whether to open a record's file takes no longer than it takes the
 // file system: who opens a FIFO waits for its reader.
 func opensAtOnce(name string) bool {
 	if name == "" || name == "-" || name == os.DevNull {
@@ -98,9 +98,9 @@ func (o *output) open() error {
 	return unix.ELOOP
 }
 
-// descriptorPath tells whether path names an open descriptor of this process.
-// Such a name looks like a symbolic link to the file that is open there, but a
-// shell that was told `3>file` means the descriptor, its offset included.
+// descriptorPath reports whether path names an open descriptor of this process. Such a
+// name looks like a symbolic link to the file that is open there, but a shell that was
+// told `3>file` means the descriptor, its offset included.
 func descriptorPath(path string) (int, bool) {
 	switch path {
 	case "/dev/stdout":
@@ -279,7 +279,7 @@ func (o *output) abort() {
 	o.dir = dirNone
 }
 
-// isStdout tells whether the record goes to this process's own standard output.
+// isStdout reports whether the record goes to this process's own standard output.
 func (o *output) isStdout() bool { return o.file == os.Stdout }
 
 func (o *output) isStandard() bool { return o.file == os.Stdout || o.file == os.Stderr }

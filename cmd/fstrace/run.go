@@ -75,7 +75,7 @@ func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	}, nil
 }
 
-// live tells whether somebody may be reading the record as it is written.
+// live reports whether somebody may be reading the record as it is written.
 func (f *flags) live() bool { return f.output == "" || f.output == "-" }
 
 // newSink makes the encoder for the format, behind the filters.

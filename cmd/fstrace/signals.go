@@ -19,8 +19,8 @@ import (
 // launch the group's signals do not reach the command by themselves: all that
 // come then are passed on.
 //
-// The terminal's stop signals are not passed on: they are for groups, whoever sends
-// them. They wait here until the command has stopped, or its launch is over.
+// The terminal's stop signals are not passed on: they are for groups, from any sender.
+// They wait here until the command has stopped, or its launch is over.
 type signals struct {
 	caught  chan os.Signal
 	ready   chan struct{} // closed when all are caught
@@ -28,7 +28,7 @@ type signals struct {
 	stop    sync.Mutex    // held while this process stops itself
 }
 
-// A job is the command, whoever traces it.
+// A job is the command, whichever process traces it.
 type job interface {
 	Pid() int
 	Signal(unix.Signal) error
@@ -86,7 +86,7 @@ func (s *signals) forward(cmd job) {
 	}
 }
 
-// byTerminal tells whether a signal is one that a terminal sends.
+// byTerminal reports whether a signal is one that a terminal sends.
 func byTerminal(sig unix.Signal) bool {
 	switch sig {
 	case unix.SIGINT, unix.SIGQUIT, unix.SIGWINCH:
@@ -95,7 +95,7 @@ func byTerminal(sig unix.Signal) bool {
 	return false
 }
 
-// inForeground tells whether the terminal's signals go to this process's group.
+// inForeground reports whether the terminal's signals go to this process's group.
 func inForeground() bool { return foregroundGroup() == unix.Getpgrp() }
 
 // foregroundGroup returns the process group that the terminal's signals go to, 0 if
@@ -113,7 +113,7 @@ func foregroundGroup() int {
 	return group
 }
 
-// inGroup tells whether a process is in this process's group.
+// inGroup reports whether a process is in this process's group.
 func inGroup(pid int) bool {
 	group, err := unix.Getpgid(pid)
 	return err == nil && group == unix.Getpgrp()
@@ -142,7 +142,7 @@ func (s *signals) commandStopped(cmd job, sig unix.Signal) {
 	}
 }
 
-// holdsTerminal tells whether this process's group or the command's own is in the
+// holdsTerminal reports whether this process's group or the command's own is in the
 // terminal's foreground, so that nobody else has the terminal while they are stopped.
 func holdsTerminal(cmd job) bool {
 	foreground := foregroundGroup()

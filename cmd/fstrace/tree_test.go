@@ -60,7 +60,7 @@ func compareTrees(t testing.TB, w *workload, bare, traced map[string]string) {
 	}
 }
 
-// mayDiffer tells whether a file is one that two bare runs leave different too.
+// mayDiffer reports whether a file is one that two bare runs leave different too.
 func (w *workload) mayDiffer(name string) bool {
 	return slices.ContainsFunc(w.differs, func(pattern string) bool {
 		if dir, ok := strings.CutSuffix(pattern, "/**"); ok {

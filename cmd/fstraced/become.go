@@ -87,8 +87,9 @@ func (i identity) become() error {
 const keyringVariable = "FSTRACED_KEYRING"
 
 // leaveKeyring gives the process a session keyring of its own. It has root's otherwise,
-// and whoever possesses a keyring may read its keys: session-keyring(7). The kernel knows
-// the keyring of each thread: only execve(2) makes that of one the process's.
+// and any process that possesses a keyring may read its keys: session-keyring(7). The
+// kernel knows the keyring of each thread: only execve(2) makes that of one the
+// process's.
 func leaveKeyring() error {
 	if os.Getenv(keyringVariable) != "" {
 		return os.Unsetenv(keyringVariable)

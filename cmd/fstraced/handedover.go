@@ -70,7 +70,7 @@ var errDismissed = fmt.Errorf("dismissed: %w", io.EOF)
 func (h *handedOver) AcceptUnix() (*net.UnixConn, error) {
 	for {
 		h.mu.Lock()
-		if h.taking { // whoever asks for the next has taken it
+		if h.taking { // the call that asks for the next has taken it
 			h.received, h.taking = h.received+1, false
 		}
 		h.mu.Unlock()

@@ -153,7 +153,7 @@ func (w *workers) follow(u *userWorkers, who string, of *worker) {
 	}
 }
 
-// end ends the workers, and waits for them. Once ctx is done they are told again, to
+// end ends the workers, and waits for them. Once ctx is done they get SIGTERM again, to
 // cancel what they run.
 func (w *workers) end(ctx context.Context) {
 	w.mu.Lock()

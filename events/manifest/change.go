@@ -230,7 +230,7 @@ func infoCopy(info *events.FileInfo) *events.FileInfo {
 	return &c
 }
 
-// canRename tells whether a rename can succeed, as far as that is to be known.
+// canRename reports whether a rename can succeed, as far as that is to be known.
 func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
 	switch {
 	case !exists(e.State), swap && !exists(e.ToState):
@@ -249,8 +249,8 @@ func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
 	return !f.crosses(e) && !f.lacksDir(e)
 }
 
-// lacksDir tells whether the directory that a rename puts something in is not there, and
-// what it would have put there is where it was: ENOENT.
+// lacksDir reports whether the directory that a rename puts something in is not there,
+// and what it would have put there is where it was: ENOENT.
 func (f *fold) lacksDir(e *events.Event) bool {
 	if _, err := f.fs.lstat(parentOf(e.To)); !isAbsent(err) || !e.Info.Known() {
 		return false
@@ -259,8 +259,8 @@ func (f *fold) lacksDir(e *events.Event) bool {
 	return err == nil && inodeOf(&info) == inodeOf(&e.Info)
 }
 
-// crosses tells whether the two paths of a rename are on different file systems,
-// where it fails with EXDEV and mv copies.
+// crosses reports whether the two paths of a rename are on different file systems, where
+// it fails with EXDEV and mv copies.
 func (f *fold) crosses(e *events.Event) bool {
 	info, err := f.fs.lstat(parentOf(e.To))
 	if err != nil {

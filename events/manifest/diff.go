@@ -52,7 +52,7 @@ func diffEntries(a, b []Entry, rootA, rootB string, output bool) []Change {
 	return list
 }
 
-// sameState tells whether two entries of a path compare with the same.
+// sameState reports whether two entries of a path compare with the same.
 func sameState(a, b *Entry) bool {
 	return a.State == b.State && a.SHA256 == b.SHA256 && a.Size == b.Size && a.Mtime == b.Mtime &&
 		a.Mode == b.Mode && a.Target == b.Target && a.Entries == b.Entries

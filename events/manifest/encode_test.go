@@ -112,8 +112,8 @@ func TestRows(t *testing.T) {
 	})
 }
 
-// TestManyRows: rows keep their order, whoever made them, and those that are of nothing
-// leave no trace.
+// TestManyRows: rows keep their order, whichever goroutine made them, and those that are
+// of nothing leave no trace.
 func TestManyRows(t *testing.T) {
 	for _, n := range []int{0, 1, 127, 128, 129, 10_000} {
 		var all []string

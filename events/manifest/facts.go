@@ -179,7 +179,7 @@ func (r *rule) learns(s events.State) facts {
 	case events.StateSymlink:
 		return r.symlink
 	}
-	return factState // absent, or not to be looked at
+	return factState // absent or unknown
 }
 
 // ruleOf returns the row of an event's first path.

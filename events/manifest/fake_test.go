@@ -265,7 +265,7 @@ type play struct {
 	// not get a processor does.
 	late bool
 	held []*events.Event
-	// twin, if not nil, is told the same.
+	// twin, if not nil, gets the same calls.
 	twin *Recorder
 	// sweeping, if set, has the fold look after each event for what it can forget.
 	sweeping bool

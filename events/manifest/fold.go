@@ -150,7 +150,7 @@ func (f *fold) pass(n *node, r *rule) {
 	}
 }
 
-// isOutside tells whether no cache could depend on path, and notes it then.
+// isOutside reports whether no cache could depend on path, and notes it then.
 func (f *fold) isOutside(e *events.Event, path string, s events.State, info *events.FileInfo) bool {
 	if path == "" || isNameless(path, info) {
 		return true

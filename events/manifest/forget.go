@@ -354,8 +354,8 @@ func (f *fold) noteForgotten(o *origin, info *events.FileInfo) {
 	})
 }
 
-// isOlder reports whether a file has been at its path since before begin: whoever makes a
-// file, or renames one, sets its change time.
+// isOlder reports whether a file has been at its path since before begin: any process
+// that makes a file, or renames one, sets its change time.
 func isOlder(info *events.FileInfo, begin time.Time) bool {
 	return info.Known() && info.Ctime < begin.Add(-coarseGranularity).UnixNano()
 }

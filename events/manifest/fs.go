@@ -19,7 +19,7 @@ type fileSystem interface {
 	readlink(path string) (string, error)
 	readDir(path string) ([]string, error) // the names as Entry.Names has them, unsorted
 	open(path string) (file, error)        // a regular file, without following a link
-	// privileged tells whether a command may be allowed what we are not: for root that
+	// privileged reports whether a command may be allowed what we are not: for root that
 	// depends on the file system. Other users' commands may do no more than they.
 	privileged() bool
 }
@@ -146,22 +146,22 @@ func stateOf(info *events.FileInfo, err error) events.State {
 // permissions are the bits of a mode that a manifest has.
 func permissions(mode uint32) uint32 { return mode & 0o7777 }
 
-// isVolatile tells whether path is of no file that a cache could depend on: what
-// the kernel makes up as it is read, and what has no name.
+// isVolatile reports whether path is of no file that a cache could depend on: what the
+// kernel makes up as it is read, and what has no name.
 func isVolatile(path string) bool {
 	return path == "" || path[0] != '/' ||
 		isWithin(path, "/proc") || isWithin(path, "/sys") ||
 		isWithin(path, "/dev") && !isWithin(path, "/dev/shm") // which is an ordinary tmpfs
 }
 
-// isNameless tells whether a file was opened with O_TMPFILE, which the kernel calls
+// isNameless reports whether a file was opened with O_TMPFILE, which the kernel calls
 // "#INODE": it is the session's own, until linkat(2) gives it a name.
 func isNameless(path string, info *events.FileInfo) bool {
 	number, ok := strings.CutPrefix(baseOf(path), "#")
 	return ok && info.Known() && number == strconv.FormatUint(info.Ino, 10)
 }
 
-// isWithin tells whether path is dir or below it.
+// isWithin reports whether path is dir or below it.
 func isWithin(path, dir string) bool {
 	return strings.HasPrefix(path, dir) && (len(path) == len(dir) || path[len(dir)] == '/' || dir == "/")
 }

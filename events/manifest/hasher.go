@@ -36,9 +36,9 @@ type hasher struct {
 // An inode is a file whatever it holds.
 type inode struct{ dev, ino uint64 }
 
-// A content is a file together with what it holds. The change time is not a part
-// of it: links, renames and chmods set that, too. Whoever relies on a hash compares
-// it as well.
+// A content is a file together with what it holds. The change time is not a part of it:
+// links, renames and chmods set that, too. Code that relies on a hash must compare it as
+// well.
 type content struct {
 	inode
 	size, mtime int64
@@ -96,7 +96,7 @@ func (h *hasher) want(path string, info *events.FileInfo) {
 // result returns the job of the file that info is of, once close has returned.
 func (h *hasher) result(info *events.FileInfo) *hashJob { return h.jobs[contentOf(info)] }
 
-// failed tells whether j is done, in vain: the file may have another name by now.
+// failed reports whether j is done, in vain: the file may have another name by now.
 func (j *hashJob) failed() bool {
 	select {
 	case <-j.done:
@@ -149,9 +149,9 @@ func (h *hasher) disownFiles(list []content) {
 	}
 }
 
-// guard sees to it that what the file at path holds is known when it returns: it
-// is about to be changed. The events before this call may not have been folded
-// yet, so that it cannot be known whether anybody wants it.
+// guard makes sure that the content of the file at path is known when it returns: it is
+// about to be changed. The events before this call may not have been folded yet, so that
+// it cannot be known whether anybody wants it.
 func (h *hasher) guard(path string, info *events.FileInfo) {
 	h.mu.Lock()
 	_, ownPath := h.ownPaths[path]
@@ -274,8 +274,8 @@ const (
 	coarseGranularity = 2 * time.Second
 )
 
-// isRacy tells whether a file changed so soon before at that another change would
-// leave its times as they are.
+// isRacy reports whether a file changed so soon before at that another change would leave
+// its times as they are.
 func isRacy(info *events.FileInfo, at time.Time) bool {
 	g := granularity
 	if info.Mtime%1e9 == 0 && info.Ctime%1e9 == 0 {

@@ -49,9 +49,9 @@ func (f *fold) noteInodes(e *events.Event) {
 	}
 }
 
-// mounts notes a call after which paths may lead elsewhere, and nobody is able to
-// tell where in the end. Whoever may not mount fails, or has a namespace of its own,
-// of which the tracer tells.
+// mounts notes a call after which paths may lead elsewhere, and nobody is able to tell
+// where in the end. A process that may not mount fails, or has a namespace of its own, of
+// which the tracer tells.
 func (f *fold) mounts(e *events.Event) {
 	switch e.Syscall {
 	case "mount", "move_mount", "pivot_root":

@@ -123,11 +123,11 @@ func parseNotices(b []byte, take func(notice)) bool {
 	return true
 }
 
-// close lets go of the descriptor. Whoever closes the last one of an inotify waits until
-// nobody in the kernel can be looking at its watches (synchronize_srcu): 5 to 15 ms, also
-// if that is the end of the process. So the last one is put into a message of a Unix
-// socket which only that message refers to: unix(7) sockets in such circles are removed by
-// a thread of the kernel, when a socket is closed.
+// close lets go of the descriptor. The process that closes the last one of an inotify
+// instance waits until nobody in the kernel can be looking at its watches
+// (synchronize_srcu): 5 to 15 ms, also if that is the end of the process. So the last one
+// is put into a message of a Unix socket which only that message refers to: unix(7)
+// sockets in such circles are removed by a thread of the kernel, when a socket is closed.
 func (n *inotify) close() {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {

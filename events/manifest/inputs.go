@@ -23,7 +23,7 @@ func (x *outcome) inputs(list []*origin) {
 	}
 }
 
-// isTold tells whether an entry is made of o: not of a link that could not be read.
+// isTold reports whether an entry is made of o: not of a link that could not be read.
 func (o *origin) isTold() bool {
 	return o.isInput() && o.state != events.StateOther && (o.state != events.StateSymlink || o.more.target != "")
 }

@@ -143,7 +143,7 @@ func (m *model) wants(path string, w want) {
 	m.wanted[was] |= w
 }
 
-// linked tells whether a file has, or had, several names.
+// linked reports whether a file has, or had, several names.
 func (m *model) linked(x *fakeFile) bool {
 	n := 0
 	for _, was := range m.initial {
@@ -169,7 +169,7 @@ func (m *model) fails() bool {
 
 func (m *model) path() string { return rapid.SampledFrom(modelPaths).Draw(m.r, "path") }
 
-// canMake tells whether there is a directory to make path in.
+// canMake reports whether there is a directory to make path in.
 func (m *model) canMake(path string) bool { return m.state(parentOf(path)) == events.StateDir }
 
 func (m *model) made(path string) {

@@ -36,7 +36,7 @@ func (x *outcome) names(o *origin, dir string, now []string) []string {
 	return list
 }
 
-// reports tells whether an entry of a directory is chosen by the patterns.
+// reports reports whether an entry of a directory is chosen by the patterns.
 func (x *outcome) reports(dir, name string) bool {
 	return x.patterns.patterns == nil || x.patterns.reports(join(dir, name))
 }

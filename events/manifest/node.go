@@ -178,7 +178,7 @@ func (t *tree) exchange(a, b *node) {
 	}
 }
 
-// isAbove tells whether n is b or above it.
+// isAbove reports whether n is b or above it.
 func (n *node) isAbove(b *node) bool {
 	for ; b != nil; b = b.parent() {
 		if b == n {

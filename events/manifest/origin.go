@@ -42,7 +42,7 @@ type details struct {
 	listing *listed  // of a directory that was listed
 	// node is where it stood when it was last touched, if that is a node in the tree.
 	node *node
-	// doubt, if not "", says why nobody can tell whether this is the session's own.
+	// doubt, if not "", says why nobody can report whether this is the session's own.
 	doubt string
 	sum   *[32]byte // in the end: of what it held
 }

@@ -138,8 +138,7 @@ func stayed(n *node, info *events.FileInfo) bool {
 	return was != nil && *info == *was && info.Mode&unix.S_IFMT != unix.S_IFDIR
 }
 
-// put adds an output, if it is not there already. What is told of it is filled in by
-// describe.
+// put adds an output, if it is not there already. Its fields are filled in by describe.
 func (x *outcome) put(n *node, path string, s events.State, info *events.FileInfo, content bool) *output {
 	out := x.outputs[path]
 	if out == nil {

@@ -18,8 +18,8 @@ func (x *outcome) describe() {
 		if n := out.node; n != nil && n.linked {
 			out.facts |= factLinks
 		}
-		// Whoever owned what was there before decided what the command may do, and whoever
-		// owns what is there now decides it the next time.
+		// The owner of what was there before decided what the command may do, and the
+		// owner who owns what is there now decides it the next time.
 		if at := x.paths.find(path); at != nil && (at.accessed.has(events.OpChattr) || exists(at.state) && at.facts.has(factOwner)) {
 			out.facts |= factOwner
 		}

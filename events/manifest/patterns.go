@@ -20,7 +20,7 @@ func newPatterns(only, ignore []string) (*patterns, error) {
 	return p, err
 }
 
-// reports tells whether path is chosen. It is not for several at once.
+// reports reports whether path is chosen. It is not for several at once.
 func (p *patterns) reports(path string) bool {
 	if p == nil {
 		return true

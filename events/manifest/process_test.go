@@ -9,7 +9,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// run has a shell make a process that runs a program, which reads a file if it is told one.
+// run has a shell make a process that runs a program, which reads a file if it gets one.
 func (p *play) run(pid, parent int, file string) {
 	p.t.Helper()
 	argv := []string{"program", fmt.Sprint(pid)}

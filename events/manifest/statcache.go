@@ -219,8 +219,8 @@ func (c *Cache) put(id *identity, sum [32]byte) {
 	_, _ = c.file.WriteAt(slot[:], p.at+int64(i*slotSize))
 }
 
-// isWhole tells whether a slot checks. An empty one does not: the checksum of
-// zeros is not zero.
+// isWhole reports whether a slot checks. An empty one does not: the checksum of zeros is
+// not zero.
 func isWhole(slot []byte) bool {
 	return binary.LittleEndian.Uint32(slot[crcOffset:]) == crc32.Checksum(slot[:crcOffset], castagnoli())
 }

@@ -46,7 +46,7 @@ func (x *outcome) sumOf(o *origin) (sum *[32]byte, p *problem) {
 
 func isForbidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) }
 
-// isRetold tells whether the session may have set a file's change time, by this name or
+// isRetold reports whether the session may have set a file's change time, by this name or
 // by another, and left what it holds alone.
 func (x *outcome) isRetold(o *origin) bool {
 	_, ok := x.retold[inodeOf(o.info)]

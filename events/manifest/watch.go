@@ -12,8 +12,8 @@ import (
 // A watcher finds out whether somebody else writes to a file after the session has, or
 // puts another in its place. What the session itself does is known before it does it; the
 // kernel tells of each open file that was written to when it is closed, and of each
-// rename, whoever did it. What is told more often than the session can have done it was
-// somebody else.
+// rename, by any process. What is reported more often than the session can have done it
+// was done by another process.
 //
 // Each uncertainty makes the session's number larger, never smaller: a call that fails, a
 // file that is still open at the end, notices that the kernel has merged. So somebody else
@@ -63,7 +63,7 @@ func newWatcher(served func(path string) bool) *watcher {
 	return w
 }
 
-// guard notes what a call is about to do, as Recorder.Guard is told.
+// guard notes what a call is about to do, with the arguments of Recorder.Guard.
 func (w *watcher) guard(op events.Op, path string, info *events.FileInfo) {
 	if w == nil {
 		return

@@ -181,7 +181,7 @@ func (w *writtenReader) readHead() error {
 // would be escaped.
 const arrayEnd = "}],\n"
 
-// cutRows cuts off rows, and tells whether they are the last of their array.
+// cutRows cuts off rows, and reports whether they are the last of their array.
 func (w *writtenReader) cutRows() (rows []byte, isLast bool) {
 	end := bytes.Index(w.data, []byte(arrayEnd+`"`))
 	if end < 0 && bytes.HasSuffix(w.data, []byte(arrayEnd)) {

@@ -26,7 +26,7 @@ type lab struct {
 	data string // holds one file, and nothing else
 
 	fstrace, floor, loop, paths, stats, usage string
-	hasStrace                          bool
+	hasStrace                                 bool
 }
 
 func newLab(ctx context.Context, o *options) (*lab, error) {
@@ -100,8 +100,8 @@ func (l *lab) path(names ...string) string {
 // scaled is n, or less of it for a run that only tries the program, but at least 1.
 func (l *lab) scaled(n int) int { return max(1, int(float64(n)*l.scale)) }
 
-// want tells whether a benchmark is to be run, and if so says that it is; done says
-// how long it took.
+// want reports whether a benchmark is to be run, and if so says that it is; done says how
+// long it took.
 func (l *lab) want(name string) (wanted bool, done func()) {
 	if !l.match.MatchString(name) {
 		return false, nil

@@ -34,7 +34,7 @@ type options struct {
 	binary string
 }
 
-// partial tells whether this run's document lacks something that the one in the
+// partial reports whether this run's document lacks something that the one in the
 // repository has.
 func (o *options) partial() bool { return o.match.String() != "" || o.scale < 1 }
 

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // A report is the document in the making.
@@ -39,11 +40,40 @@ func (s *section) note(format string, args ...any) {
 	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }
 
+// wrap breaks the lines of paragraphs at 100 columns, as in all documents.
+func wrap(text string) string {
+	const width = 100
+	var paragraphs []string
+	for _, p := range strings.Split(text, "\n\n") {
+		if strings.Contains(p, "\n|") || strings.HasPrefix(p, "|") {
+			paragraphs = append(paragraphs, p)
+			continue
+		}
+		var b strings.Builder
+		column := 0
+		for _, word := range strings.Fields(p) {
+			switch n := utf8.RuneCountInString(word); {
+			case column == 0:
+				column = n
+			case column+1+n > width:
+				b.WriteByte('\n')
+				column = n
+			default:
+				b.WriteByte(' ')
+				column += 1 + n
+			}
+			b.WriteString(word)
+		}
+		paragraphs = append(paragraphs, b.String())
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
 func (s *section) write(w io.Writer) {
 	if len(s.rows) == 0 && len(s.notes) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n## %s\n\n%s\n", s.title, strings.TrimSpace(s.intro))
+	fmt.Fprintf(w, "\n## %s\n\n%s\n", s.title, wrap(strings.TrimSpace(s.intro)))
 	if len(s.rows) > 0 {
 		fmt.Fprintf(w, "\n| %s |\n|---|%s\n", strings.Join(s.head, " | "), strings.Repeat("--:|", len(s.head)-1))
 	}
@@ -57,21 +87,21 @@ func (s *section) write(w io.Writer) {
 
 const preamble = `# Benchmarks
 
-Written by ` + "`make bench`" + `; do not edit. What is compared was run in turns, A B A B, %s,
-and the numbers are medians. Ratios are medians of each round's own, so they are not
-quite the quotients of the numbers beside them. Compare ratios between machines, not times.
+` + "`make bench`" + ` writes this page; do not edit it. Variants ran in turns, A B A B, %s, and the
+numbers are medians. A ratio is the median of the ratios of all rounds, so it differs slightly
+from the quotient of the numbers beside it. Compare ratios between machines, not times.
 %s`
 
 const reproduction = `
 ## To reproduce
 
-    make bench                                    # all of it, a few minutes; writes this page
-    go run ./testdata/bench -run 'call/stat'      # some of it; prints the page
+    make bench                                    # all of it, about ten minutes; writes this page
+    go run ./testdata/bench -run 'call/stat'      # a part of it; prints the page
     go run ./testdata/bench -long -o long.md      # with ten times as many events
     go run ./testdata/bench -fstrace ./fstrace    # another build
 
-Run it on an idle machine: the load average above tells whether this one was. It needs gcc;
-what else a benchmark needs is said where it was missing.
+Run it on an idle machine; see the load average above. It needs gcc. If another tool was missing,
+the section of the benchmark says so.
 `
 
 func (r *report) write(w io.Writer) {

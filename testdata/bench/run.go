@@ -75,7 +75,7 @@ func (l *lab) start(c command, stdout *bytes.Buffer) (took time.Duration, err er
 	return took, nil
 }
 
-// environ is the same for everybody, whoever runs the benchmarks.
+// environ is the same for every user who runs the benchmarks.
 func (l *lab) environ() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + l.home, "TMPDIR=" + l.path("tmp"), "LC_ALL=C.UTF-8"}
 }
