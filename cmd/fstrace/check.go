@@ -135,8 +135,8 @@ func failsWith(cmd *cobra.Command, status *int, code int) {
 
 // run compares the manifests and returns the exit status: the worst of theirs.
 func (f *checkFlags) run(names []string) int {
-	// What is decoded is needed until the end: there is little garbage to collect.
-	debug.SetGCPercent(400)
+	// What is alive is little: the collector may wait until there are 64 MB of garbage.
+	debug.SetGCPercent(1600)
 	check := manifest.CheckDocument
 	if len(names) > 1 {
 		check = manifest.NewChecker().CheckDocument

@@ -12,10 +12,14 @@ import (
 
 // compare compares one entry with what is there.
 func (c *comparison) compare(w wanted) ([]Difference, error) {
-	e := w.Entry
-	path := c.here(e.Path)
+	path := c.here(w.Path)
 	id, err := c.fs.identify(path)
-	info := id.FileInfo
+	return c.compareWith(w, path, &id, err)
+}
+
+// compareWith compares one entry with what a look at its path has given.
+func (c *comparison) compareWith(w wanted, path string, id *identity, err error) ([]Difference, error) {
+	e, info := w.Entry, id.FileInfo
 	s := stateOf(&info, err)
 	switch {
 	case s == events.StateUnknown && e.State != events.StateUnknown:
@@ -46,7 +50,7 @@ func (c *comparison) compare(w wanted) ([]Difference, error) {
 	var list []Difference
 	switch s {
 	case events.StateFile:
-		list, err = c.file(e, path, &id)
+		list, err = c.file(e, path, id)
 	case events.StateDir:
 		list, err = c.listing(e, path)
 	default: // a device, or what cannot be looked at

@@ -63,12 +63,42 @@ func glance(r io.Reader, o CheckOptions, fs fileSystem) (*Manifest, *ancestors, 
 		c.isGlance = true
 		return c
 	})
-	return w.manifest(func(e *Entry) bool {
-		c := begin()
-		if c == nil { // nothing is going to be compared
-			return true
+	return w.manifest(func(list []Entry, tell func(*Entry, bool)) {
+		if c := begin(); c != nil {
+			c.glance(list, tell)
+			return
 		}
-		list, err := c.compare(wanted{Entry: e})
-		return err != nil || len(list) > 0
+		for i := range list { // nothing is going to be compared
+			tell(&list[i], false)
+		}
 	})
+}
+
+// A look is what was found at a path.
+type look struct {
+	path string
+	id   identity
+	err  error
+}
+
+// glance tells which entries are plainly as they were. It looks at some files first, and then
+// for their hashes, which are far apart in memory: so the processor can wait for
+// several at once.
+func (c *comparison) glance(list []Entry, tell func(e *Entry, isSame bool)) {
+	var looks [64]look
+	for len(list) > 0 {
+		n := min(len(list), len(looks))
+		for i := range n {
+			l := &looks[i]
+			l.path = c.here(list[i].Path)
+			l.id, l.err = c.fs.identify(l.path)
+		}
+		c.o.Cache.fetch(looks[:n])
+		for i := range n {
+			l := &looks[i]
+			differences, err := c.compareWith(wanted{Entry: &list[i]}, l.path, &l.id, l.err)
+			tell(&list[i], err == nil && len(differences) == 0)
+		}
+		list = list[n:]
+	}
 }

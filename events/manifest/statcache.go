@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -32,6 +33,8 @@ import (
 type Cache struct {
 	file   *os.File
 	mapped []byte // the file as it was opened, as far as it went; nil if it cannot be mapped
+
+	fetched atomic.Uint32
 }
 
 const (
@@ -132,6 +135,25 @@ func (c *Cache) get(id *identity) (sum [32]byte, ok bool) {
 	return p.find(set[:n])
 }
 
+// fetch has the processor fetch what get is going to look at for these files.
+func (c *Cache) fetch(looks []look) {
+	if c == nil {
+		return
+	}
+	guarded(func() {
+		var all byte
+		for i := range looks {
+			if id := &looks[i].id; id.mount != 0 {
+				p := placeOf(id)
+				if at := p.at + int64(p.first*slotSize); at+slotSize <= int64(len(c.mapped)) {
+					all |= c.mapped[at] | c.mapped[at+slotSize-1]
+				}
+			}
+		}
+		c.fetched.Store(uint32(all)) // so that the compiler leaves the reads in
+	})
+}
+
 // A place is where the hash of a file belongs.
 type place struct {
 	key   [sumOffset]byte
@@ -178,9 +200,15 @@ func (p *place) find(set []byte) (sum [32]byte, ok bool) {
 // isInode reports whether a slot is of the same inode, in whatever state.
 func (p *place) isInode(slot []byte) bool { return [16]byte(slot) == [16]byte(p.key[:]) }
 
-// findMapped is find in a part of the mapped file. If somebody has cut that off, the kernel
-// sends SIGBUS: there is nothing then.
+// findMapped is find in a part of the mapped file.
 func (p *place) findMapped(set []byte) (sum [32]byte, ok bool) {
+	isThere := guarded(func() { sum, ok = p.find(set) })
+	return sum, ok && isThere
+}
+
+// guarded calls read, which reads the mapped file. If somebody has cut off what it reads, the
+// kernel sends SIGBUS, and guarded returns false.
+func guarded(read func()) (isThere bool) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {
 		debug.SetPanicOnFault(before)
@@ -188,10 +216,10 @@ func (p *place) findMapped(set []byte) (sum [32]byte, ok bool) {
 			if _, isFault := cause.(interface{ Addr() uintptr }); !isFault {
 				panic(cause)
 			}
-			ok = false
 		}
 	}()
-	return p.find(set)
+	read()
+	return true
 }
 
 // put notes the hash of the file of that identity. That it cannot be written is

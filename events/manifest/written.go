@@ -38,6 +38,8 @@ type writtenReader struct {
 	rest  []byte    // all that is in none
 	head  *document // what comes before the first row
 	count int       // blocks of rows
+
+	lists sync.Pool // of *[]Entry, to be used again
 }
 
 // errNotWritten says that Encode did not write such a document, or that its rows make no
@@ -223,12 +225,20 @@ type entryBlock struct {
 	passed      ancestors // of those that are not in list
 }
 
-// entries makes entries of rows: outputs, and inputs that keep reports; all if it is nil.
-func (w *writtenReader) entries(b *rowBlock, keep func(*Entry) bool) (entryBlock, error) {
+// entries makes entries of rows: outputs, and inputs that are not passed over.
+func (w *writtenReader) entries(b *rowBlock, pass passer) (entryBlock, error) {
 	x := entryBlock{array: b.array}
-	if keep == nil {
-		x.list = make([]Entry, 0, strings.Count(b.rows, "\n")+1)
+	list := &x.list
+	isGlance := pass != nil && b.array == inputsArray
+	if isGlance {
+		if again, ok := w.lists.Get().(*[]Entry); ok {
+			list = again
+		} else {
+			list = new([]Entry)
+		}
+		defer w.lists.Put(list)
 	}
+	*list = slices.Grow((*list)[:0], strings.Count(b.rows, "\n")+1)
 	p := parser{root: fromText(w.head.Root, w.head.RootBase64)}
 	var r rowReader
 	var e Entry
@@ -247,15 +257,20 @@ func (w *writtenReader) entries(b *rowBlock, keep func(*Entry) bool) (entryBlock
 			x.first = e.Path
 		}
 		x.last = e.Path
-		if b.array != inputsArray || keep == nil || keep(&e) {
-			x.list = append(x.list, e)
-		} else {
-			x.passed.add(&e)
-		}
+		*list = append(*list, e)
 		var isMore bool
 		if rows, isMore = strings.CutPrefix(rest, ",\n"); !isMore && (rest != "" || !b.isLast) {
 			return x, errNotWritten
 		}
+	}
+	if isGlance {
+		pass(*list, func(e *Entry, isSame bool) {
+			if isSame {
+				x.passed.add(e)
+			} else {
+				x.list = append(x.list, *e)
+			}
+		})
 	}
 	// Whatever points to the rows keeps all of them in memory.
 	x.first, x.last = strings.Clone(x.first), strings.Clone(x.last)
@@ -263,14 +278,17 @@ func (w *writtenReader) entries(b *rowBlock, keep func(*Entry) bool) (entryBlock
 	return x, nil
 }
 
-// manifest decodes the document, with those of its inputs that keep reports, or all if it is
-// nil, and returns what may be above the others. keep is called for several at once, and may
-// not keep what it is given. An error means that Encode did not write the document.
-func (w *writtenReader) manifest(keep func(*Entry) bool) (*Manifest, *ancestors, error) {
+// A passer tells of each entry in a list whether it is as it was, and can be passed over. It
+// may be called for several lists at once, and must not keep what it is given.
+type passer func(list []Entry, tell func(e *Entry, isSame bool))
+
+// manifest decodes the document without the inputs that pass passes over, if it is not nil, and
+// returns what may be above those. An error means that Encode did not write the document.
+func (w *writtenReader) manifest(pass passer) (*Manifest, *ancestors, error) {
 	var mu sync.Mutex
 	var blocks []entryBlock
 	err := w.each(func(b *rowBlock) error {
-		x, err := w.entries(b, keep)
+		x, err := w.entries(b, pass)
 		mu.Lock()
 		defer mu.Unlock()
 		blocks = append(blocks, make([]entryBlock, max(0, b.number+1-len(blocks)))...)
