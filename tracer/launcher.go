@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/failpoint"
 	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"golang.org/x/sys/unix"
 )
@@ -65,7 +66,7 @@ func (l *launcher) reap(ending bool) (ws unix.WaitStatus, killed bool) {
 
 // run is the tracer thread, to its end.
 func (l *launcher) run(files []uintptr) {
-	failpoint("before-shim")
+	failpoint.At("before-shim")
 	err := l.fork(files)
 	l.forked <- err
 	if err != nil {
@@ -83,7 +84,7 @@ func (l *launcher) run(files []uintptr) {
 		}
 		l.seized <- err
 		if err == nil {
-			failpoint("before-follow")
+			failpoint.At("before-follow")
 			l.session.traced <- l.follow()
 			return
 		}

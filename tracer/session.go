@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/failpoint"
 	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/resolve"
@@ -132,7 +133,7 @@ func (s *session) startShim() (*launcher, error) {
 		m.Dir, m.Apart, m.Umask = "", false, -1
 		m.Signals, m.Tracer = shim.Signals{Mask: a.Mask, Ignored: a.Ignored}, uint32(unix.Getpid())
 	}
-	failpoint("before-filter")
+	failpoint.At("before-filter")
 	// The next step notices a shim that is gone.
 	if err := shim.WriteFull(s.control, m.Encode()); err != nil && !errors.Is(err, unix.EPIPE) {
 		return nil, s.abandon(l, fmt.Errorf("launch: send the command: %w", err))
@@ -199,7 +200,7 @@ func (s *session) launch(l *launcher) error {
 		return err
 	}
 	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
-	failpoint("before-seize")
+	failpoint.At("before-seize")
 	var inherited []observe.Access
 	// Not before: until the shim has been executed it has files of this process's open.
 	err = l.seize(func() { s.header.Process, inherited = s.startState(s.root.pid) })
@@ -228,7 +229,7 @@ func (s *session) launch(l *launcher) error {
 	}
 	go s.consume()
 	go s.finish()
-	failpoint("before-exec")
+	failpoint.At("before-exec")
 	if err := shim.WriteFull(s.control, []byte{shim.GoAhead}); err != nil && !errors.Is(err, unix.EPIPE) {
 		_ = s.owner.signal(unix.SIGKILL)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/fstrace/fstrace/tracer"
+	"github.com/fstrace/fstrace/tracer/jobcontrol"
 	"golang.org/x/sys/unix"
 )
 
@@ -234,7 +235,7 @@ var endings = map[string]tracer.Ending{"term": tracer.EndedAfterTerm, "kill": tr
 // the exit status otherwise.
 func endLike(status unix.WaitStatus) int {
 	if status.Signaled() {
-		tracer.KillSelf(status.Signal())
+		jobcontrol.KillSelf(status.Signal())
 		return 128 + int(status.Signal()) // a signal that does not kill here
 	}
 	return status.ExitStatus()

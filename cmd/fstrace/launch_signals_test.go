@@ -18,7 +18,7 @@ import (
 
 // Signals that arrive while the command is being launched. A program built with
 // the tag failpoints holds its launch at a named step until the test lets it go on
-// (tracer/failpoint_on.go): the order of events is forced, not hoped for.
+// (tracer/internal/failpoint): the order of events is forced, not hoped for.
 
 // failpoints are the steps at which a launch can be held: before the shim is started,
 // before it learns what to run and installs the filter, before it is traced, before it

@@ -9,6 +9,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/tracer"
+	"github.com/fstrace/fstrace/tracer/jobcontrol"
 	"golang.org/x/sys/unix"
 )
 
@@ -156,7 +157,7 @@ func (r *run) run(s *signals) int {
 	r.report(result)
 	r.reportTimeout(result)
 	if result.Status.Signaled() {
-		tracer.KillSelf(result.Status.Signal())
+		jobcontrol.KillSelf(result.Status.Signal())
 		return 128 + int(result.Status.Signal()) // a signal that does not kill here
 	}
 	return result.Exit.Code

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/fstrace/fstrace/tracer"
+	"github.com/fstrace/fstrace/tracer/jobcontrol"
 	"golang.org/x/sys/unix"
 )
 
@@ -64,14 +64,14 @@ func (s *signals) catch(sig os.Signal) {
 	}
 }
 
-func init() { tracer.HoldStops() }
+func init() { jobcontrol.HoldStops() }
 
 // launched says that the command runs. A stop that came before is made up for.
 func (s *signals) launched() {
 	s.running.Store(true)
 	s.stop.Lock()
 	defer s.stop.Unlock()
-	tracer.StopHeld()
+	jobcontrol.StopHeld()
 }
 
 // forward passes signals on to the command until it has ended. Those that came
@@ -134,7 +134,7 @@ func (s *signals) commandStopped(cmd job, sig unix.Signal) {
 	}
 	s.stop.Lock()
 	defer s.stop.Unlock()
-	if !tracer.StopHeld() && !tracer.StopWith(sig, cmd.Continued) { // else it was for the command alone
+	if !jobcontrol.StopHeld() && !jobcontrol.StopWith(sig, cmd.Continued) { // else it was for the command alone
 		return
 	}
 	if !inGroup(cmd.Pid()) {

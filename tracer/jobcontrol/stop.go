@@ -1,8 +1,9 @@
-package tracer
+package jobcontrol
 
 import (
 	"runtime"
 
+	"github.com/fstrace/fstrace/tracer/internal/failpoint"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ const stopSignals = shim.StopSignals
 
 // HoldStops makes SIGTSTP, SIGTTIN and SIGTTOU wait for StopHeld and StopWith. It
 // must be called from an init function, which runs on the main thread, and does
-// nothing in a binary that does not keep signals (SignalsKept).
+// nothing in a binary that does not keep signals (tracer.SignalsKept).
 func HoldStops() {
 	if !shim.SignalsKept() {
 		return
@@ -35,7 +36,7 @@ func HoldStops() {
 	_, _ = shim.SignalMask(&mask)
 }
 
-// StopHeld stops this process if a signal to do so waits, and tells whether one
+// StopHeld stops this process if a signal to do so waits, and reports whether one
 // did. It returns when this process has been continued.
 func StopHeld() bool {
 	if heldSignals()&stopSignals == 0 {
@@ -49,7 +50,7 @@ func StopHeld() bool {
 
 // StopWith stops this process by a stop signal of its own, unless it is not to be:
 // that is asked when a SIGCONT that comes later already takes the signal back. It
-// returns when this process has been continued, and tells whether it was to stop.
+// returns when this process has been continued, and reports whether it was to stop.
 func StopWith(sig unix.Signal, unless func() bool) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -73,32 +74,13 @@ func StopWith(sig unix.Signal, unless func() bool) bool {
 	return stop
 }
 
-// Continued tells, within a call of Stopped, whether the command has been continued
-// since: it is no longer stopped, or that is what it has stopped for.
-func (c *Cmd) Continued() bool {
-	pid := c.Pid()
-	return !procfs.Stopped(pid) || hasReport(pid)
-}
-
-// hasReport tells whether wait4 has anything to report of a child or tracee of the
-// calling thread. One that PTRACE_LISTEN keeps stopped has nothing until it goes on.
-func hasReport(pid int) bool {
-	const options = unix.WEXITED | unix.WSTOPPED | unix.WNOHANG | unix.WNOWAIT | unix.WALL | unix.WNOTHREAD
-	for {
-		var info unix.Siginfo
-		if err := unix.Waitid(unix.P_PID, pid, &info, options, nil); err != unix.EINTR {
-			return err == nil && info.Signo != 0
-		}
-	}
-}
-
 // letStop lets stop signals have their effect: in the calling thread, before the
 // call that unblocks them returns.
 func letStop() {
 	mask, _ := shim.SignalMask(nil)
 	open := mask &^ stopSignals
 	_, _ = shim.SignalMask(&open)
-	failpoint("stopped")
+	failpoint.At("stopped")
 	_, _ = shim.SignalMask(&mask)
 }
 
