@@ -24,10 +24,10 @@ type Notice struct {
 	Lost bool
 }
 
-// Monitor returns notices of sessions: of those that there are, and of each that begins or
-// ends from then on, whoever has started it. A session that begins at that moment may be in
-// the first notice and have one of its own. With a label, it is about the sessions that
-// have that label; "" is about all.
+// Monitor returns notices of sessions: of those that there are, and of each that begins
+// or ends from then on, by any client. A session that begins at that moment may be in the
+// first notice and have one of its own. With a label, it is about the sessions that have
+// that label; "" is about all.
 //
 // The notices end with ctx, with Close, or with the daemon. Close must be called.
 func (c *Client) Monitor(ctx context.Context, label string) (*Notices, error) {

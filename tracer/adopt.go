@@ -17,8 +17,8 @@ import (
 // parent, of the user uid alone, and live among this process's mounts and processes: its paths and
 // numbers are to mean the same here. On success the files are the Launch's.
 //
-// Whoever passes them on is not trusted. What can be checked here is; a process that
-// is none of ours cannot be seized by a tracer without privileges.
+// The sender is not trusted. Verify what can be verified here; a process that is none of
+// ours cannot be seized by a tracer without privileges.
 func Adopted(control, process, outer *os.File, parent, uid int) (*Launch, error) {
 	if err := isControl(control); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func Adopted(control, process, outer *os.File, parent, uid int) (*Launch, error)
 // errNotOurs: what was passed on is no process that can be adopted.
 var errNotOurs = errors.New("adopt: not a process that was launched here")
 
-// isControl tells whether f can be the control socket: reading from it must be what
+// isControl reports whether f can be the control socket: reading from it must be what
 // unix(7) says, and end when it is shut down.
 func isControl(f *os.File) error {
 	var kind, domain int
@@ -156,8 +156,8 @@ func duplicate(f *os.File) (dup int, err error) {
 	return dup, nil
 }
 
-// ended waits for the process's end, that many milliseconds, and tells whether it
-// has come. A negative number is for ever.
+// ended waits for the process's end, that many milliseconds, and reports whether it has
+// come. A negative number is for ever.
 func (l *Launch) ended(milliseconds int) bool {
 	ended := false
 	_ = control(l.Process, func(fd int) error {

@@ -46,7 +46,7 @@ func helperCommand(name string) *exec.Cmd {
 	return c
 }
 
-// A recorder is a sink that keeps the record. Its methods fail as they are told.
+// A recorder is a sink that keeps the record. Its methods fail as the test wants.
 type recorder struct {
 	header                       *events.Header
 	list                         []events.Event
@@ -432,8 +432,8 @@ func TestCmdSinkFails(t *testing.T) {
 	}
 }
 
-// A lingering command leaves a descendant behind that does something when it is
-// told to: it reads a line from descriptor 3, looks at a file, and answers on 4.
+// A lingering command leaves a descendant behind that does something on request: it reads
+// a line from descriptor 3, looks at a file, and answers on 4.
 type lingering struct {
 	cmd     *Cmd
 	tell    *os.File // the descendant's descriptor 3
@@ -532,7 +532,7 @@ func canonical(t *testing.T, dir string) string {
 	return dir
 }
 
-// noChildren tells whether this process has no child left, not even one to reap.
+// noChildren reports whether this process has no child left, not even one to reap.
 func noChildren() bool {
 	tasks, err := filepath.Glob("/proc/self/task/*/children")
 	if err != nil || len(tasks) == 0 {

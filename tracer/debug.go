@@ -108,7 +108,7 @@ func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.
 // otherwise.
 func isShim(argv []string) bool { return len(argv) > 0 && argv[0] == shim.Name }
 
-// filterTraces tells whether a filter in a tracee's memory (struct sock_fprog) can
+// filterTraces reports whether a filter in a tracee's memory (struct sock_fprog) can
 // return SECCOMP_RET_TRACE.
 func filterTraces(m *procfs.Memory, tid int, addr uint64, narrow bool) (bool, error) {
 	const retConstant, retTrace, actionMask = 0x06, 0x7ff00000, 0xffff0000

@@ -19,8 +19,8 @@ type echoes struct {
 // echoWindow is how long after one of the two the other is taken for its echo.
 const echoWindow = 100 * time.Millisecond
 
-// isEcho notes that a signal is about to be delivered to the command, and tells
-// whether it is the second of such a pair.
+// isEcho notes that a signal is about to be delivered to the command, and reports whether
+// it is the second of such a pair.
 func (e *echoes) isEcho(sig unix.Signal, own bool, now time.Time) bool {
 	if sig < 1 || sig > shim.SignalCount {
 		return false

@@ -37,15 +37,15 @@ func (s *session) finish() {
 	close(s.done)
 }
 
-// drain waits for the receiver to have seen every call that the session is to
-// record, and tells whether processes still have the filter.
+// drain waits for the receiver to have seen every call that the session is to record, and
+// reports whether processes still have the filter.
 func (s *session) drain(running bool) bool {
 	if s.listener == nil {
 		return false
 	}
 	if !running && s.cmd.WaitFor == WaitRoot {
 		// The filter goes with its last thread; before Linux 6.11 only when that is
-		// reaped, by whoever has to.
+		// reaped, by its parent.
 		const reaping = 200 * time.Millisecond
 		running = !s.listener.WaitHangup(reaping)
 		if running {

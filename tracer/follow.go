@@ -27,7 +27,7 @@ type kernel interface {
 	// whatever the signal's handler is, before the signal is delivered; and one that
 	// waits, if the signal is ignored.
 	settleSignal(tid int, sig unix.Signal)
-	// isThread tells whether tid is a thread of the group pid, not a process.
+	// isThread reports whether tid is a thread of the group pid, not a process.
 	isThread(pid, tid int) bool
 	// status reads what the kernel knows of a tid; ok is false if it is gone.
 	status(tid int) (s procfs.Status, ok bool)
@@ -57,26 +57,26 @@ type follower struct {
 	tasks    map[int]*task
 	root     int // the command's pid
 
-	// stopped is told when the command's group stops by job control, started of a
-	// new process before it runs, ended of its end when it is reaped.
+	// stopped is called when the command's group stops by job control, started for a new
+	// process before it runs, ended when it is reaped.
 	stopped func(sig unix.Signal)
 	started func(p *process)
 	ended   func(p *process, status unix.WaitStatus)
-	// executed is told that a process runs another program, while it is stopped.
+	// executed is called when a process runs another program, while it is stopped.
 	executed func(p *process, exe string, argv []string)
 
 	// unnamed are the tids that have ended, or were let go, before the event that
 	// names them: it must not bring them back. A tid that comes to mean a new thread
 	// shows by its first stop.
 	unnamed map[int]bool
-	// isEcho tells whether a signal for the command has been delivered already.
+	// isEcho reports whether a signal for the command has been delivered already.
 	isEcho func(tid int, sig unix.Signal) bool
 	// wishes are the tracees that somebody inside the session wants to trace itself.
 	wishes *wishes
 	// held are callers of ptrace that stay stopped until their target is let out.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
-	// orphaned is told of a process of which it is not known who has made it.
+	// orphaned is called for a process whose parent is not known.
 	orphaned func(p *process)
 
 	rootDone  bool
@@ -105,7 +105,7 @@ func (f *follower) begin(p *process, traced bool) {
 	f.registry.enter(p.pid, p, traced)
 }
 
-// known tells whether a tid's first stop is over.
+// known reports whether a tid's first stop is over.
 func (f *follower) known(tid int) bool {
 	t := f.tasks[tid]
 	return t != nil && t.started
@@ -215,8 +215,8 @@ func (f *follower) born(parent *task, tid, event int) {
 	child.named = true
 }
 
-// isProcess tells whether a tid that a clone event names is a process, not a thread
-// of the caller's.
+// isProcess reports whether a tid that a clone event names is a process, not a thread of
+// the caller's.
 func (f *follower) isProcess(tid int) bool {
 	st, ok := f.kernel.status(tid)
 	return ok && st.TGID == tid

@@ -150,12 +150,12 @@ func (k *modelKernel) wait(block bool) (waitEvent, bool, error) {
 	}
 }
 
-// ours tells whether wait4 would wait for a thread: a tracee, or a child.
+// ours reports whether wait4 would wait for a thread: a tracee, or a child.
 func (k *modelKernel) ours(th *modelThread) bool {
 	return !th.free || th.proc.ppid == modelSupervisor
 }
 
-// followed tells whether a thread would be killed with its tracer: PTRACE_O_EXITKILL.
+// followed reports whether a thread would be killed with its tracer: PTRACE_O_EXITKILL.
 func (k *modelKernel) followed(th *modelThread) bool {
 	return !th.free && th.state != modelZombie
 }

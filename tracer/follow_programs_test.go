@@ -14,7 +14,7 @@ import (
 // The programs of the model, and what the kernel does for them: forks, threads,
 // execs, signals, deaths.
 
-// step lets one thing happen, and tells whether there was anything that could.
+// step lets one thing happen, and reports whether there was anything that could.
 func (k *modelKernel) step() bool {
 	able := k.sorted(func(th *modelThread) bool {
 		// At the end of the session all sleep for good: somebody has to wake them.
@@ -66,7 +66,7 @@ func (k *modelKernel) goOn(p *modelProcess) {
 		case modelListening:
 			k.trapNow(th)
 		case modelRunning, modelWaiting, modelStopped:
-			th.trap = true // PTRACE_O_SEIZEd tracees are told: JOBCTL_TRAP_NOTIFY
+			th.trap = true // PTRACE_O_SEIZEd tracees are notified: JOBCTL_TRAP_NOTIFY
 		}
 	}
 }
@@ -85,7 +85,7 @@ func (k *modelKernel) act(th *modelThread) {
 	case k.budget > 0:
 		calls = modelCalls[slices.Index(modelCalls, "exec"):]
 	}
-	if th.trap { // not a leader's exit: nobody is told of that, and the session ends with its threads
+	if th.trap { // not a leader's exit: that is not reported, and the session ends with its threads
 		calls = slices.DeleteFunc(slices.Clone(calls), func(call string) bool { return call == "exit" })
 	}
 	k.budget--
@@ -128,8 +128,8 @@ func (k *modelKernel) fork(th *modelThread, event, ppid int) {
 	}
 }
 
-// exec: the others of the group are killed, and when they are gone the caller has
-// the leader's tid, whoever it was.
+// exec: the others of the group are killed, and when they are gone the caller has the
+// leader's tid, whichever thread it was.
 func (k *modelKernel) exec(th *modelThread) {
 	p := th.proc
 	p.execer = th
@@ -139,7 +139,7 @@ func (k *modelKernel) exec(th *modelThread) {
 			k.kill(other, exited(0))
 		}
 	}
-	if k.oneIn(3, "the siblings' ends are told late, or never") {
+	if k.oneIn(3, "the siblings' ends are reported late, or never") {
 		for tid, other := range p.threads {
 			if other == th || tid == p.pid || len(k.owed[tid]) > 0 {
 				continue

@@ -196,13 +196,13 @@ func TestFollow(t *testing.T) {
 			left:    "10",
 		},
 		{
-			name:    "killed before its first stop, and reaped before its birth is told",
+			name:    "killed before its first stop, and reaped before its birth is reported",
 			batches: batches{{dead(20, kill)}, {forked(10, 20)}},
 			did:     "resume 10",
 			left:    "10",
 		},
 		{
-			name:    "lived and died before its birth is told",
+			name:    "lived and died before its birth is reported",
 			batches: batches{{trapped(20)}, {dead(20, exited(0))}, {forked(10, 20)}},
 			did:     "resume 20; resume 10",
 			told:    "start 20 by 10: /bin/old; exit 20: 0",
@@ -227,7 +227,7 @@ func TestFollow(t *testing.T) {
 			told:    "exec 10: /bin/new; exit 10: SIGKILL",
 		},
 		{
-			name:    "such an event of a child whose own birth is told last",
+			name:    "such an event of a child whose own birth is reported last",
 			batches: batches{{trapped(20)}, {forked(20, 20)}, {dead(20, kill)}, {forked(10, 20)}},
 			did:     "resume 20; resume 20; resume 10",
 			told:    "start 20 by 10: /bin/old; exit 20: SIGKILL",
@@ -241,14 +241,14 @@ func TestFollow(t *testing.T) {
 			left:    "10",
 		},
 		{
-			name:    "exec by another thread; the others' ends are told before",
+			name:    "exec by another thread; the others' ends are reported before",
 			batches: batches{{cloned(10, 11)}, {trapped(11)}, {cloned(10, 12)}, {trapped(12)}, {dead(12, exited(0))}, {execed(10, 11)}},
 			did:     "resume 10; resume 11; resume 10; resume 12; resume 10",
 			told:    "exec 10: /bin/new",
 			left:    "10",
 		},
 		{
-			name:    "exec by another thread; the others' ends are told after, or never",
+			name:    "exec by another thread; the others' ends are reported after, or never",
 			batches: batches{{cloned(10, 11)}, {cloned(10, 12)}, {cloned(10, 13)}, {execed(10, 11)}, {dead(12, exited(0))}},
 			did:     "resume 10; resume 10; resume 10; resume 10",
 			told:    "exec 10: /bin/new",
@@ -395,14 +395,14 @@ func TestRelease(t *testing.T) {
 			released: nil,
 		},
 		{
-			name:     "a child born meanwhile is told of, and let go",
+			name:     "a child born meanwhile is reported, and let go",
 			after:    batches{{forked(20, 30)}, {trapped(30)}, {trapped(21)}},
 			did:      "detach 20; detach 21; detach 30; interrupt 20; interrupt 21",
 			told:     "start 30 by 20: /bin/old",
 			released: []int{20, 30},
 		},
 		{
-			name:     "so is one whose birth is told when it has been let go",
+			name:     "so is one whose birth is reported when it has been let go",
 			after:    batches{{trapped(30)}, {forked(20, 30)}, {trapped(21)}},
 			did:      "detach 20; detach 21; detach 30; interrupt 20; interrupt 21",
 			told:     "start 30 by 20: /bin/old",

@@ -13,7 +13,7 @@ import (
 type gaps struct {
 	mu   sync.Mutex
 	seen map[gapKey]string
-	// also is told of each; nil for nobody to tell. It is set before the first.
+	// also is called for each; nil for no call. It is set before the first.
 	also func(reason events.Reason, pid int, detail string)
 }
 

@@ -18,11 +18,11 @@ import (
 // To handle a call is to look at files, and that may take as long as somebody likes who
 // serves them: a FUSE server that the command has started answers only when its own calls
 // are let through. So no look-up may stand between a notification and the ability to
-// answer others. Whoever handles a call holds the receiver's lock, and marks each system
-// call that may take long (Enter, Leave). If one does, the watch (watch.go) takes the lock
-// away and has another hand receive; the first waits for the lock when it is back, and
-// goes on where it was. Where a wait is likely the hand steps aside of its own accord. It
-// is the way in which Go's scheduler treats threads in system calls.
+// answer others. The hand that handles a call holds the receiver's lock, and marks each
+// system call that may take long (Enter, Leave). If one does, the watch (watch.go) takes
+// the lock away and has another hand receive; the first waits for the lock when it is
+// back, and goes on where it was. Where a wait is likely the hand steps aside of its own
+// accord. It is the way in which Go's scheduler treats threads in system calls.
 //
 // A look-up that is not answered within lookPatience is given up: the watch lets the call
 // through, and records it with state unknown. The hand ends when it is back.
@@ -59,9 +59,9 @@ const (
 )
 
 const (
-	// lookPatience is how many glances of the watch a look-up may take, which is two seconds. They
-	// are counted, so that the time does not count in which fstrace itself was stopped.
-	// Whoever makes the call would wait for the same answer, mostly.
+	// lookPatience is how many glances of the watch a look-up may take, which is two
+	// seconds. They are counted, so that the time does not count in which fstrace itself
+	// was stopped. The calling thread would mostly wait for the same answer.
 	lookPatience = 200
 	// maxAway is how many hands may be away before look-ups at slow mounts are given up at
 	// once. Each is a thread.
@@ -211,7 +211,7 @@ func (h *hand) receive() bool {
 	}
 }
 
-// end is told that no thread has the filter any more.
+// end is called when no thread has the filter any more.
 func (r *receiver) end() { r.ending.Do(func() { close(r.ended) }) }
 
 // answer handles a call, or lets it through unseen if the session is over. It reports

@@ -25,7 +25,7 @@ import (
 // somebody must go on letting calls through when the supervisor has ended and
 // descendants of the command have not, or when the supervisor was killed.
 //
-// It is told of the supervisor's end by its socket, which nobody else holds.
+// Its socket, which no other process holds, reports the supervisor's end.
 //
 // What ptrace follows dies with the supervisor. So the process is started when there
 // is something that would not (need), and else a moment after the command
@@ -90,8 +90,8 @@ func (k *keeper) startLater() {
 	}
 }
 
-// need sees to it that the process is there. It must not be called on the tracer
-// thread, whose children are the command's.
+// need starts the keeper if it does not run. It must not be called on the tracer thread,
+// whose children are the command's.
 func (k *keeper) need() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -21,7 +21,7 @@ const LaunchVersion = 2
 type Launch struct {
 	// PID is the process's id. Its parent is PPID: this process.
 	PID, PPID int
-	// Control is the socket by which it is told what to run, Process its pidfd.
+	// Control is the socket from which it reads what to run, Process its pidfd.
 	Control, Process *os.File
 	// Outer leads to a fstrace that this process is inside of, and which serves others
 	// (docs/nested.md); nil for none.

@@ -93,9 +93,9 @@ func (l *launcher) run(files []uintptr) {
 
 // attach begins to trace the shim, if the command is to be traced.
 //
-// Below another listener that may fail: the one who has that listener is told of our
-// wish, but the tracer may be a third one between us, who is not. Then only the
-// command itself is followed, as a child.
+// Below another listener that may fail: the process that has that listener learns of our
+// wish, but the tracer may be a third one between us, who is not. Then only the command
+// itself is followed, as a child.
 func (l *launcher) attach(pid int) error {
 	s := l.session
 	if s.cmd.Lifecycle != LifecyclePtrace || s.outer != nil {
@@ -135,8 +135,8 @@ func (l *launcher) fork(files []uintptr) error {
 	return nil
 }
 
-// leavesRest tells whether descendants that outlive the command are let go: not if
-// they are to be waited for, nor if a timeout has told them to end.
+// leavesRest reports whether descendants that outlive the command are let go: not if they
+// are to be waited for, nor if a timeout has told them to end.
 func (s *session) leavesRest() bool {
 	return s.cmd.WaitFor == WaitRoot && !ask(s.owner, func(r chan<- bool) message { return msgTimedOut{r} })
 }
@@ -179,7 +179,7 @@ func (l *launcher) reapShim(pid int, ending bool) reapedShim {
 	return reapedShim{ws, killed}
 }
 
-// shimEnded tells whether an untraced shim has ended, and how.
+// shimEnded reports whether an untraced shim has ended, and how.
 func (s *session) shimEnded(pid int) (unix.WaitStatus, bool) {
 	if a := s.cmd.Adopt; a != nil {
 		if a.ended(0) {

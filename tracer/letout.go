@@ -45,7 +45,7 @@ func (w *wishes) take(caller int) (target int, ok bool) {
 	return target, ok
 }
 
-// pending tells whether a caller's SIGSTOP is still to come.
+// pending reports whether a caller's SIGSTOP is still to come.
 func (w *wishes) pending(caller int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -165,7 +165,7 @@ func (in *inner) leave(err error) {
 	in.guard.close()
 }
 
-// errRefused says that an inner fstrace is not served, which it is still to be told.
+// errRefused says that an inner fstrace is not served, and does not know that yet.
 var errRefused = errors.New("refused")
 
 // receive handles what the inner fstrace says. It returns nil when that has closed its end,
@@ -414,7 +414,8 @@ func (in *inner) gap(reason events.Reason, pid int, detail string) {
 	}
 }
 
-// miss is told what this session's record may miss: those that it concerns may miss it, too.
+// miss is called with what this session's record may miss: those that it concerns may
+// miss it, too.
 func (n *inners) miss(reason events.Reason, pid int, detail string) {
 	if !n.serving() {
 		return
@@ -466,7 +467,7 @@ func (n *inners) setMounts(paths []string) {
 }
 
 // close ends the service for all, at the session's end. Who has not got its Done has a
-// command that outlives the session: it is told that by its socket.
+// command that outlives the session: its socket reports that.
 func (n *inners) close() {
 	if n == nil {
 		return

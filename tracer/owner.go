@@ -166,8 +166,8 @@ func (o *owner) signalTo(sig unix.Signal, group bool) error {
 	return os.ErrProcessDone
 }
 
-// tick: a timer has run out. A command that has ended by then, though its end is
-// still to be told, has ended without the timer's doing.
+// tick: a timer has run out. A command that has ended by then ended before the timer
+// fired, even if its end has not been reported yet.
 func (o *owner) tick() {
 	if h, ok := o.handles[o.root]; ok && endsWithin(h.fd, 0) { // it has one: it was the first
 		o.life.gone()
@@ -225,8 +225,8 @@ func inodeOf(fd int) uint64 {
 	return st.Ino
 }
 
-// endsWithin tells whether a process ends in time, by its pidfd, which is readable
-// from then on, reaped or not: pidfd_open(2).
+// endsWithin reports whether a process ends in time, by its pidfd, which is readable from
+// then on, reaped or not: pidfd_open(2).
 func endsWithin(fd int, d time.Duration) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	deadline := time.Now().Add(d)
@@ -238,8 +238,8 @@ func endsWithin(fd int, d time.Duration) bool {
 	}
 }
 
-// sendSignal signals a process by pidfd. A descendant may have changed to a user
-// whom this process may not signal; all else says that it has ended.
+// sendSignal signals a process by pidfd. A descendant may have changed to a user whom
+// this process may not signal; any other error means that it has ended.
 func sendSignal(fd int, sig unix.Signal) error {
 	switch err := unix.PidfdSendSignal(fd, sig, nil, 0); err {
 	case nil:
@@ -312,7 +312,7 @@ func (m msgEscaped) tell(o *owner) {
 	if !ok || h.fd < 0 || m.proc == o.root { // the root's parent is the tracer thread: wait4 tells
 		return
 	}
-	// Not the pid: until its end is told, that may have become another's.
+	// Not the pid: until its end is reported, another process may have it.
 	o.watched++
 	h.number = o.watched
 	o.handles[m.proc], o.escaped[h.number] = h, m.proc

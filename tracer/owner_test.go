@@ -57,7 +57,7 @@ type child struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	proc   *process
-	fd     int // its pidfd, the owner's once it is told
+	fd     int // its pidfd, the owner's once it has the message
 	stdout io.Reader
 }
 
@@ -238,7 +238,7 @@ func TestOwnerAfterTheEnd(t *testing.T) {
 	}
 }
 
-// Whoever is born after the timeout gets what the others have got.
+// A process that starts after the timeout gets what the others have got.
 func TestOwnerSignalsLateBorn(t *testing.T) {
 	o := testOwner(t, nil)
 	root := startChild(t, deaf)
@@ -592,7 +592,7 @@ func openDescriptors(t *testing.T) []string {
 }
 
 // TestPosted: what is posted is known to whatever is sent after it, to one that was
-// posted before all are told to end, and to one that is posted after.
+// posted before all get SIGTERM, and to one that is posted after.
 func TestPosted(t *testing.T) {
 	o := testOwner(t, nil)
 	root, before, after := startChild(t, sleeper), startChild(t, sleeper), startChild(t, sleeper)
@@ -639,7 +639,8 @@ func TestPostedMany(t *testing.T) {
 	}
 }
 
-// TestEscapedUnwatched: the end of a process that cannot be watched is told in the end.
+// TestEscapedUnwatched: the end of a process that cannot be watched is reported at the
+// end of the session.
 func TestEscapedUnwatched(t *testing.T) {
 	gone := make(chan *process, 1)
 	o := testOwner(t, func(p *process, _ *events.Exit) { gone <- p })

@@ -129,8 +129,8 @@ func (g *registry) takeRunning(p *process) observe.Image {
 	return f
 }
 
-// wasUnsure tells whether a process has to be looked at for what it runs now, and
-// takes that note away.
+// wasUnsure reports whether a process has to be looked at for what it runs now, and takes
+// that note away.
 func (g *registry) wasUnsure(p *process) bool {
 	g.mu.RLock()
 	unsure := p.unsure

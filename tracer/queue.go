@@ -35,7 +35,7 @@ type entry struct {
 	access  observe.Access
 	process *events.Event // instead of access
 	then    func()        // instead of access
-	of      *process      // whose it is; nil where no one is to be told
+	of      *process      // whose it is; nil if no inner session gets it
 	family  *family       // of that process, when the entry took its place
 	size    int           // of an event that was told
 	settled bool

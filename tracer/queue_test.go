@@ -62,7 +62,8 @@ func finished(f func()) <-chan struct{} {
 	return done
 }
 
-// TestQueueOrder: the record's order is that of reservation, whoever settles when.
+// TestQueueOrder: the record's order is that of reservation, whatever the order of
+// settling.
 func TestQueueOrder(t *testing.T) {
 	q := newQueue()
 	const n = 5000

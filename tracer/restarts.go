@@ -109,7 +109,7 @@ type again struct {
 // maxAgain bounds the memory of what threads that have ended leave.
 const maxAgain = 1 << 10
 
-// groupStop is told of a thread that is stopped with its group.
+// groupStop is called for a thread that is stopped with its group.
 func (w *restarts) groupStop(tid int) {
 	if w.stopped == nil || len(w.stopped) >= maxAgain {
 		w.stopped = make(map[int]struct{})

@@ -33,7 +33,7 @@ func (s *sleepers) note(tid int, number uint32, may bool) {
 	s.some.Store(true)
 }
 
-// asleep tells whether the call that a thread is in may have been let through.
+// asleep reports whether the call that a thread is in may have been let through.
 func (s *sleepers) asleep(tid int, number uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -89,9 +89,9 @@ func (r *receiver) newStranger(s *stranger) *process {
 	return p
 }
 
-// stillThread tells whether a tid is a thread of a process, not of another that
-// has got its number: nobody tells of a stranger's threads ending. A process's own
-// end its pidfd tells.
+// stillThread reports whether a tid is a thread of a process, not of another that has got
+// its number: nobody tells of a stranger's threads ending. A process's own end its pidfd
+// tells.
 func stillThread(pid, tid int) bool {
 	return tid == pid || linux{}.isThread(pid, tid)
 }

@@ -30,7 +30,7 @@ func (u *rootUsage) ask() *unix.Rusage {
 	return &u.read
 }
 
-// note is told of each event.
+// note is called for each event.
 func (u *rootUsage) note(tid int, ws unix.WaitStatus) {
 	if u == nil || !u.asked || tid != u.pid || !ws.Exited() && !ws.Signaled() {
 		return

@@ -80,8 +80,8 @@ func (r *receiver) takeOver(before uint64) uint64 {
 	return 0
 }
 
-// giveUp lets the calls through whose look-ups take too long. If the lock is not to be had
-// now it will be at another glance.
+// giveUp lets the calls through whose look-ups take too long. If the lock is not free
+// now, it tries again at the next glance.
 func (r *receiver) giveUp() {
 	if !r.mu.TryLock() {
 		return

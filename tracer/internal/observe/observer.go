@@ -60,8 +60,9 @@ type Shared struct {
 	expiring   map[expiry]resolve.Result
 }
 
-// NewShared returns what the observers of a session share. Why the record is incomplete is
-// told to incomplete, and mounts that are served inside the session to paths.
+// NewShared returns what the observers of a session share. incomplete is called with each
+// reason for an incomplete record; paths gets the mounts that are served inside the
+// session.
 func NewShared(p processes, incomplete func(reason events.Reason, pid int, detail string), paths *resolve.ServedPaths) (*Shared, error) {
 	w, err := resolve.NewWorld(func(tid int) bool { return p.WorkDir(tid) != nil }, paths)
 	if err != nil {
@@ -73,10 +74,10 @@ func NewShared(p processes, incomplete func(reason events.Reason, pid int, detai
 // Close lets go of what is open. Observers can be used on.
 func (c *Shared) Close() { c.world.Close() }
 
-// Answers is told that a file system answers which had not answered in time.
+// Answers is called when a file system answers that had not answered in time.
 func (c *Shared) Answers() { c.world.Answers() }
 
-// Slow is told that the look-up in progress takes long, or is given up. It returns the
+// Slow is called when the lookup in progress takes long, or is abandoned. It returns the
 // mount, if that is to be waited for from now on.
 func (o *Observer) Slow(givenUp bool) *resolve.ServedMount { return o.resolver.Slow(givenUp) }
 
@@ -90,9 +91,8 @@ func New(c *Shared, h resolve.Hand) *Observer {
 // Close lets go of what the observer has open. It can be used again.
 func (o *Observer) Close() { o.procfs.Dirs.Close() }
 
-// Observe fills a with what c accesses. It tells whether there is anything: calls
-// that fail before they look at a file, and descriptors that name none, are no
-// accesses.
+// Observe fills a with what c accesses. It reports whether there is anything: calls that
+// fail before they look at a file, and descriptors that name none, are no accesses.
 func (o *Observer) Observe(c *Call, a *Access) bool {
 	now := time.Now()
 	o.resolver.Begin(now, c.TID, c.Row.Has(syscalls.Unmounts))

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A WorkDir remembers the working directory of a process: to read it costs about as
-// much as all else that is done for a call. It is for the receiver alone.
+// A WorkDir remembers the working directory of a process: to read it costs about as much
+// as everything else that is done for a call. It is for the receiver alone.
 //
 // Threads of a process have one, as a rule, and processes do not share theirs:
 // clone(2), CLONE_FS. Where that is otherwise, or cannot be found out, nothing is
@@ -56,10 +56,10 @@ func (o *Observer) cwd(c *Call) (procfs.Place, error) {
 	return p, nil
 }
 
-// changesDir is told of a call that is about to change the caller's directory.
+// changesDir is called for a call that is about to change the caller's directory.
 func (o *Observer) changesDir(c *Call) {
 	w := c.Dir
-	o.isPlain(c) // a process that shares it is told, so
+	o.isPlain(c) // marks a process that shares it
 	w.at = time.Time{}
 	w.returned(c.TID)
 	w.changing = append(w.changing, c.TID)
@@ -75,8 +75,8 @@ func (w *WorkDir) returned(tid int) {
 	}
 }
 
-// isPlain tells whether the caller has its working directory together with the
-// threads of its process, and with nobody else.
+// isPlain reports whether the caller has its working directory together with the threads
+// of its process, and with nobody else.
 func (o *Observer) isPlain(c *Call) bool {
 	w := c.Dir
 	if w.sharing == sharingUnknown {
@@ -115,7 +115,7 @@ const (
 	no
 )
 
-// sharesDir tells whether two threads have one working directory: kcmp(2), Linux 3.5,
+// sharesDir reports whether two threads have one working directory: kcmp(2), Linux 3.5,
 // where the kernel has it.
 func sharesDir(a, b int) answer {
 	const kcmpFS = 3

@@ -20,9 +20,8 @@ func (d *FDDirs) openDirs() (n int) {
 	return n
 }
 
-// TestDescriptorsByHandle: what a descriptor stands for is told the same with and
-// without a handle, also when it means something else since, or the number of the
-// thread does.
+// TestDescriptorsByHandle: what a descriptor stands for is the same with and without a
+// handle, also when it means something else since, or the number of the thread does.
 func TestDescriptorsByHandle(t *testing.T) {
 	dir := harness.TempTree(t)
 	var p Reader

@@ -27,7 +27,7 @@ const (
 	firstRead = 256
 )
 
-// A Marker is told of system calls that may take long: before each and after it.
+// A Marker is called before and after each system call that may take long.
 type Marker interface {
 	Enter()
 	Leave()

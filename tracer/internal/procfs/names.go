@@ -22,7 +22,7 @@ func InodeOf(info *events.FileInfo) Inode { return Inode{info.Dev, info.Ino} }
 // maxLinked bounds the memory of Names.
 const maxLinked = 1 << 12
 
-// Linking is told of a call that may give a file another name.
+// Linking is called for a call that may give a file another name.
 func (l *Names) Linking(op events.Op, info *events.FileInfo, name string) {
 	if !info.Known() || op != events.OpCreate && op != events.OpRename {
 		return

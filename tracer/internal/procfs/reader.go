@@ -19,13 +19,13 @@ type Reader struct {
 	Link [unix.PathMax + 16]byte
 	Stat unix.Stat_t
 	Dirs FDDirs
-	// Looker is told of looks at files; nil for none.
+	// Looker is called for lookups of files; nil for none.
 	Looker Looker
 	// Names may know other names of files; nil for none.
 	Names *Names
 }
 
-// A Looker is told of looks at files, which take as long as their file systems like.
+// A Looker is called for lookups of files, which take as long as their file systems need.
 type Looker interface {
 	// EnterAt is called before a look at a canonical path, and Leave after it, if there is
 	// one: not if EnterAt returns false, as the file system has failed to answer before.

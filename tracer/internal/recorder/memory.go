@@ -29,7 +29,8 @@ func newShared(name string, size int) (s shared, err error) {
 		return s, fmt.Errorf("recorder: memfd_create: %w", err)
 	}
 	if err = unix.Ftruncate(s.fd, int64(size)); err == nil {
-		// Whoever has the descriptor could make it shorter, which makes our reads fail.
+		// Any process that has the descriptor could make it shorter, which makes our
+		// reads fail.
 		_, err = unix.FcntlInt(uintptr(s.fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	if err == nil {

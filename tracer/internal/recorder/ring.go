@@ -24,7 +24,7 @@ type Record struct {
 	Info     events.FileInfo // what a stat has told, if HasInfo
 	HasInfo  bool
 	Target   []byte // what a readlink has told; nil if it is not there
-	Void     bool   // it was not to be recorded: it is made again, and notified
+	Void     bool   // it could not be recorded: it is made again, and notified
 	Again    bool   // the Record has come before, not returned
 }
 

@@ -150,7 +150,7 @@ func TestBegun(t *testing.T) {
 			t.Errorf("slot %d is not free", i)
 		}
 	}
-	// One that was begun, given, and then found not to be one that may be recorded.
+	// One that was begun, given, and then found to be one that must not be recorded.
 	l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
 	set(5, phaseBegun)
 	drained(t, l.ring, l.counter)

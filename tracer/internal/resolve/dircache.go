@@ -61,13 +61,13 @@ func (c *dirCache) underShaky(path string) bool {
 	}
 }
 
-// removing is told of a directory about to be removed: it has no entries.
+// removing is called before a directory is removed: it has no entries.
 func (c *dirCache) removing(path string, dir procfs.Inode) {
 	delete(c.known, path)
 	c.distrust(path, dir)
 }
 
-// moving is told of a directory about to be renamed, or to be replaced so.
+// moving is called before a directory is renamed, or replaced by a rename.
 func (c *dirCache) moving(path string, dir procfs.Inode) {
 	names := []string{path}
 	for known, is := range c.known {
@@ -98,7 +98,7 @@ func (c *dirCache) distrust(path string, dir procfs.Inode) {
 	}
 }
 
-// disable is told that any path may come to mean something else.
+// disable is called when any path may come to mean something else.
 func (c *dirCache) disable() {
 	c.off, c.known, c.shaky, c.shakyDirs = true, nil, nil, nil
 }

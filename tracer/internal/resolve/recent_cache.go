@@ -144,7 +144,7 @@ func (l *recentCache) keepLink(link events.Link, is procfs.Inode, dirs *dirCache
 	l.links[link.Path] = linkFinding{link, is, now}
 }
 
-// settled tells whether what is at a canonical path is likely to be there in a moment,
+// settled reports whether what is at a canonical path is likely to be there in a moment,
 // too. /proc changes by itself.
 func (l *recentCache) settled(path string, is procfs.Inode, dirs *dirCache, now time.Time) bool {
 	if l.off || l.isChanged(is) || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
@@ -154,7 +154,7 @@ func (l *recentCache) settled(path string, is procfs.Inode, dirs *dirCache, now 
 	return !unsettled && (len(dirs.shaky) == 0 || !dirs.underShaky(path))
 }
 
-// changing is told of a path at which something is about to change, and so of the
+// changing is called for a path at which something is about to change, and so of the
 // directory that a name is made in or taken from: its times change, too.
 func (l *recentCache) changing(op events.Op, r *Result) {
 	if !r.Set || l.off {
@@ -187,7 +187,7 @@ func (l *recentCache) unsettle(path string) {
 	delete(l.links, path)
 }
 
-// forget is told that directories move, or mounts.
+// forget is called when directories move, or mounts.
 func (l *recentCache) forget() {
 	clear(l.found)
 	clear(l.links)

@@ -87,7 +87,7 @@ type Resolver struct {
 	stat  unix.Stat_t
 }
 
-// A Hand is told of look-ups, which take as long as their file systems like.
+// A Hand is called for lookups, which take as long as their file systems need.
 type Hand interface {
 	procfs.Marker
 	// EnterAt is Enter for a look at a canonical path, which may be at a mount that must not
@@ -242,7 +242,7 @@ func (w *walk) run() {
 	}
 }
 
-// next takes the next component off rest, skipping "." and empty ones, and tells
+// next takes the next component off rest, skipping "." and empty ones, and reports
 // whether it is the last. It returns nil if there is none.
 func (w *walk) next() (name []byte, last bool) {
 	for {
@@ -262,7 +262,7 @@ func (w *walk) next() (name []byte, last bool) {
 	}
 }
 
-// onlyDots tells whether a path has no component but ".".
+// onlyDots reports whether a path has no component but ".".
 func onlyDots(path []byte) bool {
 	for i, c := range path {
 		if c == '/' {
@@ -290,8 +290,8 @@ func (w *walk) atRoot() bool {
 	return len(w.cur) == 0 || string(w.cur) == w.view.Root
 }
 
-// step looks at cur, whose last component begins behind parent, and tells
-// whether the walk is over.
+// step looks at cur, whose last component begins behind parent, and reports whether the
+// walk is over.
 func (w *walk) step(parent int, last bool) bool {
 	if w.isSelf(parent) {
 		return w.jumpSelf(parent, last)

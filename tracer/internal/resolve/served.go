@@ -10,8 +10,8 @@ import (
 
 // A Served is what is known of mounts whose file systems are served by somebody who may
 // have to wait for fstrace: a FUSE server that the command has started makes file calls
-// of its own, which are notified. Whoever looks at such a mount steps aside first
-// (hands.go).
+// of its own, which are notified. A hand gives up the lock before it looks at such a
+// mount (hands.go).
 //
 // These are the mounts of such types that the session has seen made. One that was there
 // before has its server outside the session; it is added when it turns out to be slow.
@@ -153,8 +153,8 @@ func (s *Served) update() {
 	s.publish()
 }
 
-// learn is told that a look-up at a canonical path takes long, or is given up. It returns
-// the mount, if that is to be waited for from now on.
+// learn is called when a lookup at a canonical path takes long, or is abandoned. It
+// returns the mount, if that is to be waited for from now on.
 func (s *Served) learn(path []byte, givenUp bool) *ServedMount {
 	if m := s.Of(path); m != nil {
 		return m
@@ -200,7 +200,7 @@ func (s *Served) publish() {
 
 // A ServedPaths is what threads other than the hands know of served mounts.
 type ServedPaths struct {
-	// Changed is told of each list; nil for nobody to tell. It is set before there is one.
+	// Changed is called with each list; nil for no call. It is set before there is one.
 	Changed func([]string)
 
 	list atomic.Pointer[[]string]

@@ -57,7 +57,7 @@ type spaceKey struct {
 // maxSpaces bounds the memory of spaces.
 const maxSpaces = 1 << 8
 
-// mounting is told of a call that changes mounts.
+// mounting is called for a call that changes mounts.
 func (s *spaces) mounting(tid int) {
 	s.changes++
 	if s.changing == nil {
@@ -66,7 +66,7 @@ func (s *spaces) mounting(tid int) {
 	s.changing[tid] = struct{}{}
 }
 
-// calling is told of a thread's call.
+// calling is called for a thread's call.
 func (s *spaces) calling(tid int, inSession func(tid int) bool) {
 	for t := range s.changing {
 		if t == tid || !inSession(t) {

@@ -30,7 +30,7 @@ type World struct {
 }
 
 // NewWorld returns the world of a session. What becomes known of mounts that are served
-// inside the session is told to paths.
+// inside the session is passed to paths.
 func NewWorld(inSession func(tid int) bool, paths *ServedPaths) (*World, error) {
 	var p procfs.Reader
 	ns, err := p.Namespace(unix.Getpid(), "mnt")
@@ -53,7 +53,7 @@ func ForHost() *Resolver { return &Resolver{World: &World{served: Served{file: -
 // Close lets go of what is open. The world can be used again.
 func (w *World) Close() { w.served.close() }
 
-// Answers is told that a mount answers which was given up.
+// Answers is called when a mount answers that was given up.
 func (w *World) Answers() { w.served.update() }
 
 // Begin begins with a call of a thread. If the call unmounts no server is asked.
@@ -152,14 +152,14 @@ func (r *Resolver) ForeseeMount(tid int, apart, unmountsProc bool) {
 	r.moved()
 }
 
-// moved is told of directories that go elsewhere, with all that is in them.
+// moved is called when directories move, with all that is in them.
 func (w *World) moved() {
 	w.Moves++
 	w.recent.forget()
 }
 
-// Slow is told that the walk in progress takes long, or is given up. It returns the mount,
-// if that is to be waited for from now on.
+// Slow is called when the walk in progress takes long, or is abandoned. It returns the
+// mount, if that is to be waited for from now on.
 func (r *Resolver) Slow(givenUp bool) *ServedMount {
 	if !r.busy {
 		return nil

@@ -6,10 +6,11 @@ import (
 	"syscall"
 )
 
-// exec runs the command, looked up in PATH as execvp(3) does: by trying. Each try
-// is notified, so that the record has the places where the command was not found,
-// too. If all fail the supervisor is told, and says what to exit with: whether the command was
-// not found cannot be looked up here without that being recorded as the command's doing.
+// exec runs the command, looked up in PATH as execvp(3) does: by trying. Each try is
+// notified, so that the record has the places where the command was not found, too. If
+// all fail the shim reports that to the supervisor, which says what to exit with: whether
+// the command was not found cannot be looked up here without that being recorded as the
+// command's doing.
 //
 // The soft limit of open files is what the supervisor was started with: the Go runtime has
 // restored it when it executed the stub.

@@ -57,9 +57,9 @@ func restoreStops() {
 	_, _ = SignalMask(&mask)
 }
 
-// SignalsKept tells whether this binary has the entry point, and so knows every signal
-// disposition that it was started with. Another one knows only of SIGHUP, SIGINT and the job
-// control signals that they were ignored, and loses a blocked SIGPROF.
+// SignalsKept reports whether this binary has the entry point, and so knows every signal
+// disposition that it was started with. Another one knows only of SIGHUP, SIGINT and the
+// job control signals that they were ignored, and loses a blocked SIGPROF.
 func SignalsKept() bool { return saved.done != 0 }
 
 // savedState is filled by fstrace_entry, before the Go runtime starts.
@@ -73,8 +73,8 @@ type savedState struct {
 
 var saved savedState
 
-// StartedClosed tells whether a standard descriptor was closed when this process
-// was started. The Go runtime opens /dev/null in its place.
+// StartedClosed reports whether a standard descriptor was closed when this process was
+// started. The Go runtime opens /dev/null in its place.
 func StartedClosed(fd int) bool {
 	return saved.done != 0 && fd < len(saved.fdFlags) && saved.fdFlags[fd] < 0
 }

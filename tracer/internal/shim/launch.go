@@ -28,7 +28,7 @@ const instructionSize = 8
 type builder struct {
 	*program
 	launch *Launch
-	end    label // exits with ExitFailed: nobody is there to be told
+	end    label // exits with ExitFailed: the supervisor is gone
 }
 
 // Encode returns the message to the shim: the calls that it is to make, from its start to
@@ -56,8 +56,8 @@ func (b *builder) exit() {
 	b.add(op{call: syscall.SYS_EXIT_GROUP, args: []operand{number(ExitFailed)}})
 }
 
-// attempt adds a call that is a step of the launch: if it fails the supervisor is told, and
-// the shim ends.
+// attempt adds a call that is a step of the launch: if it fails the shim reports that to
+// the supervisor, and the shim ends.
 func (b *builder) attempt(step string, nr int, args ...operand) {
 	done := b.label()
 	message, errno := b.failure(step, 0)

@@ -31,8 +31,9 @@ func ForkExec(attr *syscall.ProcAttr) (pid int, err error) {
 		return 0, err
 	}
 	defer unix.Close(fd)
-	// In the child, until its exec, the file must not be in the way of the others, nor of the
-	// numbers that syscall.ForkExec uses while it arranges them: some above the highest.
+	// In the child, until its exec, the file must not collide with the others, nor with
+	// the numbers that syscall.ForkExec uses while it arranges them: some above the
+	// highest.
 	number := int(slices.Max(opened(attr.Files))) + 2*len(attr.Files) + 8
 	executable, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, number)
 	if err != nil {

@@ -173,7 +173,7 @@ func OpenOp(flags uint64, s events.State) events.Op {
 	return events.OpRead
 }
 
-// OpenFollows tells whether open follows a symbolic link at the end: open(2).
+// OpenFollows reports whether open follows a symbolic link at the end: open(2).
 func OpenFollows(flags uint64) bool {
 	return flags&unix.O_NOFOLLOW == 0 && flags&(unix.O_CREAT|unix.O_EXCL) != unix.O_CREAT|unix.O_EXCL
 }

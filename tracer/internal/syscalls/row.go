@@ -32,7 +32,7 @@ type Effects uint16
 
 // The effects of calls.
 const (
-	// SetsTimes: it may change the time by which content is told from content.
+	// SetsTimes: it may change the time by which contents are distinguished.
 	SetsTimes Effects = 1 << iota
 	// MaySleep: it may sleep until a signal interrupts it. Whether an open does depends on
 	// what it opens.

@@ -1,0 +1,109 @@
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// The documentation and the comments use plain English and the terms of the glossary in
+// architecture.md. This test keeps out phrases that made them hard to read. It is no
+// substitute for reading: keep the list small.
+
+// phrases are what must not occur, and what to write instead.
+var phrases = []struct{ pattern, instead string }{
+	{`tells whether`, "reports whether"},
+	{`\b(is|are) told\b`, `name the actor: "is called with", "gets", "is notified of"`},
+	{`\bsees to it\b`, `say what it does: "starts", "makes sure that"`},
+	{`\botherwise than\b`, "differs from"},
+	{`\ball else\b`, "everything else"},
+	{`\b[Ww]hoever\b`, `"the caller", "any process that"`},
+	{`\b[Tt]hereby\b`, "two sentences"},
+	{`\bnot to be (had|borne|told|read|looked|kept|recorded)\b`, `"cannot be", "must not be"`},
+	{`\bin the manner of\b`, "like"},
+	{`\bthe way of the\b`, `"data flow", "the path of"`},
+	{`\bwithout the \w+'s doing\b`, `"before the timer fired"`},
+	{`\btakes? long to who\b`, `"to a caller that"`},
+}
+
+// docWidth is the width at which prose wraps in documents. Tables, code and the output of
+// programs may be wider.
+const docWidth = 100
+
+// texts returns the files whose language is checked, by their paths from the root.
+func texts(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		switch {
+		case d.IsDir() && (name == ".git" || name == "bin" || name == "node_modules"):
+			return filepath.SkipDir
+		case name == "style_test.go":
+		case strings.HasSuffix(name, ".go"), strings.HasSuffix(name, ".md"), strings.HasSuffix(name, ".varlink"), name == "Makefile":
+			list = append(list, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) < 300 {
+		t.Fatalf("only %d files: is this the repository?", len(list))
+	}
+	return list
+}
+
+func TestPhrases(t *testing.T) {
+	expressions := make([]*regexp.Regexp, len(phrases))
+	for i, p := range phrases {
+		// A phrase may be broken over two lines of a comment or of a list.
+		expressions[i] = regexp.MustCompile(strings.ReplaceAll(p.pattern, " ", `(?: |\s*\n[\t /#*]*)`))
+	}
+	for _, path := range texts(t) {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, e := range expressions {
+			for _, at := range e.FindAllIndex(data, -1) {
+				line := 1 + strings.Count(string(data[:at[0]]), "\n")
+				t.Errorf("%s:%d: %q: write %s", path, line, data[at[0]:at[1]], phrases[i].instead)
+			}
+		}
+	}
+}
+
+func TestWidth(t *testing.T) {
+	for _, path := range texts(t) {
+		if filepath.Ext(path) != ".md" {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, fenced := 0, false
+		for line := range strings.Lines(string(data)) {
+			n++
+			line = strings.TrimRight(line, "\n")
+			if strings.HasPrefix(line, "```") {
+				fenced = !fenced
+			}
+			code := fenced || strings.HasPrefix(line, "    ") || strings.HasPrefix(line, "\t")
+			if code || strings.HasPrefix(line, "|") || strings.HasPrefix(line, "#") || !strings.Contains(strings.TrimSpace(line), " ") {
+				continue
+			}
+			if width := utf8.RuneCountInString(line); width > docWidth {
+				t.Errorf("%s:%d: %d columns, want at most %d", path, n, width, docWidth)
+			}
+		}
+	}
+}
