@@ -48,9 +48,10 @@ func StopHeld() bool {
 	return true
 }
 
-// StopWith stops this process by a stop signal of its own, unless it is not to be:
-// that is asked when a SIGCONT that comes later already takes the signal back. It
-// returns when this process has been continued, and reports whether it was to stop.
+// StopWith stops this process by a stop signal of its own, unless the function unless
+// returns true. It is called when a SIGCONT that comes later already takes the signal
+// back. It returns when this process has been continued, and reports whether it was to
+// stop.
 func StopWith(sig unix.Signal, unless func() bool) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
