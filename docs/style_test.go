@@ -107,3 +107,27 @@ func TestWidth(t *testing.T) {
 		}
 	}
 }
+
+// TestPaths: files of the repository that documents name exist. They move.
+func TestPaths(t *testing.T) {
+	path := regexp.MustCompile("[(`]((?:tracer|events|ipc|seccomp|cmd|testdata|docs)/[\\w./*-]*\\w)/?[)`]")
+	found := 0
+	for _, name := range texts(t) {
+		if filepath.Ext(name) != ".md" {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range path.FindAllSubmatch(data, -1) {
+			found++
+			if list, err := filepath.Glob(filepath.Join("..", string(m[1]))); err != nil || len(list) == 0 {
+				t.Errorf("%s: there is no %s", name, m[1])
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("documents name %d files: does the pattern fit?", found)
+	}
+}
