@@ -31,6 +31,7 @@ type hand struct {
 	observer *observe.Observer
 	blank    *entry        // for the next access
 	call     observe.Call  // that is handled
+	recorded *recordedCall // that is looked at before it
 	caller   *observe.Call // the same; nil for none of which an access could be made
 	proc     *process      // of the caller
 	memory   procfs.Memory

@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"events":                    {},
 	"events/manifest":           {"events"},
 	"seccomp":                   {},
-	"tracer":                    {"tracer/internal/observe", "tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/failpoint", "tracer/internal/sys", "tracer/internal/syscalls", "tracer/internal/shim", "tracer/internal/nested", "seccomp", "events"},
+	"tracer":                    {"tracer/internal/recorder", "tracer/internal/observe", "tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/failpoint", "tracer/internal/sys", "tracer/internal/syscalls", "tracer/internal/shim", "tracer/internal/nested", "seccomp", "events"},
 	"tracer/internal/shim":      {},
 	"tracer/internal/observe":   {"tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/sys", "tracer/internal/syscalls", "seccomp", "events"},
 	"tracer/internal/resolve":   {"tracer/internal/procfs", "tracer/internal/sys", "events"},

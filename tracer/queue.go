@@ -76,6 +76,15 @@ func (q *queue) reserve(e *entry) (blank *entry) {
 	return q.blank()
 }
 
+// place gives a new entry the next place in the record. It never waits.
+func (q *queue) place() *entry {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.blank()
+	q.entries = append(q.entries, e)
+	return e
+}
+
 // blank returns an entry that was taken back, or a new one. The queue is locked.
 func (q *queue) blank() *entry {
 	n := len(q.free)
@@ -113,11 +122,8 @@ func (q *queue) process(p *process, e *events.Event) {
 func (q *queue) do(f func()) { q.add(func(en *entry) { en.then = f }) }
 
 func (q *queue) add(fill func(*entry)) {
-	q.mu.Lock()
-	en := q.blank()
+	en := q.place()
 	fill(en)
-	q.entries = append(q.entries, en)
-	q.mu.Unlock()
 	q.settle(en, false)
 }
 

@@ -31,7 +31,8 @@ type receiver struct {
 	guard      func(op events.Op, path string, info events.FileInfo) // nil for none
 	lastCaller *process                                              // of the last access
 	keeper     *keeper
-	err        error // after run
+	recordings *recordings // nil if no process records its own calls
+	err        error       // after run
 
 	mu      sync.Mutex // held while a call is handled
 	retired bool
@@ -65,6 +66,10 @@ func (r *receiver) retire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.retired = true
+	if r.recordings != nil {
+		r.recordings.collect(true)
+		r.recordings.look(observe.New(r.common, nil), nil) // whoever could keep it waiting is gone
+	}
 	for _, h := range r.aside {
 		if !h.givenUp {
 			h.givenUp = true
@@ -130,6 +135,9 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	}
 	c := &r.call
 	r.caller = c
+	if r.recordings != nil {
+		r.recordings.before(r.observer, r, c)
+	}
 	observed := r.observer.Observe(c, &e.access)
 	r.sleepers.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
 	if !observed {

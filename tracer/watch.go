@@ -104,6 +104,10 @@ func (r *receiver) giveUpOn(h *hand) {
 	if h.at != nil {
 		h.at.Stuck++
 	}
+	if h.recorded != nil {
+		r.recordings.giveUp(h.recorded)
+		c = nil // it has not been looked at
+	}
 	if c == nil || e == nil { // it installs a filter, say
 		r.gaps.add(events.ReasonUnanswered, 0, fmt.Sprintf("call %d of thread %d", h.n.Data.NR, h.n.PID))
 		_ = r.letThrough(&h.n)

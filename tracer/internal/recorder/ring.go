@@ -62,13 +62,14 @@ func (r *Ring) Open(calls, relative bool) {
 
 func (r *Ring) word(offset int) *uint64 { return wordAt(r.mem, offset) }
 
-// Drain calls yield with what was recorded since the last time, in the order of the numbers.
-// The Record is the callee's until it returns. Slots whose calls have returned are free then.
+// Drain calls yield with what was recorded since the last time, in the order of the numbers: the
+// calls that have returned and, if begun is set, those that have only begun. The Record is the
+// callee's until it returns. Slots whose calls have returned are free then.
 //
 // ErrDamaged says that there was something that no recorder writes. Records that are right
 // were given nevertheless; nothing comes from this ring any more, and none may be recorded in
 // it.
-func (r *Ring) Drain(c *Counter, yield func(*Record)) error {
+func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 	if r.damaged {
 		return ErrDamaged
 	}
@@ -77,7 +78,7 @@ func (r *Ring) Drain(c *Counter, yield func(*Record)) error {
 		r.copies = make([][slotSize]byte, 0, slotCount) // never moved: records point into it
 	}
 	for i := 1; i < slotCount; i++ {
-		r.look(i)
+		r.look(i, begun)
 	}
 	next, err := c.Check()
 	slices.SortFunc(r.found, func(a, b Record) int { return cmp.Compare(a.Number, b.Number) })
@@ -98,7 +99,7 @@ func (r *Ring) Drain(c *Counter, yield func(*Record)) error {
 }
 
 // look takes what is in a slot.
-func (r *Ring) look(i int) {
+func (r *Ring) look(i int, begun bool) {
 	at := i * slotSize
 	word := atomic.LoadUint64(r.word(at + slotWord))
 	number, phase := word>>phaseBits, word&(1<<phaseBits-1)
@@ -112,7 +113,7 @@ func (r *Ring) look(i int) {
 	}
 	again := r.seen[i] == number
 	returned := phase == phaseAnswered
-	if again && phase < phaseAnswered {
+	if (again || !begun) && phase < phaseAnswered {
 		return
 	}
 	r.copies = r.copies[:len(r.copies)+1]

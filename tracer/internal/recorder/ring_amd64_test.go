@@ -26,12 +26,21 @@ func drained(t *testing.T, r *Ring, c *Counter) []Record {
 }
 
 func tryDrained(r *Ring, c *Counter) (list []Record, err error) {
-	err = r.Drain(c, func(rec *Record) {
+	err = r.Drain(c, true, func(rec *Record) {
 		own := *rec
 		own.Path, own.Target = slices.Clone(rec.Path), slices.Clone(rec.Target)
 		list = append(list, own)
 	})
 	return list, err
+}
+
+// undrained returns what Drain gives of calls that have returned alone.
+func undrained(t *testing.T, l *lab) (list []Record) {
+	t.Helper()
+	if err := l.ring.Drain(l.counter, false, func(rec *Record) { list = append(list, *rec) }); err != nil {
+		t.Fatal(err)
+	}
+	return list
 }
 
 // put puts a path into the lab's memory, with a buffer behind it.
@@ -129,6 +138,9 @@ func TestBegun(t *testing.T) {
 	for i, phase := range []uint64{phaseBegun, phaseAnswering, phaseBegun, phaseVoid} {
 		set(i+1, phase)
 	}
+	if list := undrained(t, l); len(list) > 0 {
+		t.Fatalf("given though they have only begun: %+v", list)
+	}
 	list := drained(t, l.ring, l.counter)
 	if len(list) != 3 || list[0].Returned || list[1].Returned || list[2].Returned || list[2].Number != 3 {
 		t.Fatalf("%+v", list)
@@ -211,7 +223,7 @@ func scribble(t *testing.T, r *Ring, c *Counter, data []byte, at int) {
 	t.Helper()
 	copy(r.mem[at%ringSize:], data)
 	given := 0
-	err := r.Drain(c, func(rec *Record) {
+	err := r.Drain(c, true, func(rec *Record) {
 		given++
 		if len(rec.Path) == 0 || len(rec.Path) >= slotEnd-slotPath || len(rec.Target) > slotEnd-slotPath || rec.Number >= *c.word() {
 			t.Errorf("given: %+v", rec)
@@ -225,7 +237,7 @@ func scribble(t *testing.T, r *Ring, c *Counter, data []byte, at int) {
 		if !errors.Is(err, ErrDamaged) {
 			t.Error(err)
 		}
-		if again := r.Drain(c, func(*Record) { t.Error("a damaged ring gives a call") }); !errors.Is(again, ErrDamaged) {
+		if again := r.Drain(c, true, func(*Record) { t.Error("a damaged ring gives a call") }); !errors.Is(again, ErrDamaged) {
 			t.Errorf("a damaged ring is drained: %v", again)
 		}
 		r.Reset()

@@ -181,6 +181,21 @@ func (l *recentCache) changing(op events.Op, r *Result) {
 	}
 }
 
+// underUnsettled reports whether the session makes, changes or removes something at a path, or
+// at a directory on it.
+func (l *recentCache) underUnsettled(path string) bool {
+	for {
+		if _, ok := l.unsettled[path]; ok {
+			return true
+		}
+		i := strings.LastIndexByte(path, '/')
+		if i <= 0 {
+			return false
+		}
+		path = path[:i]
+	}
+}
+
 func (l *recentCache) unsettle(path string) {
 	l.unsettled[path] = struct{}{}
 	delete(l.found, path)

@@ -68,6 +68,9 @@ func (x *Index) Filter() ([]byte, error) {
 	return b, nil
 }
 
+// Native returns the machine's own ABI.
+func (x *Index) Native() *seccomp.ABI { return x.abis[0] }
+
 // Row returns the row of a call, nil for one that the filter does not know.
 func (x *Index) Row(audit, nr uint32) *Row {
 	row, _ := x.Find(&seccomp.Data{Arch: audit, NR: nr})

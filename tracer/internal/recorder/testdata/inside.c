@@ -350,10 +350,14 @@ static void guard(void)
 static void storm(void)
 {
 	struct stat st;
-	long notified = 0, calls = 200000;
+	long notified = 0, calls = 0;
+	time_t deadline = time(NULL) + 60;
 	struct itimerval timer = {{0, 200}, {0, 200}}, off = {{0, 0}, {0, 0}};
 	setitimer(ITIMER_REAL, &timer, NULL);
-	for (long i = 0; i < calls; i++) {
+	while (calls - notified < 20000 || handled - handler_notified < 20) {
+		calls++;
+		if (calls % 1024 == 0 && time(NULL) > deadline)
+			break;
 		long result = through(SYS_stat, (long)main_path, (long)&st, 0, 0, 0);
 		if (result == NOTIFIED)
 			notified++;

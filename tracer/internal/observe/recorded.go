@@ -1,0 +1,110 @@
+package observe
+
+import (
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
+	"golang.org/x/sys/unix"
+)
+
+// A Recorded is a call that its process has recorded instead of having it notified. Nobody holds
+// the process still: the call may have returned, and the process may be gone. Its first path is
+// its only one. The process has fstrace's own root directory and mounts.
+type Recorded struct {
+	At   time.Time
+	PID  int
+	Row  *syscalls.Row
+	ABI  *seccomp.ABI
+	Args [6]uint64
+	Path []byte       // neither empty nor relative to a descriptor
+	Dir  procfs.Place // where relative paths begin
+
+	// Returned: what the caller was told is known.
+	Returned bool
+	Result   int64           // 0 or more, or -errno
+	Info     events.FileInfo // what a stat has told
+	HasInfo  bool
+}
+
+// ObserveRecorded fills a with what c accesses, and returns what was found there. If c has
+// returned a says what its caller was told. Where that contradicts what was found, and the
+// session has not changed it since, somebody else has: then the record is incomplete.
+func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result) {
+	o.resolver.Begin(time.Now(), c.PID, false)
+	*a = Access{time: c.At, TID: c.PID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
+	call := Call{TID: c.PID, PID: c.PID, Row: c.Row, ABI: c.ABI, Args: c.Args}
+	if c.Row.Flags != syscalls.None && c.Row.FlagType != syscalls.FlagsNone {
+		a.flags, a.hasFlags = call.arg(c.Row.Flags), true
+	}
+	o.view = resolve.View{Root: "/", PID: c.PID, TID: c.PID}
+	mode := resolve.Mode(0)
+	if c.Row.Follows(a.flags, false) {
+		mode = resolve.Follow
+	}
+	found = o.resolver.Lookup(&o.view, resolve.Base{Place: c.Dir}, c.Path, mode)
+	a.First = found
+	o.noteLost(&call, a)
+	if c.Returned && c.contradicts(&a.First) {
+		o.interfered(c, &found)
+	}
+	if a.First.Blocked {
+		a.op = events.OpStat
+	}
+	return found
+}
+
+// Answer is told what the caller of a call was told that was observed before it had returned.
+// The access stays what it is: it says what was there at that moment, as that of a notified
+// call does.
+func (o *Observer) Answer(c *Recorded, found resolve.Result) {
+	told := found
+	if c.contradicts(&told) {
+		o.interfered(c, &found)
+	}
+}
+
+// Unknown says that what the call names could not be found out.
+func (a *Access) Unknown() { a.setOpaque() }
+
+// interfered notes that a call was told something else than what was found by a look at its
+// path, unless the session itself may have changed that in between.
+func (o *Observer) interfered(c *Recorded, found *resolve.Result) {
+	if !o.resolver.MayHaveChanged(found) {
+		o.incomplete(events.ReasonChanged, c.PID, found.End()+": the command was told something else than what is there")
+	}
+}
+
+// contradicts has r be what a call was told that it is, and reports whether that is something
+// else than what was found. Content and times may have changed since: a file is itself as long
+// as its inode is the same.
+func (c *Recorded) contradicts(r *resolve.Result) (contradicted bool) {
+	found := r.State
+	errno := unix.Errno(-min(c.Result, 0))
+	switch {
+	case c.HasInfo:
+		r.State = resolve.StateOf(c.Info.Mode)
+		contradicted = r.State != found || r.Info.Known() && procfs.InodeOf(&r.Info) != procfs.InodeOf(&c.Info)
+		r.Info, r.Blocked = c.Info, false
+	case c.Result >= 0 && c.Row.Op == events.OpReadlink:
+		if contradicted = found != events.StateSymlink; contradicted {
+			r.State, r.Info, r.Blocked = events.StateSymlink, events.FileInfo{}, false
+		}
+	case c.Result >= 0:
+		if contradicted = found == events.StateAbsent; contradicted {
+			r.State, r.Info, r.Blocked = events.StateUnknown, events.FileInfo{}, false
+		}
+	case errno == unix.ENOENT:
+		if contradicted = found != events.StateAbsent && !r.Blocked; contradicted {
+			r.State, r.Info = events.StateAbsent, events.FileInfo{}
+		}
+	case errno == unix.EINVAL: // readlink of what is no link
+		if contradicted = found == events.StateSymlink || found == events.StateAbsent; contradicted {
+			r.State, r.Info = events.StateUnknown, events.FileInfo{}
+		}
+	}
+	return contradicted && found != events.StateUnknown
+}

@@ -1,0 +1,206 @@
+package tracer
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/seccomp"
+	"github.com/fstrace/fstrace/tracer/internal/observe"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
+	"github.com/fstrace/fstrace/tracer/internal/resolve"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
+	"golang.org/x/sys/unix"
+)
+
+// A ring is where a process records its calls: slots.Ring. Package recorder goes by the name of
+// what it keeps here, as the tests have a recorder of their own.
+type ring interface {
+	Drain(c *slots.Counter, begun bool, yield func(*slots.Record)) error
+}
+
+// recordings are the second source of accesses, beside notifications: the calls that processes
+// have recorded themselves.
+//
+// Collecting gives calls their places in the queue: before each notified call and each step of a
+// process, all that have returned, and before a call that may change something also those that
+// have begun. So what a call made possible comes behind it, whoever does it: it had returned
+// before. Within one collection, the numbers of the calls give the order.
+//
+// Looking is what is done for a notified call too, before the change that it precedes is let
+// through. But what the caller was told counts, not what is there by then. A call that has
+// not returned is looked at as a notified one is, and never waited for.
+//
+// Whoever is quick may collect; who looks holds the receiver's lock.
+type recordings struct {
+	queue   *queue
+	index   *syscalls.Index
+	gaps    *gaps
+	counter *slots.Counter
+
+	mu      sync.Mutex
+	sources []*source
+	found   []*recordedCall // they have their places, and are to be looked at
+	batch   []*recordedCall
+}
+
+// A source is a process that records.
+type source struct {
+	ring ring
+	proc *process
+	dir  procfs.Place // where its relative paths begin: settled as long as they may be recorded
+	// early are the calls that were looked at before they had returned, by their numbers. They
+	// belong to who looks.
+	early map[uint64]resolve.Result
+	lost  bool
+}
+
+// maxEarly bounds how many calls a source may have that do not return.
+const maxEarly = 1 << 10
+
+// A recordedCall is one of a source.
+type recordedCall struct {
+	observe.Recorded
+	*source
+	number uint64
+	again  bool   // it has its place; this is its answer, or says that it was notified after all
+	entry  *entry // nil for one that has its place
+}
+
+// keep remembers what was found before a call has returned.
+func (c *recordedCall) keep(found resolve.Result) {
+	if len(c.early) >= maxEarly {
+		clear(c.early)
+	}
+	c.early[c.number] = found
+}
+
+// add has a process's ring drained from now on.
+func (s *recordings) add(r ring, p *process, dir procfs.Place) *source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	src := &source{ring: r, proc: p, dir: dir, early: make(map[uint64]resolve.Result)}
+	s.sources = append(s.sources, src)
+	return src
+}
+
+// remove collects from a source for the last time.
+func (s *recordings) remove(src *source) {
+	s.collect(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sources = slices.DeleteFunc(s.sources, func(o *source) bool { return o == src })
+}
+
+// collect gives the calls that were recorded their places in the queue. It waits for nothing,
+// and is safe for concurrent use.
+func (s *recordings) collect(begun bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sources) == 0 {
+		return
+	}
+	s.batch = s.batch[:0]
+	now := time.Now()
+	for _, src := range s.sources {
+		err := src.ring.Drain(s.counter, begun, func(rec *slots.Record) { s.take(src, rec, now) })
+		if err != nil && !src.lost {
+			src.lost = true
+			s.gaps.add(events.ReasonOpaqueProcess, src.proc.pid, err.Error())
+		}
+	}
+	slices.SortStableFunc(s.batch, func(a, b *recordedCall) int { return cmp.Compare(a.number, b.number) })
+	for _, c := range s.batch {
+		if !c.again {
+			c.entry = s.queue.place()
+			c.entry.of, c.entry.family = c.proc, c.proc.family.Load()
+		}
+	}
+	s.found = append(s.found, s.batch...)
+}
+
+// take adds a record to the batch.
+func (s *recordings) take(src *source, rec *slots.Record, now time.Time) {
+	abi := s.index.Native()
+	c := &recordedCall{source: src, number: rec.Number, again: rec.Again}
+	c.Recorded = observe.Recorded{
+		At: now, PID: src.proc.pid, Row: s.index.Row(abi.Audit, rec.Call), ABI: abi, Path: slices.Clone(rec.Path), Dir: src.dir,
+		Returned: rec.Returned, Result: rec.Result, Info: rec.Info, HasInfo: rec.HasInfo,
+	}
+	copy(c.Args[:], rec.Args[:])
+	if c.Row == nil { // the recorder knows none that the table does not: a test says so
+		s.gaps.add(events.ReasonForeignABI, src.proc.pid, "a recorded call that is not in the table")
+		return
+	}
+	s.batch = append(s.batch, c)
+}
+
+// look looks at the calls that were collected. It is for who holds the receiver's lock: the
+// hand, nil for nobody who would be missed, and its observer.
+func (s *recordings) look(o *observe.Observer, h *hand) {
+	for c := s.next(); c != nil; c = s.next() {
+		if c.entry == nil {
+			if found, ok := c.early[c.number]; ok && c.Returned {
+				o.Answer(&c.Recorded, found)
+			}
+			delete(c.early, c.number)
+			continue
+		}
+		if h != nil {
+			h.recorded = c
+		}
+		found := o.ObserveRecorded(&c.Recorded, &c.entry.access)
+		if !c.Returned {
+			c.keep(found)
+		}
+		if h != nil {
+			h.recorded = nil
+		}
+		s.queue.settle(c.entry, false)
+	}
+}
+
+// next takes the first of the calls that are to be looked at.
+func (s *recordings) next() (c *recordedCall) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.found) == 0 {
+		return nil
+	}
+	c, s.found = s.found[0], s.found[1:]
+	return c
+}
+
+// giveUp settles a call whose look-up is given up.
+func (s *recordings) giveUp(c *recordedCall) {
+	c.entry.access.Unknown()
+	s.gaps.add(events.ReasonUnanswered, c.proc.pid, string(c.Path)+": "+procfs.ErrUnanswered.Error())
+	s.queue.settle(c.entry, false)
+}
+
+// before is called before a notified call is observed and takes its place.
+func (s *recordings) before(o *observe.Observer, h *hand, c *observe.Call) {
+	s.collect(mayChange(c.Row, &c.Args, c.ABI))
+	s.look(o, h)
+}
+
+// mayChange reports whether a call may change what other calls find.
+func mayChange(row *syscalls.Row, args *[6]uint64, abi *seccomp.ABI) bool {
+	switch row.How {
+	case syscalls.ByOpen:
+		if row.Flags == syscalls.None {
+			return true
+		}
+		const changing = unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC
+		return row.Argument(args, row.Flags, abi)&changing != 0
+	case syscalls.ByRefs:
+		switch row.Op {
+		case events.OpStat, events.OpReadlink, events.OpList:
+			return row.Has(syscalls.ChangesMounts) || row.Has(syscalls.Unmounts)
+		}
+	}
+	return true
+}
