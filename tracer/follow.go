@@ -71,8 +71,8 @@ type follower struct {
 	unnamed map[int]bool
 	// isEcho reports whether a signal for the command has been delivered already.
 	isEcho func(tid int, sig unix.Signal) bool
-	// wishes are the tracees that somebody inside the session wants to trace itself.
-	wishes *wishes
+	// requests are the tracees that somebody inside the session wants to trace itself.
+	requests *ptraceRequests
 	// held are callers of ptrace that stay stopped until their target is let out.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
@@ -90,7 +90,7 @@ type follower struct {
 func newFollower(k kernel, g *registry, emit func(*process, *events.Event)) *follower {
 	return &follower{
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
-		wishes: new(wishes), held: make(map[int][]int),
+		requests: new(ptraceRequests), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
 		executed: func(*process, string, []string) {}, escaped: func(*process) {}, orphaned: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
 	}
@@ -174,7 +174,7 @@ func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	switch {
 	case len(f.held[tid]) > 0:
 		f.letOut(tid, sig, kind == evGroupStop)
-	case f.release && f.wishes.pending(tid): // fstrace's own SIGSTOP must not be left to it
+	case f.release && f.requests.pending(tid): // fstrace's own SIGSTOP must not be left to it
 		f.kernel.resume(tid, sig)
 	case f.release:
 		f.letGo(tid)
@@ -321,7 +321,7 @@ func (f *follower) endOf(p *process, status unix.WaitStatus) {
 func (f *follower) forget(tid int) {
 	delete(f.tasks, tid)
 	f.registry.remove(tid)
-	f.wishes.take(tid)
+	f.requests.take(tid)
 	f.freeHeld(tid)
 }
 

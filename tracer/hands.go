@@ -244,5 +244,5 @@ func (h *hand) miss(path string) {
 	if h.caller != nil {
 		pid = h.caller.PID
 	}
-	h.gaps.add(events.ReasonUnanswered, pid, path+": "+procfs.ErrUnanswered.Error())
+	h.incomplete.add(events.ReasonUnanswered, pid, path+": "+procfs.ErrUnanswered.Error())
 }

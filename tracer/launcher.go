@@ -103,7 +103,7 @@ func (l *launcher) attach(pid int) error {
 	}
 	err := seize(pid)
 	if errors.Is(err, unix.EPERM) && s.listener == nil {
-		s.gaps.add(events.ReasonUntraced, pid, "another tracer has the command: its descendants are not followed")
+		s.incomplete.add(events.ReasonUntraced, pid, "another tracer has the command: its descendants are not followed")
 		return nil
 	}
 	l.traced = err == nil
@@ -215,7 +215,7 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 func (l *launcher) follow() traceEnd {
 	s := l.session
 	usage := &rootUsage{pid: s.root.pid}
-	k := linux{index: s.index, sleepers: s.sleepers, restarts: new(restarts), usage: usage}
+	k := linux{index: s.index, blocked: s.blocked, restarts: new(restarts), usage: usage}
 	emit := s.queue.process
 	if s.outer != nil {
 		emit = func(*process, *events.Event) {} // the fstrace above tells
@@ -231,8 +231,8 @@ func (l *launcher) follow() traceEnd {
 		}
 		s.owner.mail.post(msgStarted{proc: p, fd: fd, inode: inode})
 	}
-	f.wishes = s.wishes
-	var e echoes
+	f.requests = s.requests
+	var e signalDedup
 	f.isEcho = func(tid int, sig unix.Signal) bool {
 		sender, ok := k.sender(tid)
 		if p, _ := s.registry.find(sender); p != nil {
@@ -242,7 +242,7 @@ func (l *launcher) follow() traceEnd {
 	}
 	f.executed = func(p *process, exe string, argv []string) {
 		emit := func(e *events.Event) { s.queue.process(p, e) }
-		observe.Interpreter(s.registry.takeRunning(p), p.pid, exe, argv, s.gaps.add, emit)
+		observe.Interpreter(s.registry.takeRunning(p), p.pid, exe, argv, s.incomplete.add, emit)
 	}
 	f.escaped = func(p *process) {
 		fd, err := unix.PidfdOpen(p.pid, 0) // in case that there was none to spare
@@ -250,7 +250,7 @@ func (l *launcher) follow() traceEnd {
 			fd = -1
 			if unheld[p] {
 				s.inners.unseen(p)
-				s.gaps.add(events.ReasonUntraced, p.pid, endUnseen)
+				s.incomplete.add(events.ReasonUntraced, p.pid, endUnseen)
 			}
 		}
 		s.owner.mail.send(msgEscaped{p, fd})

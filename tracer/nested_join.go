@@ -210,14 +210,14 @@ func (o *outer) finish(all bool) {
 	}
 	o.close()
 	if !o.whole {
-		s.gaps.add(events.ReasonNested, 0, "the fstrace above ended, or broke off, before this session's end")
+		s.incomplete.add(events.ReasonNested, 0, "the fstrace above ended, or broke off, before this session's end")
 		return
 	}
 	for _, g := range o.end.Gaps {
-		s.gaps.add(g.Reason, g.PID, g.Detail)
+		s.incomplete.add(g.Reason, g.PID, g.Detail)
 	}
 	for _, p := range o.end.Left {
-		s.gaps.add(events.ReasonRunning, p.PID, stillRunning(p.Exe, p.Argv))
+		s.incomplete.add(events.ReasonRunning, p.PID, stillRunning(p.Exe, p.Argv))
 	}
 }
 

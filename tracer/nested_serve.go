@@ -68,7 +68,7 @@ type inner struct {
 	guard   *guardLine // nil for none
 	told    atomic.Int32
 	over    atomic.Bool // it gets no more events
-	gaps    gaps
+	gaps    incompleteness
 
 	// The consumer's.
 	living    map[*process]bool
@@ -345,7 +345,7 @@ func (in *inner) check() {
 // Those that are not followed may have to be asked for. It is the consumer's.
 func (in *inner) settle() {
 	const (
-		unfollowed = 200 * time.Millisecond // as at the end of a session: finish.go
+		unfollowed = 200 * time.Millisecond // as at the end of a session: session_end.go
 		followed   = 20 * time.Millisecond
 	)
 	wait := followed

@@ -327,7 +327,7 @@ func (m msgGone) tell(o *owner) {
 
 // tellGone reports the end of an escaped process.
 func (o *owner) tellGone(p *process) {
-	o.gone(p, exitOfStranger(p.pid, o.handles[p].fd))
+	o.gone(p, exitOfUntraced(p.pid, o.handles[p].fd))
 	o.drop(p)
 }
 
@@ -346,10 +346,10 @@ func (m msgSettle) tell(o *owner) {
 	m.reply <- true
 }
 
-// exitOfStranger asks how a process that is nobody's child here has ended. Its
+// exitOfUntraced asks how a process that is nobody's child here has ended. Its
 // pidfd tells when its parent has reaped it (PIDFD_INFO_EXIT, Linux 6.15), /proc
 // until then. Nil says that it could not be learnt.
-func exitOfStranger(pid, fd int) *events.Exit {
+func exitOfUntraced(pid, fd int) *events.Exit {
 	if exit := exitByPidfd(fd); exit != nil {
 		return exit
 	}

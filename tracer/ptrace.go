@@ -19,7 +19,7 @@ const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTR
 // for the tracer thread alone.
 type linux struct {
 	index    *syscalls.Index
-	sleepers *sleepers
+	blocked  *blockedCalls
 	restarts *restarts
 	usage    *rootUsage // nil if nobody wants it
 }
@@ -143,7 +143,7 @@ const (
 // settleSignal mends what waiting for a reply changes in a program: a file call
 // that never sleeps interruptibly by itself would give EINTR to a program whose
 // handler has no SA_RESTART. A call that was let through, and sleeps, is left alone. And
-// it mends what ptrace changes: a signal that is ignored interrupts calls (waiting.go).
+// it mends what ptrace changes: a signal that is ignored interrupts calls (restarts.go).
 func (k linux) settleSignal(tid int, sig unix.Signal) {
 	regs, ok := interruptedCall(tid)
 	if !ok {
@@ -151,7 +151,7 @@ func (k linux) settleSignal(tid int, sig unix.Signal) {
 	}
 	switch regs.result() {
 	case restartSys:
-		if k.rowOf(&regs) != nil && !k.sleepers.asleep(tid, regs.number) {
+		if k.rowOf(&regs) != nil && !k.blocked.has(tid, regs.number) {
 			regs.setResult(tid, restartNoIntr)
 		}
 	case -int64(unix.EINTR):

@@ -22,10 +22,10 @@ type receiver struct {
 	common     *observe.Shared
 	registry   *registry
 	owner      *owner
-	wishes     *wishes
-	sleepers   *sleepers
+	requests   *ptraceRequests
+	blocked    *blockedCalls
 	queue      *queue
-	gaps       *gaps
+	incomplete *incompleteness
 	inners     *inners
 	ioUring    IOUringPolicy
 	guard      func(op events.Op, path string, info events.FileInfo) // nil for none
@@ -89,7 +89,7 @@ func (r *receiver) retire() {
 // through: the command must not wait for answers that nobody gives.
 func (r *receiver) lost(n *seccomp.Notification, err error) {
 	r.err = err
-	r.gaps.add(events.ReasonLostListener, 0, err.Error())
+	r.incomplete.add(events.ReasonLostListener, 0, err.Error())
 	_ = r.letThrough(n) // if it is one that is not answered yet
 	keepThrough(r.listener)
 	r.end()
@@ -102,12 +102,12 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	tid := int(n.PID)
 	switch {
 	case row == nil:
-		r.gaps.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
+		r.incomplete.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
 		return r.letThrough(n)
 	case row.How == syscalls.ByDenial:
 		return r.ring(n, row)
 	case tid == 0:
-		r.gaps.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
+		r.incomplete.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
 		return r.letThrough(n)
 	}
 	proc, followed := r.processOf(tid)
@@ -115,7 +115,7 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	case proc == nil:
 		return r.letThrough(n) // it was killed
 	case row.How == syscalls.ByPtrace:
-		return r.debug(n, proc, followed)
+		return r.ptraceRequest(n, proc, followed)
 	case row.How == syscalls.BySeccomp && isJoinCall(&n.Data):
 		return r.welcome(n)
 	case row.How == syscalls.BySeccomp, row.How == syscalls.ByPrctl:
@@ -139,7 +139,7 @@ func (r *hand) handle(n *seccomp.Notification) error {
 		r.recordings.before(r.observer, r, c)
 	}
 	observed := r.observer.Observe(c, &e.access)
-	r.sleepers.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
+	r.blocked.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
 	if !observed {
 		return r.letThrough(n)
 	}
@@ -198,7 +198,7 @@ func (r *receiver) reply(n *seccomp.Notification, p *process) error {
 func (r *receiver) ring(n *seccomp.Notification, row *syscalls.Row) error {
 	if r.ioUring == IOUringAllow {
 		if row.Has(syscalls.MakesRing) {
-			r.gaps.add(events.ReasonIOURing, int(n.PID), "set up a ring, whose requests are not seen")
+			r.incomplete.add(events.ReasonIOURing, int(n.PID), "set up a ring, whose requests are not seen")
 		}
 		return r.letThrough(n)
 	}

@@ -27,12 +27,12 @@ import (
 //   - the receiver's thread: notifications, reading the callers;
 //   - the consumer: makes events of what the two have queued, and feeds the sink.
 type session struct {
-	cmd      *Cmd
-	header   events.Header
-	index    *syscalls.Index
-	registry *registry
-	queue    *queue
-	gaps     *gaps
+	cmd        *Cmd
+	header     events.Header
+	index      *syscalls.Index
+	registry   *registry
+	queue      *queue
+	incomplete *incompleteness
 
 	keeper   *keeper
 	listener *seccomp.Listener
@@ -41,8 +41,8 @@ type session struct {
 	control  int // the supervisor's end of the shim's socket
 
 	owner    *owner
-	wishes   *wishes
-	sleepers *sleepers
+	requests *ptraceRequests
+	blocked  *blockedCalls
 	root     *process // set when the shim has been started
 	inners   *inners  // inside of this session; nil if this one has no listener
 	outer    *outer   // this one is inside of its session, and served by it; nil for none
@@ -74,12 +74,12 @@ func newSession(c *Cmd) (*session, error) {
 		return nil, fmt.Errorf("make a session id: %w", err)
 	}
 	s := &session{
-		cmd: c, registry: newRegistry(), queue: newQueue(), gaps: new(gaps), wishes: new(wishes), sleepers: new(sleepers),
+		cmd: c, registry: newRegistry(), queue: newQueue(), incomplete: new(incompleteness), requests: new(ptraceRequests), blocked: new(blockedCalls),
 		control: -1,
 		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
 	}
-	s.owner = newOwner(s.strangerEnded, c.Timeout, c.KillAfter)
+	s.owner = newOwner(s.untracedEnded, c.Timeout, c.KillAfter)
 	s.header = events.Header{Session: id.String(), Argv: c.Args, Cwd: c.Dir}
 	if s.header.Cwd == "" {
 		if s.header.Cwd, err = unix.Getwd(); err != nil {
@@ -289,7 +289,7 @@ func explain(f *shim.Failure) error {
 // file accesses are seen by the outer one alone, and processes are all that can be
 // followed here, if that one does not serve this one.
 func (s *session) beginBlind(cause error) {
-	s.gaps.add(events.ReasonNested, 0, cause.Error())
+	s.incomplete.add(events.ReasonNested, 0, cause.Error())
 	close(s.received)
 }
 
@@ -299,7 +299,7 @@ func (s *session) beginReceiving(fd int) error {
 	if err != nil {
 		return err
 	}
-	c, err := observe.NewShared(s.registry, s.gaps.add, &s.served)
+	c, err := observe.NewShared(s.registry, s.incomplete.add, &s.served)
 	if err != nil {
 		return err
 	}
@@ -307,10 +307,10 @@ func (s *session) beginReceiving(fd int) error {
 		return err
 	}
 	s.listener, s.inners = l, newInners(s)
-	s.gaps.also, s.served.Changed = s.inners.miss, s.inners.setMounts
+	s.incomplete.also, s.served.Changed = s.inners.miss, s.inners.setMounts
 	s.receiver = &receiver{
 		inners:   s.inners,
-		listener: l, index: s.index, common: c, registry: s.registry, owner: s.owner, queue: s.queue, wishes: s.wishes, sleepers: s.sleepers, gaps: s.gaps,
+		listener: l, index: s.index, common: c, registry: s.registry, owner: s.owner, queue: s.queue, requests: s.requests, blocked: s.blocked, incomplete: s.incomplete,
 		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper,
 	}
 	go func() {

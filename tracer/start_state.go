@@ -36,6 +36,6 @@ func (s *session) startState(pid int) (*events.ProcessState, []observe.Access) {
 // has been killed meanwhile starts with nothing.
 func (s *session) missStart(pid int, err error) {
 	if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ESRCH) {
-		s.gaps.add(events.ReasonOpaqueProcess, pid, "what it starts with may not be read: "+err.Error())
+		s.incomplete.add(events.ReasonOpaqueProcess, pid, "what it starts with may not be read: "+err.Error())
 	}
 }

@@ -109,14 +109,14 @@ func (r *receiver) giveUpOn(h *hand) {
 		c = nil // it has not been looked at
 	}
 	if c == nil || e == nil { // it installs a filter, say
-		r.gaps.add(events.ReasonUnanswered, 0, fmt.Sprintf("call %d of thread %d", h.n.Data.NR, h.n.PID))
+		r.incomplete.add(events.ReasonUnanswered, 0, fmt.Sprintf("call %d of thread %d", h.n.Data.NR, h.n.PID))
 		_ = r.letThrough(&h.n)
 		return
 	}
 	a := &e.access
 	missed := o.GiveUp(c, a)
 	h.miss(missed)
-	r.sleepers.note(c.TID, h.n.Data.NR, c.Sleeps(a, true))
+	r.blocked.note(c.TID, h.n.Data.NR, c.Sleeps(a, true))
 	if c.Row.How == syscalls.ByExec {
 		r.registry.setTrying(h.proc, a.First.End(), c.Followed)
 	}

@@ -14,8 +14,8 @@ import (
 const Belief = 10 * time.Millisecond
 
 const (
-	// maxLately bounds the memory of what was found lately.
-	maxLately = 1 << 12
+	// maxRecent bounds the memory of what was found.
+	maxRecent = 1 << 12
 	// maxUnsettled bounds that of what the session changes.
 	maxUnsettled = 1 << 16
 )
@@ -125,7 +125,7 @@ func (l *recentCache) keep(r *Result, dirs *dirCache, now time.Time) {
 	}
 	if l.found == nil {
 		l.found = make(map[string]finding)
-	} else if len(l.found) >= maxLately {
+	} else if len(l.found) >= maxRecent {
 		clear(l.found)
 	}
 	l.found[path] = finding{path: path, state: r.State, info: r.Info, at: now}
@@ -138,7 +138,7 @@ func (l *recentCache) keepLink(link events.Link, is procfs.Inode, dirs *dirCache
 	}
 	if l.links == nil {
 		l.links = make(map[string]linkFinding)
-	} else if len(l.links) >= maxLately {
+	} else if len(l.links) >= maxRecent {
 		clear(l.links)
 	}
 	l.links[link.Path] = linkFinding{link, is, now}

@@ -93,9 +93,9 @@ func TestLatelyBounds(t *testing.T) {
 	now := time.Now()
 	var dirs dirCache
 	var l recentCache
-	for i := range 3 * maxLately {
+	for i := range 3 * maxRecent {
 		l.keep(foundAt("/d/"+string(rune('a'+i%26))+time.Duration(i).String(), 1), &dirs, now)
-		if len(l.found) > maxLately {
+		if len(l.found) > maxRecent {
 			t.Fatalf("%d paths are remembered", len(l.found))
 		}
 	}

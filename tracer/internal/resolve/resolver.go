@@ -63,10 +63,10 @@ const maxLinks = 40
 // could resolve a path in one call, but would not tell which symbolic links it
 // followed, and a cache must know each of them. Directories once seen to be
 // such are remembered (dircache.go), and links and files that were found a moment
-// ago (lately.go), so that most paths cost one lstat or none.
+// ago (recent_cache.go), so that most paths cost one lstat or none.
 type Resolver struct {
 	*World
-	Now  time.Time // of the call in hand; if zero, nothing is taken from lately
+	Now  time.Time // of the call in hand; if zero, nothing is taken from the recent cache
 	hand Hand      // nil for none
 
 	// procfs reads of the caller; nil where all paths are the host's.

@@ -11,7 +11,7 @@ import (
 // A Served is what is known of mounts whose file systems are served by somebody who may
 // have to wait for fstrace: a FUSE server that the command has started makes file calls
 // of its own, which are notified. A hand gives up the lock before it looks at such a
-// mount (hands.go).
+// mount (package tracer, hands.go).
 //
 // These are the mounts of such types that the session has seen made. One that was there
 // before has its server outside the session; it is added when it turns out to be slow.

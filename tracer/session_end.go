@@ -14,7 +14,7 @@ func (s *session) finish() {
 	s.result.Ending = ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
 	s.result.Status, s.result.Exit, s.result.Usage = end.status, exitOf(end.status), end.usage
 	if end.err != nil {
-		s.gaps.add(events.ReasonUntraced, 0, end.err.Error())
+		s.incomplete.add(events.ReasonUntraced, 0, end.err.Error())
 	}
 	for _, p := range end.released {
 		s.nameRunning(p)
@@ -31,7 +31,7 @@ func (s *session) finish() {
 		s.err = err
 	}
 	s.inners.close()
-	s.result.Incomplete = s.gaps.list()
+	s.result.Incomplete = s.incomplete.list()
 	s.end()
 	s.result.Err = s.err
 	close(s.done)
@@ -84,15 +84,15 @@ func (s *session) endReceiving(running bool) {
 	_ = s.listener.Close()
 }
 
-// strangerEnded notes the end of a process that ptrace does not follow.
-func (s *session) strangerEnded(p *process, exit *events.Exit) {
+// untracedEnded notes the end of a process that ptrace does not follow.
+func (s *session) untracedEnded(p *process, exit *events.Exit) {
 	s.registry.removeAll(p)
 	s.queue.process(p, exitEvent(p, exit))
 }
 
 // nameRunning notes a descendant that outlives the session.
 func (s *session) nameRunning(p *process) {
-	s.gaps.add(events.ReasonRunning, p.pid, stillRunning(s.registry.program(p)))
+	s.incomplete.add(events.ReasonRunning, p.pid, stillRunning(s.registry.program(p)))
 }
 
 // stillRunning describes a process that outlives the session.
@@ -112,7 +112,7 @@ func (s *session) nameEscaped() {
 		named = true
 	}
 	if !named {
-		s.gaps.add(events.ReasonRunning, 0, "a process that could not be followed is still running")
+		s.incomplete.add(events.ReasonRunning, 0, "a process that could not be followed is still running")
 	}
 }
 

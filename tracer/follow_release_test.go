@@ -114,7 +114,7 @@ func TestLetOut(t *testing.T) {
 			k.did = nil
 			var escaped []int
 			f.escaped = func(p *process) { escaped = append(escaped, p.pid) }
-			f.wishes.add(test.caller, test.target)
+			f.requests.add(test.caller, test.target)
 			for _, batch := range test.after {
 				play(f, k, batches{batch})
 				if f.rootDone && test.release && !f.release {
@@ -140,9 +140,9 @@ func TestLetOut(t *testing.T) {
 func TestWishEndsWithCaller(t *testing.T) {
 	k := &scriptedKernel{statuses: scriptStatuses()}
 	f, _ := follow(k, batches{{forked(10, 20)}, {trapped(20)}})
-	f.wishes.add(20, 10)
+	f.requests.add(20, 10)
 	play(f, k, batches{{dead(20, killedBy(unix.SIGKILL))}})
-	if target, ok := f.wishes.take(20); ok {
+	if target, ok := f.requests.take(20); ok {
 		t.Errorf("20 is dead, and still wants to trace %d", target)
 	}
 }

@@ -10,9 +10,9 @@ import (
 // A signal that is sent to a whole process group reaches the command by itself,
 // and fstrace as well, which passes on what it gets: nobody tells a process whether
 // a signal was for it alone. The command must not get it twice. The kernel itself
-// makes one of two equal signals that are pending together; echoes does so with two
+// makes one of two equal signals that are pending together; signalDedup does so with two
 // that come shortly after each other, if one of them is fstrace's.
-type echoes struct {
+type signalDedup struct {
 	own, others [shim.SignalCount + 1]time.Time // when each was last delivered
 }
 
@@ -21,7 +21,7 @@ const echoWindow = 100 * time.Millisecond
 
 // isEcho notes that a signal is about to be delivered to the command, and reports whether
 // it is the second of such a pair.
-func (e *echoes) isEcho(sig unix.Signal, own bool, now time.Time) bool {
+func (e *signalDedup) isEcho(sig unix.Signal, own bool, now time.Time) bool {
 	if sig < 1 || sig > shim.SignalCount {
 		return false
 	}

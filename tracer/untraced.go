@@ -24,19 +24,19 @@ func (r *receiver) processOf(tid int) (p *process, followed bool) {
 		return p, followed
 	}
 	if s, ok := asLeader(tid); ok {
-		return r.newStranger(&s), false
+		return r.newUntraced(&s), false
 	}
 	st, err := procfs.ReadStatus(tid)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) && !errors.Is(err, unix.ESRCH) {
-			r.gaps.add(events.ReasonUntraced, 0, fmt.Sprintf("a thread's process could not be found out: %v", err))
+			r.incomplete.add(events.ReasonUntraced, 0, fmt.Sprintf("a thread's process could not be found out: %v", err))
 		}
 		return nil, false
 	}
 	if p, _ = r.registry.find(st.TGID); p == nil || p.pid != st.TGID {
-		s := stranger{pid: st.TGID, ppid: st.PPID}
+		s := untraced{pid: st.TGID, ppid: st.PPID}
 		s.fd, s.inode = openPidfd(s.pid) // its thread waits for us: it is there
-		p = r.newStranger(&s)
+		p = r.newUntraced(&s)
 	}
 	if tid != st.TGID {
 		r.registry.enter(tid, p, false)
@@ -44,8 +44,8 @@ func (r *receiver) processOf(tid int) (p *process, followed bool) {
 	return p, false
 }
 
-// A stranger is a process known by its first call, which waits for us.
-type stranger struct {
+// A untraced is a process known by its first call, which waits for us.
+type untraced struct {
 	pid, ppid int
 	fd        int    // its pidfd, -1 if there is none to spare
 	inode     uint64 // of that
@@ -53,7 +53,7 @@ type stranger struct {
 
 // asLeader asks the kernel about a thread that may be the first one of a process: in
 // this way it is quicker told than by /proc. PIDFD_GET_INFO, Linux 6.13.
-func asLeader(tid int) (s stranger, ok bool) {
+func asLeader(tid int) (s untraced, ok bool) {
 	fd, inode := openPidfd(tid)
 	if fd < 0 {
 		return s, false
@@ -63,14 +63,14 @@ func asLeader(tid int) (s stranger, ok bool) {
 		unix.Close(fd)
 		return s, false
 	}
-	return stranger{pid: tid, ppid: int(info.Ppid), fd: fd, inode: inode}, true
+	return untraced{pid: tid, ppid: int(info.Ppid), fd: fd, inode: inode}, true
 }
 
 // endUnseen says of a process that there was no descriptor for a pidfd of it.
 const endUnseen = "its end is not seen: more processes than files may be open"
 
-// newStranger enters a process known by its first call.
-func (r *receiver) newStranger(s *stranger) *process {
+// newUntraced enters a process known by its first call.
+func (r *receiver) newUntraced(s *untraced) *process {
 	p := &process{pid: s.pid, ppid: s.ppid, argv: procfs.Argv(s.pid), exe: procfs.ReadLink(s.pid, "exe")}
 	family, known := r.familyOf(s.ppid)
 	if p.family.Store(family); !known {
@@ -83,15 +83,15 @@ func (r *receiver) newStranger(s *stranger) *process {
 		r.owner.mail.send(msgEscaped{p, -1})
 	} else { // who would tell that its number is another's?
 		r.inners.unseen(p)
-		r.gaps.add(events.ReasonUntraced, s.pid, endUnseen)
+		r.incomplete.add(events.ReasonUntraced, s.pid, endUnseen)
 	}
 	r.queue.process(p, startEvent(p, procfs.ReadLink(s.pid, "cwd")))
 	return p
 }
 
 // stillThread reports whether a tid is a thread of a process, not of another that has got
-// its number: nobody tells of a stranger's threads ending. A process's own end its pidfd
-// tells.
+// its number: the ends of the threads of an untraced process are not reported. The end of
+// the process itself shows by its pidfd.
 func stillThread(pid, tid int) bool {
 	return tid == pid || linux{}.isThread(pid, tid)
 }
@@ -112,7 +112,7 @@ func (r *receiver) executed(p *process) {
 	}
 	r.registry.setProgram(p, exe, argv)
 	emit := func(e *events.Event) { r.queue.process(p, e) }
-	observe.Interpreter(r.registry.takeRunning(p), p.pid, exe, argv, r.gaps.add, emit)
+	observe.Interpreter(r.registry.takeRunning(p), p.pid, exe, argv, r.incomplete.add, emit)
 	emit(execEvent(p, exe, argv, procfs.ReadLink(p.pid, "cwd")))
 }
 

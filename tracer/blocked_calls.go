@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 )
 
-// sleepers are the threads whose last call has been let through and may now sleep,
+// blockedCalls are the threads whose last call has been let through and may now sleep,
 // in the kernel, until a signal interrupts it: signal(7). Any other call that a
 // signal finds interrupted was still waiting for its reply, and has not run. The
 // receiver notes them, the tracer thread asks.
-type sleepers struct {
+type blockedCalls struct {
 	some  atomic.Bool // there are, or were: most commands have none
 	mu    sync.Mutex
 	calls map[int]uint32 // by thread, the call's number
 }
 
 // note notes a call that is about to be let through.
-func (s *sleepers) note(tid int, number uint32, may bool) {
+func (s *blockedCalls) note(tid int, number uint32, may bool) {
 	if !may && !s.some.Load() {
 		return
 	}
@@ -33,8 +33,8 @@ func (s *sleepers) note(tid int, number uint32, may bool) {
 	s.some.Store(true)
 }
 
-// asleep reports whether the call that a thread is in may have been let through.
-func (s *sleepers) asleep(tid int, number uint32) bool {
+// has reports whether the call that a thread is in may have been let through.
+func (s *blockedCalls) has(tid int, number uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	noted, ok := s.calls[tid]

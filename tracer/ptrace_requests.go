@@ -14,9 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// debug answers a call of ptrace: if it is about a thread that fstrace traces, that
-// is let out first (letout.go).
-func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool) error {
+// ptraceRequest answers a call of ptrace: if it is about a thread that fstrace traces, that
+// is let out first (release_to_debugger.go).
+func (r *receiver) ptraceRequest(n *seccomp.Notification, caller *process, followed bool) error {
 	tid := int(n.PID)
 	target := 0
 	switch uint32(n.Data.Args[0]) {
@@ -30,12 +30,12 @@ func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool
 	}
 	_ = r.keeper.need() // the target will not die with us; at the end another attempt is made
 	if !followed {
-		go r.debugByStranger(n.ID, target)
+		go r.ptraceByUntraced(n.ID, target)
 		return nil
 	}
-	r.wishes.add(tid, target)
+	r.requests.add(tid, target)
 	if err := interruptThread(caller.pid, tid, func() bool { return r.listener.Valid(n.ID) }); err != nil {
-		r.wishes.take(tid)
+		r.requests.take(tid)
 		return r.letThrough(n)
 	}
 	if err := r.listener.Errno(n.ID, -restartNoIntr); !errors.Is(err, seccomp.ErrGone) {
@@ -44,11 +44,11 @@ func (r *receiver) debug(n *seccomp.Notification, caller *process, followed bool
 	return nil
 }
 
-// debugByStranger answers a caller that the tracer thread cannot stop: a debugger
+// ptraceByUntraced answers a caller that the tracer thread cannot stop: a debugger
 // that is itself being debugged. The target is stopped instead, and the caller
 // held meanwhile; if the target cannot be stopped it gets EPERM, as it would from
 // any tracee.
-func (r *receiver) debugByStranger(id uint64, target int) {
+func (r *receiver) ptraceByUntraced(id uint64, target int) {
 	const patience = 2 * time.Second
 	if p, _ := r.registry.find(target); p != nil {
 		r.stopOut(p.pid, target, patience)
@@ -65,9 +65,9 @@ func (r *receiver) stopOut(pid, tid int, patience time.Duration) {
 		_, followed := r.registry.find(tid)
 		return followed
 	}
-	r.wishes.add(tid, tid)
+	r.requests.add(tid, tid)
 	if err := interruptThread(pid, tid, followed); err != nil {
-		r.wishes.take(tid)
+		r.requests.take(tid)
 		return
 	}
 	for deadline := time.Now().Add(patience); followed() && time.Now().Before(deadline); time.Sleep(step) {
@@ -93,13 +93,13 @@ func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.
 	}
 	const newListener = 1 << 3
 	if flags&newListener != 0 && !isShim(procfs.Argv(p.pid)) {
-		r.gaps.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
+		r.incomplete.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
 	}
 	switch {
 	case err != nil:
-		r.gaps.add(events.ReasonBypassedFilter, p.pid, fmt.Sprintf("a filter that could not be read: %v", err))
+		r.incomplete.add(events.ReasonBypassedFilter, p.pid, fmt.Sprintf("a filter that could not be read: %v", err))
 	case traces:
-		r.gaps.add(events.ReasonBypassedFilter, p.pid, "its own SECCOMP_RET_TRACE filter does not see the calls that are recorded")
+		r.incomplete.add(events.ReasonBypassedFilter, p.pid, "its own SECCOMP_RET_TRACE filter does not see the calls that are recorded")
 	}
 }
 

@@ -17,8 +17,8 @@ func TestLetOutOrders(t *testing.T) {
 	stop := func(tid int) waitEvent { return signalled(tid, unix.SIGSTOP) }
 	known := batches{{forked(10, 20)}, {trapped(20)}, {forked(20, 30)}, {trapped(30)}}
 	type step struct {
-		wishes string
-		batch  []waitEvent
+		ptraceRequests string
+		batch          []waitEvent
 	}
 	for _, test := range []struct {
 		name    string
@@ -101,7 +101,7 @@ func TestLetOutOrders(t *testing.T) {
 			var escaped []int
 			f.escaped = func(p *process) { escaped = append(escaped, p.pid) }
 			for _, s := range test.steps {
-				addWishes(t, f.wishes, s.wishes)
+				addWishes(t, f.requests, s.ptraceRequests)
 				play(f, k, batches{s.batch})
 			}
 			did := slices.DeleteFunc(k.did, func(s string) bool { return strings.HasPrefix(s, "settle") })
@@ -122,7 +122,7 @@ func TestLetOutOrders(t *testing.T) {
 }
 
 // addWishes adds wishes as the receiver does.
-func addWishes(t *testing.T, w *wishes, list string) {
+func addWishes(t *testing.T, w *ptraceRequests, list string) {
 	t.Helper()
 	for _, wish := range strings.Fields(list) {
 		caller, target, _ := strings.Cut(wish, ">")
@@ -143,7 +143,7 @@ func addWishes(t *testing.T, w *wishes, list string) {
 func TestReleaseTakesOwnSignalBack(t *testing.T) {
 	k := &scriptedKernel{statuses: scriptStatuses()}
 	f, _ := follow(k, batches{{forked(10, 20)}, {trapped(20)}})
-	f.wishes.add(20, 99)
+	f.requests.add(20, 99)
 	play(f, k, batches{{dead(10, exited(0))}})
 	f.releaseAll()
 	k.did = nil
@@ -159,7 +159,7 @@ func TestReleaseTakesOwnSignalBack(t *testing.T) {
 // Wishes come from the receiver, and are taken by the tracer thread: each once.
 func TestWishes(t *testing.T) {
 	const callers = 1000
-	var w wishes
+	var w ptraceRequests
 	var adding sync.WaitGroup
 	for part := range 4 {
 		adding.Go(func() {
@@ -191,16 +191,16 @@ func TestWishes(t *testing.T) {
 // for that when it comes.
 func TestStopOutTakesItsTime(t *testing.T) {
 	c := startChild(t, sleeper)
-	r := &receiver{registry: newRegistry(), wishes: new(wishes)}
+	r := &receiver{registry: newRegistry(), requests: new(ptraceRequests)}
 	r.registry.enter(c.proc.pid, c.proc, true) // nobody lets it out
 	r.stopOut(c.proc.pid, c.proc.pid, 10*time.Millisecond)
-	if !r.wishes.pending(c.proc.pid) {
+	if !r.requests.pending(c.proc.pid) {
 		t.Error("its SIGSTOP is taken for another's")
 	}
 	r.registry.enter(c.proc.pid, c.proc, false)
-	r.wishes.take(c.proc.pid)
+	r.requests.take(c.proc.pid)
 	r.stopOut(c.proc.pid, c.proc.pid, time.Hour)
-	if r.wishes.pending(c.proc.pid) {
+	if r.requests.pending(c.proc.pid) {
 		t.Error("one that is no tracee is to be let out")
 	}
 	c.cmd.Process.Kill()

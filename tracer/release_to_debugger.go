@@ -19,15 +19,15 @@ import (
 // the signal back, and resumes the caller: it calls ptrace again, and finds the
 // target free.
 
-// wishes holds the callers whose next SIGSTOP is fstrace's own, with the tid that
+// ptraceRequests holds the callers whose next SIGSTOP is fstrace's own, with the tid that
 // each wants to trace: itself, for PTRACE_TRACEME. It is safe for concurrent use.
-type wishes struct {
+type ptraceRequests struct {
 	mu      sync.Mutex
 	targets map[int]int // by caller
 }
 
 // add notes a wish, before the caller gets its signal.
-func (w *wishes) add(caller, target int) {
+func (w *ptraceRequests) add(caller, target int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.targets == nil {
@@ -37,7 +37,7 @@ func (w *wishes) add(caller, target int) {
 }
 
 // take returns a caller's wish and removes it.
-func (w *wishes) take(caller int) (target int, ok bool) {
+func (w *ptraceRequests) take(caller int) (target int, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	target, ok = w.targets[caller]
@@ -46,7 +46,7 @@ func (w *wishes) take(caller int) (target int, ok bool) {
 }
 
 // pending reports whether a caller's SIGSTOP is still to come.
-func (w *wishes) pending(caller int) bool {
+func (w *ptraceRequests) pending(caller int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, ok := w.targets[caller]
@@ -63,7 +63,7 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 	if sig != unix.SIGSTOP {
 		return false
 	}
-	target, ok := f.wishes.take(caller.tid)
+	target, ok := f.requests.take(caller.tid)
 	switch {
 	case !ok:
 		return false
@@ -86,7 +86,7 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 // group has. Who attaches to a stopped process finds it stopped: ptrace(2). So who waited
 // has to wait for that.
 func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
-	if f.wishes.pending(tid) {
+	if f.requests.pending(tid) {
 		f.kernel.resume(tid, sig)
 		return
 	}

@@ -8,44 +8,44 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// gaps collects why a record may miss something: each reason once for a process,
+// incompleteness collects why a record may miss something: each reason once for a process,
 // with the first detail. It is safe for concurrent use.
-type gaps struct {
+type incompleteness struct {
 	mu   sync.Mutex
-	seen map[gapKey]string
+	seen map[incompleteKey]string
 	// also is called for each; nil for no call. It is set before the first.
 	also func(reason events.Reason, pid int, detail string)
 }
 
-type gapKey struct {
+type incompleteKey struct {
 	reason events.Reason
 	pid    int
 }
 
-func (g *gaps) add(reason events.Reason, pid int, detail string) {
+func (g *incompleteness) add(reason events.Reason, pid int, detail string) {
 	if g.also != nil {
 		g.also(reason, pid, detail)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.seen == nil {
-		g.seen = make(map[gapKey]string)
+		g.seen = make(map[incompleteKey]string)
 	}
-	key := gapKey{reason, pid}
+	key := incompleteKey{reason, pid}
 	if _, ok := g.seen[key]; !ok {
 		g.seen[key] = detail
 	}
 }
 
 // count returns how many there are.
-func (g *gaps) count() int {
+func (g *incompleteness) count() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return len(g.seen)
 }
 
 // list returns the gaps in a fixed order.
-func (g *gaps) list() []events.Incomplete {
+func (g *incompleteness) list() []events.Incomplete {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var list []events.Incomplete
