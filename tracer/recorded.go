@@ -36,10 +36,10 @@ type ring interface {
 //
 // Whoever is quick may collect; who looks holds the receiver's lock.
 type recordings struct {
-	queue   *queue
-	index   *syscalls.Index
-	gaps    *gaps
-	counter *slots.Counter
+	queue      *queue
+	index      *syscalls.Index
+	incomplete *incompleteness
+	counter    *slots.Counter
 
 	mu      sync.Mutex
 	sources []*source
@@ -109,7 +109,7 @@ func (s *recordings) collect(begun bool) {
 		err := src.ring.Drain(s.counter, begun, func(rec *slots.Record) { s.take(src, rec, now) })
 		if err != nil && !src.lost {
 			src.lost = true
-			s.gaps.add(events.ReasonOpaqueProcess, src.proc.pid, err.Error())
+			s.incomplete.add(events.ReasonOpaqueProcess, src.proc.pid, err.Error())
 		}
 	}
 	slices.SortStableFunc(s.batch, func(a, b *recordedCall) int { return cmp.Compare(a.number, b.number) })
@@ -132,7 +132,7 @@ func (s *recordings) take(src *source, rec *slots.Record, now time.Time) {
 	}
 	copy(c.Args[:], rec.Args[:])
 	if c.Row == nil { // the recorder knows none that the table does not: a test says so
-		s.gaps.add(events.ReasonForeignABI, src.proc.pid, "a recorded call that is not in the table")
+		s.incomplete.add(events.ReasonForeignABI, src.proc.pid, "a recorded call that is not in the table")
 		return
 	}
 	s.batch = append(s.batch, c)
@@ -177,7 +177,7 @@ func (s *recordings) next() (c *recordedCall) {
 // giveUp settles a call whose look-up is given up.
 func (s *recordings) giveUp(c *recordedCall) {
 	c.entry.access.Unknown()
-	s.gaps.add(events.ReasonUnanswered, c.proc.pid, string(c.Path)+": "+procfs.ErrUnanswered.Error())
+	s.incomplete.add(events.ReasonUnanswered, c.proc.pid, string(c.Path)+": "+procfs.ErrUnanswered.Error())
 	s.queue.settle(c.entry, false)
 }
 

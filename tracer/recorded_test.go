@@ -66,7 +66,7 @@ type doubleWorld struct {
 	recorded *recordings // the second way
 	observer *observe.Observer
 	queue    *queue
-	gaps     *gaps
+	gaps     *incompleteness
 	labels   map[*entry]string
 	told     map[string]slots.Record // by label, of those that had returned when they were collected
 }
@@ -81,7 +81,7 @@ type doubleProc struct {
 func newDoubleWorld(t *testing.T, seed uint64) *doubleWorld {
 	t.Helper()
 	w := &doubleWorld{
-		t: t, random: rand.New(rand.NewPCG(seed, 0)), queue: newQueue(), gaps: new(gaps),
+		t: t, random: rand.New(rand.NewPCG(seed, 0)), queue: newQueue(), gaps: new(incompleteness),
 		labels: make(map[*entry]string), told: make(map[string]slots.Record),
 	}
 	w.dir = harness.TempTree(t)
@@ -102,8 +102,8 @@ func newDoubleWorld(t *testing.T, seed uint64) *doubleWorld {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.counter.Close() })
-	w.notified, w.observer = w.newObserver(new(gaps)), w.newObserver(w.gaps)
-	w.recorded = &recordings{queue: w.queue, index: w.index, gaps: w.gaps, counter: w.counter}
+	w.notified, w.observer = w.newObserver(new(incompleteness)), w.newObserver(w.gaps)
+	w.recorded = &recordings{queue: w.queue, index: w.index, incomplete: w.gaps, counter: w.counter}
 	for i, sub := range []string{"", "/a", "/a/b"} {
 		p := &doubleProc{proc: &process{pid: os.Getpid() + i}, base: procfs.Place{Path: w.dir + sub}, ring: new(fakeRing)}
 		if p.dir, err = unix.Open(p.base.Path, unix.O_PATH|unix.O_CLOEXEC, 0); err != nil {
@@ -116,7 +116,7 @@ func newDoubleWorld(t *testing.T, seed uint64) *doubleWorld {
 	return w
 }
 
-func (w *doubleWorld) newObserver(g *gaps) *observe.Observer {
+func (w *doubleWorld) newObserver(g *incompleteness) *observe.Observer {
 	w.t.Helper()
 	c, err := observe.NewShared(newRegistry(), g.add, new(resolve.ServedPaths))
 	if err != nil {
@@ -496,7 +496,7 @@ func (w *doubleWorld) goOn(d *doing) bool {
 		w.perform(d.change)
 		return true
 	case !d.called:
-		d.told, _ = w.make(d.read, w.newObserver(new(gaps)))
+		d.told, _ = w.make(d.read, w.newObserver(new(incompleteness)))
 		d.called = true
 		return false
 	}
@@ -696,7 +696,7 @@ func TestRecordedGivenUp(t *testing.T) {
 	}
 	w.recorded.collect(true)
 	// The listener is none: it answers nobody.
-	h := &hand{receiver: &receiver{listener: new(seccomp.Listener), gaps: w.gaps, queue: w.queue, recordings: w.recorded}, observer: w.observer}
+	h := &hand{receiver: &receiver{listener: new(seccomp.Listener), incomplete: w.gaps, queue: w.queue, recordings: w.recorded}, observer: w.observer}
 	h.recorded = w.recorded.next()
 	h.observer.ObserveRecorded(&h.recorded.Recorded, &h.recorded.entry.access)
 	h.call = observe.Call{Row: h.recorded.Row}
