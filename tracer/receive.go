@@ -68,7 +68,7 @@ func (r *receiver) retire() {
 	r.retired = true
 	if r.recordings != nil {
 		r.recordings.collect(true)
-		r.recordings.look(observe.New(r.common, nil), nil) // whoever could keep it waiting is gone
+		r.recordings.look(observe.New(r.common, nil), nil) // no process is left that it could wait for
 	}
 	for _, h := range r.aside {
 		if !h.givenUp {

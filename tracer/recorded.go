@@ -25,16 +25,15 @@ type ring interface {
 // recordings are the second source of accesses, beside notifications: the calls that processes
 // have recorded themselves.
 //
-// Collecting gives calls their places in the queue: before each notified call and each step of a
-// process, all that have returned, and before a call that may change something also those that
-// have begun. So what a call made possible comes behind it, whoever does it: it had returned
+// Collecting gives calls their places in the queue: before each notified call, all that have
+// returned, and before a call that may change something also those that have begun. So what a call made possible comes behind it, of whatever process: it had returned
 // before. Within one collection, the numbers of the calls give the order.
 //
 // Looking is what is done for a notified call too, before the change that it precedes is let
 // through. But what the caller was told counts, not what is there by then. A call that has
 // not returned is looked at as a notified one is, and never waited for.
 //
-// Whoever is quick may collect; who looks holds the receiver's lock.
+// Any goroutine may collect. The one that looks holds the receiver's lock.
 type recordings struct {
 	queue      *queue
 	index      *syscalls.Index

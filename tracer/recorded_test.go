@@ -313,7 +313,7 @@ func (w *doubleWorld) notify(ch *change) *entry {
 // perform makes a change.
 func (w *doubleWorld) perform(ch *change) {
 	dir, path := ch.proc.dir, ch.paths[0]
-	switch ch.name { // it may fail: nobody is told
+	switch ch.name { // it may fail: nobody gets as its answer
 	case "mkdirat":
 		_ = unix.Mkdirat(dir, path, 0o755)
 	case "unlinkat":

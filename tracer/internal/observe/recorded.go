@@ -57,8 +57,8 @@ func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result
 	return found
 }
 
-// Answer is told what the caller of a call was told that was observed before it had returned.
-// The access stays what it is: it says what was there at that moment, as that of a notified
+// Answer compares what a call has returned with what was found when it had only begun. The access
+// stays what it is: it says what was there at that moment, as that of a notified
 // call does.
 func (o *Observer) Answer(c *Recorded, found resolve.Result) {
 	told := found

@@ -192,7 +192,7 @@ type lab struct {
 
 const scratchSize = 4 * pageSize
 
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	key := seccomp.Key(rand.Uint64())
 	in, err := newInside(key)
