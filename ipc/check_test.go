@@ -19,7 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hugeManifest returns a manifest of a file that takes long to hash: 1 TB, without blocks.
+// hugeManifest returns a manifest of a file that takes long to hash: 1 TB, without
+// blocks.
 func hugeManifest(t testing.TB) []byte {
 	t.Helper()
 	const size = 1 << 40

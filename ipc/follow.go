@@ -132,8 +132,8 @@ func (r *request) streamEvents(n *session, v *view) error {
 	}
 }
 
-// gather waits until there is a batch of events, the oldest has waited for long enough, or
-// there will be no more; and then returns what the spool says.
+// gather waits until there is a batch of events, the oldest has waited for long enough,
+// or there will be no more; and then returns what the spool says.
 func (r *request) gather(n *session, v *view, offset int64) (end int64, finished bool, changed <-chan struct{}) {
 	end, finished, changed = n.spool.state()
 	if v.latency == 0 || end == offset {

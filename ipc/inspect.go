@@ -40,8 +40,8 @@ func inspect(data []byte, t reflect.Type) error {
 	return i.value(t, "", false)
 }
 
-// value reads a value. Without a type it is not decoded here: RawMessage, say. name is the
-// parameter that it is of.
+// value reads a value. Without a type it is not decoded here: RawMessage, say. name is
+// the parameter that it is of.
 func (i *inspector) value(t reflect.Type, name string, filled bool) error {
 	for t != nil && t.Kind() == reflect.Pointer {
 		t = t.Elem()

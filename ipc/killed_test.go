@@ -31,8 +31,9 @@ func TestDaemonKilled(t *testing.T) {
 				if adopt {
 					l, stream := launched(t, client, q, w)
 					s, wait = stream, func() {
-						// Usually by SIGKILL. One that has just begun may see a call of its fail
-						// before that comes: nobody holds the listener for it yet.
+						// Usually by SIGKILL. One that has just begun may see a call of
+						// its fail before that comes: nobody holds the listener for it
+						// yet.
 						if ws, err := l.Wait(nil); err != nil || ws.Exited() && ws.ExitStatus() == 0 {
 							t.Errorf("%v, %v: want killed", ws, err)
 						}

@@ -42,9 +42,9 @@ func (c *Client) Monitor(ctx context.Context, label string) (*Notices, error) {
 	return &Notices{stream: s}, nil
 }
 
-// Next waits for the next notice. It returns io.EOF when the daemon ends in order, [ErrGone]
-// if it ended otherwise, the context's error when that is done, and an [*Error] if the
-// daemon refuses: one that does not know the method has no [FeatureMonitor].
+// Next waits for the next notice. It returns io.EOF when the daemon ends in order,
+// [ErrGone] if it ended otherwise, the context's error when that is done, and an [*Error]
+// if the daemon refuses: one that does not know the method has no [FeatureMonitor].
 func (n *Notices) Next() (*Notice, error) {
 	if n.ended {
 		return nil, io.EOF

@@ -163,8 +163,8 @@ func TestStormStalled(t *testing.T) {
 	}
 }
 
-// TestStormClientsGone: at whatever step a client goes away, its session ends; one that was
-// told to go on does.
+// TestStormClientsGone: at whatever step a client goes away, its session ends; one that
+// was told to go on does.
 func TestStormClientsGone(t *testing.T) {
 	client, s := startServer(t, func(c *Config) { c.newCommand = newWaiting(2000) })
 	for step := range stress(6, 60) {

@@ -45,8 +45,8 @@ func newView(from uint64, only, ignore []string, batch *int, latencyMs int64, pr
 	return v, nil
 }
 
-// reserve accounts for the buffers of a view whose replies are larger than usual. A client
-// that does not read keeps them. What is reserved is given back with the answer.
+// reserve accounts for the buffers of a view whose replies are larger than usual. A
+// client that does not read keeps them. What is reserved is given back with the answer.
 func (r *request) reserve(v *view) error {
 	n := 2 * int64(max(0, v.batch-batchSize))
 	if !r.server.memory.take(n) {

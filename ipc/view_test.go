@@ -135,8 +135,8 @@ func TestBatchMemory(t *testing.T) {
 	})
 }
 
-// TestLatency: events wait for others for as long as the client lets them, not longer than
-// the session.
+// TestLatency: events wait for others for as long as the client lets them, not longer
+// than the session.
 func TestLatency(t *testing.T) {
 	client, _ := startServer(t, func(c *Config) { c.newCommand = newWaiting(10) })
 	ctx := testContext(t)

@@ -18,7 +18,8 @@ type ABI struct {
 	calls []call // by number
 }
 
-// A call is a system call of an ABI: its number, without Bit, and the kernel's name for it.
+// A call is a system call of an ABI: its number, without Bit, and the kernel's name for
+// it.
 type call struct {
 	number uint32
 	name   string
@@ -44,8 +45,8 @@ func copies(abis ...ABI) (list []*ABI) {
 	return list
 }
 
-// The ABIs that there are: linux/audit.h, and tables.go. Nothing is computed when a program
-// starts: each process that fstrace starts would pay for it.
+// The ABIs that there are: linux/audit.h, and tables.go. Nothing is computed when a
+// program starts: each process that fstrace starts would pay for it.
 var (
 	abiX86_64  = ABI{Name: "x86_64", Audit: 0xc000003e, calls: callsX86_64}
 	abiI386    = ABI{Name: "i386", Audit: 0x40000003, calls: callsI386}

@@ -110,8 +110,8 @@ func TestKeyDecides(t *testing.T) {
 	}
 }
 
-// TestNoKeyCostsNothing: rules without a key give the same filter as before there were keys,
-// and one key adds one check, whatever the number of its rules.
+// TestNoKeyCostsNothing: rules without a key give the same filter as before there were
+// keys, and one key adds one check, whatever the number of its rules.
 func TestNoKeyCostsNothing(t *testing.T) {
 	plain, _ := programOf(t, "amd64", keyedRules(nil))
 	for _, in := range plain {

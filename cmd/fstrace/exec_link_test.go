@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// TestExecByLink: a program that is executed by a link in /proc is opened by that link, where
-// its name does not lead to it: the file was removed, or the link is in another procfs.
+// TestExecByLink: a program that is executed by a link in /proc is opened by that link,
+// where its name does not lead to it: the file was removed, or the link is in another
+// procfs.
 func TestExecByLink(t *testing.T) {
 	for _, tt := range []struct {
 		name, script, interpreter string

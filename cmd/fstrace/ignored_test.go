@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestIgnoredSignals: a signal that a program ignores interrupts none of its calls, though
-// its tracer sees it.
+// TestIgnoredSignals: a signal that a program ignores interrupts none of its calls,
+// though its tracer sees it.
 func TestIgnoredSignals(t *testing.T) {
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the kernel does not tell a tracer the first argument of a call that a signal has interrupted")

@@ -65,8 +65,8 @@ func recordPath(name string) string {
 	return filepath.Join(dir, filepath.Base(path))
 }
 
-// readManifest has the manifest in the file called name, "-" for standard input, read by read,
-// such as one of package manifest's decoders.
+// readManifest has the manifest in the file called name, "-" for standard input, read by
+// read, such as one of package manifest's decoders.
 func readManifest[T any](name string, read func(io.Reader) (T, error)) (result T, err error) {
 	in := os.Stdin
 	if name != "-" {

@@ -126,8 +126,8 @@ func TestNestedThrice(t *testing.T) {
 	}
 }
 
-// Below a listener that is no fstrace's, an inner one knows of processes only. What it says
-// on standard error is a sentence, not an error number.
+// Below a listener that is no fstrace's, an inner one knows of processes only. What it
+// says on standard error is a sentence, not an error number.
 func TestNestedElsewhere(t *testing.T) {
 	exe := fstraceBinary(t)
 	above := testProgram(t, "incomplete/listener")

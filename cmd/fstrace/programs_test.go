@@ -12,8 +12,8 @@ import (
 	"github.com/fstrace/fstrace/testdata/oracle"
 )
 
-// A service is a workload with servers in it: they run beside what uses them, and what they
-// do for it is in the record, too.
+// A service is a workload with servers in it: they run beside what uses them, and what
+// they do for it is in the record, too.
 type service struct {
 	workload
 	heavy   string              // the Debian packages it takes, where that is only for make stress
@@ -25,8 +25,9 @@ type service struct {
 	must    []oracle.Access     // what the record has; paths without a slash at the beginning are in the directory
 }
 
-// await is a shell function that waits for a condition, for half a minute. It looks for the
-// program that sleeps even if it does not have to wait: the accesses are the same each time.
+// await is a shell function that waits for a condition, for half a minute. It looks for
+// the program that sleeps even if it does not have to wait: the accesses are the same
+// each time.
 const await = `await() { n=0; until sleep 0.01; "$@"; do n=$((n+1)); [ $n -lt 3000 ] || { echo "waited in vain: $*"; exit 99; }; done; }
 `
 
@@ -57,7 +58,8 @@ var services = []service{
 				cat merged/l; echo more >>merged/l; echo n >merged/n; ls merged; rm merged/l; cat upper/n
 				umount merged; wait $!; echo $?`),
 		},
-		// It names files by /proc/self/fd/N, of which nobody knows afterwards what they were.
+		// It names files by /proc/self/fd/N, of which nobody knows afterwards what they
+		// were.
 		fuse: true, judged: false,
 		must: []oracle.Access{{Op: "read", Path: "lower/l"}, {Op: "stat", Path: "upper/l"}, {Op: "read", Path: "merged/l"}, {Op: "write", Path: "merged/n"}, {Op: "write", Path: "upper/n"}},
 	},
@@ -276,7 +278,8 @@ func (s *service) compare(t *testing.T, d *daemon) {
 	}
 }
 
-// startServicesDaemon starts a daemon for the tests' user and, if that is root, for nobody.
+// startServicesDaemon starts a daemon for the tests' user and, if that is root, for
+// nobody.
 func startServicesDaemon(t *testing.T) *daemon {
 	content, err := builtFstraced()
 	if err != nil {

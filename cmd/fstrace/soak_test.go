@@ -51,9 +51,9 @@ print(i > 0)
 	},
 }
 
-// TestSoak: a daemon that makes a manifest of a command that goes on and on has all the memory
-// that it needs after a while. FSTRACE_SOAK=20m is how long each takes; a fifth of that,
-// but at most five minutes, is for it to settle.
+// TestSoak: a daemon that makes a manifest of a command that goes on and on has all the
+// memory that it needs after a while. FSTRACE_SOAK=20m is how long each takes; a fifth of
+// that, but at most five minutes, is for it to settle.
 func TestSoak(t *testing.T) {
 	if os.Getenv("FSTRACE_STRESS") == "" {
 		t.Skip("heavy: make stress")
@@ -79,8 +79,8 @@ func TestSoak(t *testing.T) {
 			if most := 300 / 10; len(samples)/5 > most {
 				settled = samples[most:]
 			}
-			// What the collector leaves until its next run makes single samples uneven: averages
-			// of a third each are compared.
+			// What the collector leaves until its next run makes single samples uneven:
+			// averages of a third each are compared.
 			third := len(settled) / 3
 			before, after := average(settled[:third]), average(settled[len(settled)-third:])
 			t.Logf("resident, KiB, each %v: %v", samplePeriod(long), samples)
@@ -93,7 +93,8 @@ func TestSoak(t *testing.T) {
 
 func samplePeriod(long time.Duration) time.Duration { return min(10*time.Second, long/30) }
 
-// soak runs s in the daemon, and returns what memory the daemon and its workers had meanwhile.
+// soak runs s in the daemon, and returns what memory the daemon and its workers had
+// meanwhile.
 func soak(t *testing.T, d *daemon, s *service, b *bench, long time.Duration) (samples []int) {
 	t.Helper()
 	b.restore(t)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// stressedProcesses are the stressors of stress-ng that make and end processes; those of its
-// class "filesystem" come with them.
+// stressedProcesses are the stressors of stress-ng that make and end processes; those of
+// its class "filesystem" come with them.
 var stressedProcesses = []string{
 	"clone", "daemon", "exec", "exit-group", "fork", "kill", "nice", "pidfd", "pthread", "schedpolicy", "session", "sigchld", "sigq",
 	"sigsuspend", "sleep", "spawn", "switch", "vfork", "vforkmany", "wait", "zombie",
@@ -26,7 +26,8 @@ var stressReasons = map[string]string{
 // tooMuch are stressors that fill the disk.
 var tooMuch = []string{"forkheavy"}
 
-// TestProgramStressNG: the stressors find in a trace what they find outside, and leave nothing.
+// TestProgramStressNG: the stressors find in a trace what they find outside, and leave
+// nothing.
 func TestProgramStressNG(t *testing.T) {
 	if os.Getenv("FSTRACE_STRESS") == "" {
 		t.Skip("heavy: make stress")

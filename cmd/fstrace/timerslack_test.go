@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTimerSlack: of fstrace's threads the first one, the Go runtime's monitor, has a timer
-// slack of its own. All others have the one that fstrace was started with.
+// TestTimerSlack: of fstrace's threads the first one, the Go runtime's monitor, has a
+// timer slack of its own. All others have the one that fstrace was started with.
 func TestTimerSlack(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root may read the timer slack of another process")

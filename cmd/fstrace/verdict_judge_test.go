@@ -199,8 +199,8 @@ func (x *played) asLeft(m mutation) (verdict, error) {
 	own, others := x.split(changed)
 	for _, name := range own {
 		before, left, is := x.before[name], x.left[name], changed[name]
-		// What the program gave a file has to be there; of the rest, as of a file of which
-		// it may have known another name, the next run decides.
+		// What the program gave a file has to be there; of the rest, as of a file of
+		// which it may have known another name, the next run decides.
 		for _, f := range facets[:3] {
 			if left.Group == "" && f.of(before) != f.of(left) && f.of(is) != f.of(left) {
 				v.judged = true

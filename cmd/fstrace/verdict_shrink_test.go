@@ -12,9 +12,10 @@ import (
 
 // A verdictCase is all that is needed to bring one verdict about again.
 type verdictCase struct {
-	// Judge is "left" or "found"; with "again", of a second run on what the first left, if
-	// that changes nothing; with "at once", of no change at all; or "run": that fstrace
-	// does not change what the program does. "outsider" is of a change during the run.
+	// Judge is "left" or "found"; with "again", of a second run on what the first left,
+	// if that changes nothing; with "at once", of no change at all; or "run": that
+	// fstrace does not change what the program does. "outsider" is of a change during the
+	// run.
 	Judge    string
 	Program  program
 	Tree     tree

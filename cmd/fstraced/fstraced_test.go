@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDefaultSocketDirectory: a directory and a socket for the user alone, and one daemon.
+// TestDefaultSocketDirectory: a directory and a socket for the user alone, and one
+// daemon.
 func TestDefaultSocketDirectory(t *testing.T) {
 	runtime := t.TempDir()
 	t.Setenv("XDG_RUNTIME_DIR", runtime)

@@ -64,9 +64,10 @@ func newHandedOver(fd int) (*handedOver, error) {
 // errDismissed says that the daemon does not need an idle worker any more.
 var errDismissed = fmt.Errorf("dismissed: %w", io.EOF)
 
-// AcceptUnix returns the next connection. It must be called again only when the one before
-// is counted as a connection: sayIdle relies on that. At the end it returns errDismissed if the
-// worker had said that it was idle, and io.EOF otherwise: the daemon has ended.
+// AcceptUnix returns the next connection. It must be called again only when the one
+// before is counted as a connection: sayIdle relies on that. At the end it returns
+// errDismissed if the worker had said that it was idle, and io.EOF otherwise: the daemon
+// has ended.
 func (h *handedOver) AcceptUnix() (*net.UnixConn, error) {
 	for {
 		h.mu.Lock()

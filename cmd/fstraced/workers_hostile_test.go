@@ -164,7 +164,8 @@ func TestWorkerStopped(t *testing.T) {
 }
 
 // TestStormWorkerStopped: a worker that is stopped again and again does not hold up the
-// daemon's end either. It takes as long as a worker has to obey, so it is under make stress.
+// daemon's end either. It takes as long as a worker has to obey, so it is under make
+// stress.
 func TestStormWorkerStopped(t *testing.T) {
 	if os.Getenv("FSTRACE_STRESS") == "" {
 		t.Skip("make stress")

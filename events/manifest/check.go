@@ -85,8 +85,8 @@ func check(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	return checkBeside(m, ancestors{}, o, fs)
 }
 
-// checkBeside is check of a manifest without inputs that are known to be as they were. passed
-// is what may be above them.
+// checkBeside is check of a manifest without inputs that are known to be as they were.
+// passed is what may be above them.
 func checkBeside(m *Manifest, passed ancestors, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	if !m.Complete() && !o.AllowIncomplete {
 		g := m.Incomplete[0]
@@ -295,8 +295,8 @@ func (c *comparison) findAbove(a ancestors) {
 	}
 }
 
-// ancestors are what findAbove needs of entries. Most of them are files, of which only the
-// directory counts, which is that of the last one.
+// ancestors are what findAbove needs of entries. Most of them are files, of which only
+// the directory counts, which is that of the last one.
 type ancestors struct {
 	parents []string // of what must be there
 	entries []string // that are no files, so that something may be below them

@@ -10,8 +10,8 @@ import (
 // named, and a hash table of them: Go's maps would take three times as much.
 type children struct {
 	list []*origin
-	// slots has indices into list, plus one, where the hash of the name says or in the next
-	// slot that was free; 0 is free. There are none as long as list is short.
+	// slots has indices into list, plus one, where the hash of the name says or in the
+	// next slot that was free; 0 is free. There are none as long as list is short.
 	slots []uint32
 }
 

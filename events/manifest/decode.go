@@ -85,8 +85,8 @@ type rereader struct {
 	start int64
 }
 
-// rereadable returns a reader of what is in r. What cannot be read twice, such as a pipe, it
-// reads into memory.
+// rereadable returns a reader of what is in r. What cannot be read twice, such as a pipe,
+// it reads into memory.
 func rereadable(r io.Reader) (*rereader, error) {
 	if s, ok := r.(io.ReadSeeker); ok {
 		if start, err := s.Seek(0, io.SeekCurrent); err == nil {
@@ -153,7 +153,8 @@ func (d *document) unmarshal(data []byte, comparedOnly bool) error {
 // entryLists are the entries of a document.
 type entryLists struct{ inputs, outputs []Entry }
 
-// manifest makes a manifest of a document, with the entries if they have been read already.
+// manifest makes a manifest of a document, with the entries if they have been read
+// already.
 func (d *document) manifest(read *entryLists) (*Manifest, error) {
 	switch {
 	case d.Command == nil, d.Complete == nil, d.Incomplete == nil, d.Inputs == nil, d.Outputs == nil, d.External == nil:

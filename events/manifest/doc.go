@@ -14,10 +14,10 @@
 // # Use
 //
 // [Record] runs a command and returns its manifest. [Check] and [CheckContext] compare a
-// manifest with the file system, [CheckDocument] decodes and compares at once, which takes
-// less time, and [Checker] compares several. [Manifest.Encode] and [Decode] write and read
-// the document (docs/manifest.md), [Manifest.Why] explains an entry, and [Diff] compares
-// two manifests.
+// manifest with the file system, [CheckDocument] decodes and compares at once, which
+// takes less time, and [Checker] compares several. [Manifest.Encode] and [Decode] write
+// and read the document (docs/manifest.md), [Manifest.Why] explains an entry, and [Diff]
+// compares two manifests.
 //
 // A [Recorder] is the [events.Sink] behind Record. Events describe calls before they run
 // and never their results, so a Recorder predicts what the calls do, corrects the

@@ -190,7 +190,8 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestDigest: what the command was told of times does not count, and everything else does.
+// TestDigest: what the command was told of times does not count, and everything else
+// does.
 func TestDigest(t *testing.T) {
 	digest := func(change func(m *Manifest)) string {
 		m := sample()

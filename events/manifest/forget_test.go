@@ -115,7 +115,8 @@ func appeared(t *testing.T, m *Manifest, fs fileSystem, o CheckOptions) (paths [
 	return paths
 }
 
-// TestForgotten: each name that was forgotten must be absent, and other names need not be.
+// TestForgotten: each name that was forgotten must be absent, and other names need not
+// be.
 func TestForgotten(t *testing.T) {
 	const names = 200
 	p := forgetful(t, 2, "/w/a")
@@ -157,7 +158,8 @@ func TestForgotten(t *testing.T) {
 	}
 }
 
-// TestForgottenAny: without room for a filter each name counts, but those that were there.
+// TestForgottenAny: without room for a filter each name counts, but those that were
+// there.
 func TestForgottenAny(t *testing.T) {
 	p := forgetful(t, 2, "/w/a", "/w/b")
 	p.r.fold.forgotten.budget = 100
@@ -201,8 +203,8 @@ func TestForgottenAgain(t *testing.T) {
 	}
 }
 
-// TestForgottenListing: a name that was there when the command listed its directory is not
-// a part of the listing when it is forgotten, either.
+// TestForgottenListing: a name that was there when the command listed its directory is
+// not a part of the listing when it is forgotten, either.
 func TestForgottenListing(t *testing.T) {
 	p := forgetful(t, 2, "/w/a")
 	p.write("/w/t0", "x")

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// forgottenNames are the temporary names that a fold has forgotten in one directory: their
-// number, and a filter that has each of them, and by chance some others.
+// forgottenNames are the temporary names that a fold has forgotten in one directory:
+// their number, and a filter that has each of them, and by chance some others.
 type forgottenNames struct {
 	count  int
 	hashes []uint64 // of the names, as long as they are few
@@ -220,8 +220,8 @@ type forgottenDir struct {
 
 const forgottenDetail = "the command made and removed something of this name"
 
-// forgotten compares a directory in which temporary names were forgotten: none of them may
-// be there.
+// forgotten compares a directory in which temporary names were forgotten: none of them
+// may be there.
 func (c *comparison) forgotten(d *forgottenDir) (list []Difference, err error) {
 	dir := c.here(d.Dir)
 	names, err := c.fs.readDir(dir)

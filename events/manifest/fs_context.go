@@ -6,7 +6,8 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// A contextFS is a file system of which nothing more is looked at once its context is done.
+// A contextFS is a file system of which nothing more is looked at once its context is
+// done.
 type contextFS struct {
 	fileSystem
 	ctx context.Context

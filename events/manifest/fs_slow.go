@@ -18,11 +18,11 @@ var (
 // lookPatience is how long a file system may take to answer.
 const lookPatience = 2 * time.Second
 
-// A slowFS looks at files as the fileSystem below it does, but waits for no file system for
-// ever that is served from inside the session: its server may never answer, and is not
-// even there any more, perhaps, when the session is over. Each look at such a file system
-// is a goroutine of its own. One that takes longer than lookPatience is given up, and as
-// long as it lasts all others are, at once.
+// A slowFS looks at files as the fileSystem below it does, but waits for no file system
+// for ever that is served from inside the session: its server may never answer, and is
+// not even there any more, perhaps, when the session is over. Each look at such a file
+// system is a goroutine of its own. One that takes longer than lookPatience is given up,
+// and as long as it lasts all others are, at once.
 type slowFS struct {
 	fileSystem
 	// served reports whether a path is on such a file system; nil for nowhere. It must be

@@ -17,10 +17,10 @@ func (c *Checker) CheckDocument(r io.Reader, o CheckOptions) ([]Difference, erro
 	return checkDocument(r, o, c.fs)
 }
 
-// checkDocument glances at each input as soon as its row is read, and forgets those that are
-// plainly as they were. What the outputs are is not known then; but an input that is as it was
-// is so whatever they are. The others, and all that comes after them, are compared in
-// the ordinary way.
+// checkDocument glances at each input as soon as its row is read, and forgets those that
+// are plainly as they were. What the outputs are is not known then; but an input that is
+// as it was is so whatever they are. The others, and all that comes after them, are
+// compared in the ordinary way.
 func checkDocument(r io.Reader, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	again, err := rereadable(r)
 	if err != nil {
@@ -43,8 +43,9 @@ func checkDocument(r io.Reader, o CheckOptions, fs fileSystem) ([]Difference, er
 	return check(m, o, fs)
 }
 
-// glance decodes a document without the inputs that are plainly as they were, and returns what
-// may be above those. An error means that the document has to be decoded in another way.
+// glance decodes a document without the inputs that are plainly as they were, and returns
+// what may be above those. An error means that the document has to be decoded in another
+// way.
 func glance(r io.Reader, o CheckOptions, fs fileSystem) (*Manifest, *ancestors, error) {
 	w := newWrittenReader(r, true)
 	begin := sync.OnceValue(func() *comparison {
@@ -81,8 +82,8 @@ type look struct {
 	err  error
 }
 
-// glance tells which entries are plainly as they were. It looks at some files first, and then
-// for their hashes, which are far apart in memory: so the processor can wait for
+// glance tells which entries are plainly as they were. It looks at some files first, and
+// then for their hashes, which are far apart in memory: so the processor can wait for
 // several at once.
 func (c *comparison) glance(list []Entry, tell func(e *Entry, isSame bool)) {
 	var looks [64]look

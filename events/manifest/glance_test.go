@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkBothWays is check of a manifest, and of its document. The results must be the same.
+// checkBothWays is check of a manifest, and of its document. The results must be the
+// same.
 func checkBothWays(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, error) {
 	list, err := check(m, o, fs)
 	var doc bytes.Buffer
@@ -33,8 +34,8 @@ func checkBothWays(m *Manifest, o CheckOptions, fs fileSystem) ([]Difference, er
 	return list, err
 }
 
-// A glanceTree is a tree of files, and a manifest of a command that has read all of it and
-// changed some.
+// A glanceTree is a tree of files, and a manifest of a command that has read all of it
+// and changed some.
 type glanceTree struct {
 	dir   string
 	m     *Manifest
@@ -163,8 +164,8 @@ func (x *glanceTree) change(t *testing.T, rnd *rand.Rand) {
 	}
 }
 
-// TestGlance: a document is checked as its manifest is, whatever was changed, with and without
-// a cache, in all ways.
+// TestGlance: a document is checked as its manifest is, whatever was changed, with and
+// without a cache, in all ways.
 func TestGlance(t *testing.T) {
 	seed := rand.Uint64()
 	if testing.Short() {

@@ -155,9 +155,9 @@ func lacks(e *Entry, w want, was fakeFile) string {
 	return ""
 }
 
-// saysAbsent reports whether a manifest says that nothing was at path, without an input of
-// that name: because the session made and removed something there, or as it says so of a
-// directory above.
+// saysAbsent reports whether a manifest says that nothing was at path, without an input
+// of that name: because the session made and removed something there, or as it says so of
+// a directory above.
 func saysAbsent(got *Manifest, path string) bool {
 	for ; path != "/"; path = parentOf(path) {
 		if slices.Contains(got.Temporary, path) {

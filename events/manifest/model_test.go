@@ -451,8 +451,8 @@ func (m *model) act(names []string, most int) (log []string) {
 	return log
 }
 
-// temporary makes something where nothing is, and removes it, renames it, or leaves that to
-// others.
+// temporary makes something where nothing is, and removes it, renames it, or leaves that
+// to others.
 func (m *model) temporary() {
 	free := slices.DeleteFunc(slices.Clone(modelPaths), func(path string) bool {
 		return m.state(path) != events.StateAbsent || !m.canMake(path)

@@ -284,8 +284,8 @@ var isHexDigit = [256]bool{
 	'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true,
 }
 
-// forgotten makes what stands for temporary names. One that would compare with less than it
-// says is an error.
+// forgotten makes what stands for temporary names. One that would compare with less than
+// it says is an error.
 func (p *parser) forgotten(list []wireForgotten) []Forgotten {
 	var all []Forgotten
 	seen := make(map[string]bool, len(list))

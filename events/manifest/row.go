@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// A rowReader reads rows as appendEntry writes them: the same fields in the same order, and
-// no blanks. It takes a third of a microsecond for one and allocates nothing but what lists
-// need: its strings are parts of the row. encoding/json takes ten times as long, which is
-// longer than it takes to compare the entry with the file system.
+// A rowReader reads rows as appendEntry writes them: the same fields in the same order,
+// and no blanks. It takes a third of a microsecond for one and allocates nothing but what
+// lists need: its strings are parts of the row. encoding/json takes ten times as long,
+// which is longer than it takes to compare the entry with the file system.
 //
 // What has an escape or is base64, and all that Encode does not write, it refuses:
 // encoding/json reads that.
@@ -124,8 +124,8 @@ func (r *rowReader) textIf(key string, field *string) {
 	}
 }
 
-// sumIf is textIf for a SHA-256, the longest of the strings: they have one length, and only
-// hexadecimal digits need be looked for.
+// sumIf is textIf for a SHA-256, the longest of the strings: they have one length, and
+// only hexadecimal digits need be looked for.
 func (r *rowReader) sumIf(key string, field *string) {
 	if !r.has(key) {
 		return

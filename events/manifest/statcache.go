@@ -206,8 +206,8 @@ func (p *place) findMapped(set []byte) (sum [32]byte, ok bool) {
 	return sum, ok && isThere
 }
 
-// guarded calls read, which reads the mapped file. If somebody has cut off what it reads, the
-// kernel sends SIGBUS, and guarded returns false.
+// guarded calls read, which reads the mapped file. If somebody has cut off what it reads,
+// the kernel sends SIGBUS, and guarded returns false.
 func guarded(read func()) (isThere bool) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {

@@ -138,8 +138,8 @@ func TestCacheDamaged(t *testing.T) {
 	}
 }
 
-// TestCacheCutOff cuts off the file of a cache that has mapped it, which a read of a page that
-// is no longer there would not survive.
+// TestCacheCutOff cuts off the file of a cache that has mapped it, which a read of a page
+// that is no longer there would not survive.
 func TestCacheCutOff(t *testing.T) {
 	dir := t.TempDir()
 	info := infoNumber(7)

@@ -20,8 +20,8 @@ import (
 // Whatever the size of the document, no more of it is in memory than somebody keeps: to
 // get a page of memory from the kernel takes as long as to look at two files.
 //
-// The work is shared: each processor takes some rows, makes entries of them and comes back
-// for more, and meanwhile another one reads. encoding/json reads what is not in the
+// The work is shared: each processor takes some rows, makes entries of them and comes
+// back for more, and meanwhile another one reads. encoding/json reads what is not in the
 // long arrays.
 type writtenReader struct {
 	r            io.Reader
@@ -210,7 +210,8 @@ func (w *writtenReader) verify() error {
 	if err != nil || !bytes.Equal(tail, appendChecksum(nil, uint32(sum))) || !utf8.Valid(w.rest) {
 		return errNotWritten
 	}
-	// The sum of all that comes before the tail is the one that, with the tail, gives w.sum.
+	// The sum of all that comes before the tail is the one that, with the tail, gives
+	// w.sum.
 	if crc32.Update(uint32(sum), castagnoli(), tail) != w.sum {
 		return errNotWritten
 	}
@@ -278,12 +279,13 @@ func (w *writtenReader) entries(b *rowBlock, pass passer) (entryBlock, error) {
 	return x, nil
 }
 
-// A passer tells of each entry in a list whether it is as it was, and can be passed over. It
-// may be called for several lists at once, and must not keep what it is given.
+// A passer tells of each entry in a list whether it is as it was, and can be passed over.
+// It may be called for several lists at once, and must not keep what it is given.
 type passer func(list []Entry, tell func(e *Entry, isSame bool))
 
-// manifest decodes the document without the inputs that pass passes over, if it is not nil, and
-// returns what may be above those. An error means that Encode did not write the document.
+// manifest decodes the document without the inputs that pass passes over, if it is not
+// nil, and returns what may be above those. An error means that Encode did not write the
+// document.
 func (w *writtenReader) manifest(pass passer) (*Manifest, *ancestors, error) {
 	var mu sync.Mutex
 	var blocks []entryBlock

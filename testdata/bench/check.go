@@ -48,8 +48,8 @@ loop in C that calls lstat for each of them (`+"`testdata/bench/c/stats.c`"+`), 
 	return nil
 }
 
-// fillCheck makes n files, a list of their paths, and a manifest of a command that has read
-// them.
+// fillCheck makes n files, a list of their paths, and a manifest of a command that has
+// read them.
 func (l *lab) fillCheck(n int) (list, manifest string, err error) {
 	xargs, err := find("xargs")
 	if err != nil {

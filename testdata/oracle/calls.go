@@ -112,7 +112,8 @@ func (c *tracedCall) access(cwd string) (a Access, ok bool, err error) {
 	return a, true, nil
 }
 
-// mountsFile reports whether the source of a mount is a file or directory, not a mere name.
+// mountsFile reports whether the source of a mount is a file or directory, not a mere
+// name.
 func (c *tracedCall) mountsFile() bool {
 	return strings.HasPrefix(c.arg(1), `"/`) || strings.Contains(c.arg(4), "MS_BIND") || strings.Contains(c.arg(4), "MS_MOVE")
 }

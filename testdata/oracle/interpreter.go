@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// interpreterOf returns what a program names as its interpreter: the word after
-// "#!", or the PT_INTERP of an ELF file. It is empty for static programs. script tells which of the two program is.
+// interpreterOf returns what a program names as its interpreter: the word after "#!", or
+// the PT_INTERP of an ELF file. It is empty for static programs. script tells which of
+// the two program is.
 func interpreterOf(program string) (path string, script bool, err error) {
 	f, err := os.Open(program)
 	if err != nil {

@@ -52,8 +52,9 @@ var sometimes = []struct {
 	op      string
 	pattern *regexp.Regexp
 }{
-	// node: V8 maps its code from its own file once more, if it has come to lie far from a
-	// free range of addresses. That is chance: of 400 runs that nobody traced one did not.
+	// node: V8 maps its code from its own file once more, if it has come to lie far from
+	// a free range of addresses. That is chance: of 400 runs that nobody traced one did
+	// not.
 	{"read", regexp.MustCompile(`/bin/node(js)?$`)},
 }
 
