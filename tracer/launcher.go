@@ -268,9 +268,14 @@ func (l *launcher) follow() traceEnd {
 	}
 	f.begin(s.root, l.traced)
 	var batch []waitEvent
+	var from waiter = k
 	for {
 		var err error
-		batch, err = collect(k, batch, f.known)
+		batch, err = collect(from, batch, f.known)
+		if err == errStuck {
+			stuck := f.abandon()
+			return traceEnd{status: f.rootState, usage: usage.ended, released: f.released, stuck: stuck}
+		}
 		if err != nil {
 			if s.cmd.Adopt != nil && err == errNoTracees && !f.rootDone {
 				// Untraced, and nobody's child here. It may have been let out while others
@@ -288,6 +293,7 @@ func (l *launcher) follow() traceEnd {
 		}
 		if f.rootDone && !f.release && s.leavesRest() {
 			f.releaseAll()
+			from = newReleaser(k, f)
 		}
 		if f.release && len(f.tasks) == 0 {
 			return traceEnd{status: f.rootState, usage: usage.ended, released: f.released}

@@ -62,6 +62,7 @@ type traceEnd struct {
 	status   unix.WaitStatus // of the command
 	usage    *unix.Rusage    // of the command, nil if it is not known
 	released []*process      // descendants that were let go
+	stuck    []*process      // those among them that could not be detached
 	err      error
 }
 

@@ -2,6 +2,7 @@ package tracer
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -17,7 +18,7 @@ func (s *session) finish() {
 		s.incomplete.add(events.ReasonUntraced, 0, end.err.Error())
 	}
 	for _, p := range end.released {
-		s.nameRunning(p)
+		s.nameRunning(p, slices.Contains(end.stuck, p))
 	}
 	if s.outer != nil {
 		s.outer.finish(!s.leavesRest())
@@ -91,8 +92,12 @@ func (s *session) untracedEnded(p *process, exit *events.Exit) {
 }
 
 // nameRunning notes a descendant that outlives the session.
-func (s *session) nameRunning(p *process) {
-	s.incomplete.add(events.ReasonRunning, p.pid, stillRunning(s.registry.program(p)))
+func (s *session) nameRunning(p *process, stuck bool) {
+	detail := stillRunning(s.registry.program(p))
+	if stuck {
+		detail += ": in a call that no signal ends, killed when it returns"
+	}
+	s.incomplete.add(events.ReasonRunning, p.pid, detail)
 }
 
 // stillRunning describes a process that outlives the session.
@@ -108,7 +113,7 @@ func stillRunning(exe string, argv []string) string {
 func (s *session) nameEscaped() {
 	named := false
 	for _, p := range ask(s.owner, func(r chan<- []*process) message { return msgLiving{r} }) {
-		s.nameRunning(p)
+		s.nameRunning(p, false)
 		named = true
 	}
 	if !named {

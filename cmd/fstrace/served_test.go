@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -150,6 +151,25 @@ func TestKilledInLookup(t *testing.T) {
 		return err == nil
 	})
 	gone(t, serving)
+}
+
+// TestEndBesideStuck: fstrace ends with its command, though a descendant is in a call that no
+// signal ends, and says so.
+func TestEndBesideStuck(t *testing.T) {
+	needFUSE(t)
+	server, exe := testProgram(t, "incomplete/fuse"), fstraceBinary(t)
+	tr := &trial{dir: openDir(t)}
+	at, file := mountPoint(t, tr.dir), filepath.Join(tr.dir, "record")
+	// The server is outside the session.
+	got := tr.run(t, []string{server, at, exe, "-f", "jsonl", "-o", file, "--", "sh", "-c", `cat "$0/hold" &
+		until grep -q "^State:.T" /proc/$(cat "$0.pid")/status; do sleep 0.01; done; exit 3`, at})
+	r := readRecord(t, file)
+	if statusName(got.status) != "3" || !slices.Equal(r.reasons(), []string{"descendant_running"}) {
+		t.Errorf("ended with %s, incomplete: %v", statusName(got.status), r.Trailer["incomplete"])
+	}
+	if !strings.Contains(got.stderr, "cat") || !strings.Contains(got.stderr, "in a call that no signal ends") {
+		t.Errorf("said %q", got.stderr)
+	}
 }
 
 // TestPermissionInside: a program of the session may have to allow files to be opened, those

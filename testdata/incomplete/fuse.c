@@ -5,6 +5,7 @@
 //	late	is answered with EIO, for the first time after 2.5 seconds
 //	unmount	the server unmounts the file system, and answers with EIO
 //	stop	the server stops itself before it answers for the first time
+//	hold	is like f, but the server stops itself when it is read
 //
 // The file MOUNTPOINT.pid tells the server's process id.
 #include <errno.h>
@@ -46,6 +47,8 @@ static void answer(int fd, uint64_t unique, int error, const void *data, size_t 
 		die("answer");
 }
 
+static int hold;
+
 static int lookup(const char *name, const char *mounted) {
 	static int stopped, waited;
 	struct timespec late = {2, 500 * 1000 * 1000};
@@ -60,6 +63,8 @@ static int lookup(const char *name, const char *mounted) {
 	}
 	if (!strcmp(name, "stop") && !stopped++)
 		raise(SIGSTOP);
+	else if (!strcmp(name, "hold"))
+		hold = 1;
 	else if (strcmp(name, "f") && strcmp(name, "stop"))
 		return ENOENT;
 	return 0;
@@ -101,6 +106,8 @@ static void serve(int fd, const char *mounted) {
 		}
 		case FUSE_READ: {
 			struct fuse_read_in *r = (void *)(h + 1);
+			if (hold)
+				raise(SIGSTOP);
 			size_t from = r->offset < strlen(content) ? r->offset : strlen(content);
 			answer(fd, h->unique, 0, content + from, strlen(content) - from);
 			break;
