@@ -22,20 +22,20 @@ type Call struct {
 	Row            *syscalls.Row
 	ABI            *seccomp.ABI
 	Args           [6]uint64
-	Source         source
+	Source         Source
 }
 
-// A source is how a call was learnt of. It gives what the arguments of the call point to:
+// A Source is how a call was learnt of. It gives what the arguments of the call point to:
 // the memory of the caller, which a notification holds still, or a copy of it.
-type source interface {
+type Source interface {
 	// CString returns a NUL-terminated string, and Bytes n bytes. The result is valid until
 	// the next call. The errors are those of procfs.Memory.
 	CString(tid int, addr uint64) ([]byte, error)
 	Bytes(tid int, addr uint64, n int) ([]byte, error)
 }
 
-// processes are the processes of a session.
-type processes interface {
+// Processes are the processes of a session.
+type Processes interface {
 	// WorkDir returns what is remembered of the working directory of a thread's process,
 	// nil if the session has no such thread.
 	WorkDir(tid int) *WorkDir
@@ -54,7 +54,7 @@ type Observer struct {
 // receiver's lock.
 type Shared struct {
 	world      *resolve.World
-	processes  processes
+	processes  Processes
 	incomplete func(reason events.Reason, pid int, detail string)
 	programs   programs
 	expiring   map[expiry]resolve.Result
@@ -63,7 +63,7 @@ type Shared struct {
 // NewShared returns what the observers of a session share. incomplete is called with each
 // reason for an incomplete record; paths gets the mounts that are served inside the
 // session.
-func NewShared(p processes, incomplete func(reason events.Reason, pid int, detail string), paths *resolve.ServedPaths) (*Shared, error) {
+func NewShared(p Processes, incomplete func(reason events.Reason, pid int, detail string), paths *resolve.ServedPaths) (*Shared, error) {
 	w, err := resolve.NewWorld(func(tid int) bool { return p.WorkDir(tid) != nil }, paths)
 	if err != nil {
 		return nil, err
