@@ -107,6 +107,14 @@ type Link struct {
 	Target string // its content
 }
 
+// A Way is what is at a path through which another path leads: a directory, or whatever
+// stops the kernel there. That can be nothing.
+type Way struct {
+	Path  string // absolute and canonical
+	State State
+	Info  FileInfo // zero if nobody looked
+}
+
 // An Event is an access, or the start, exec or exit of a process ([Event.IsProcess]).
 // Fields that do not apply are zero.
 type Event struct {
@@ -143,6 +151,11 @@ type Event struct {
 	// Left has the directories that the paths pass through and leave by "..". They must
 	// exist. It is for sinks in this process and is not encoded.
 	Left []string
+
+	// Ways has what was newly looked at while the paths were resolved: the directories
+	// that they lead through, and what stopped the kernel. It is for sinks in this process
+	// and is not encoded.
+	Ways []Way
 
 	// Info and ToInfo are the metadata from which State and ToState follow. They are zero
 	// if the path was absent or nobody looked. They are for sinks in this process and are

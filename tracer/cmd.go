@@ -112,7 +112,7 @@ type Cmd struct {
 	Sink events.Sink
 	// Guard, if set, is called before a system call continues that may modify, replace or
 	// remove an existing regular file or a symbolic link, or change its times. It gets the
-	// path and what is there now. It is also called for a file that the call may make, with
+	// path and what is there now. It is also called for whatever the call may make, with
 	// an info that is not Known. The caller waits meanwhile, and for the first 20 ms so does
 	// every other process that makes a file call. Guard must return even if a file system
 	// does not answer: see Served. It must be safe for concurrent use: while one call takes
@@ -120,8 +120,10 @@ type Cmd struct {
 	//
 	// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
 	// removes it, events.OpRename if it renames it, events.OpCreate if it renames something
-	// to that path, and another operation if it changes the file in another way. For a file
-	// that is removed or renamed, Guard is called whatever its type, directories included.
+	// to that path, and another operation if it changes the file, or makes something, in
+	// another way. For a file that is removed or renamed, Guard is called whatever its type,
+	// directories included. It is called with events.OpList for a directory that is about to
+	// be listed.
 	Guard func(op events.Op, path string, info events.FileInfo)
 	// OnStop, if set, is called when a job control signal has stopped the command
 	// itself. It must return soon, and must not wait for the command, which is not

@@ -34,6 +34,7 @@ func TestVerdictExternal(t *testing.T) {
 		{"a pipe", "pipe", "echo one | TRACE cat", "cat"},
 		{"a FIFO", "fifo", "mkfifo p; echo one >p & TRACE cat p; wait", "cat"},
 		{"random bytes", "random", "TRACE head -c 1 /dev/urandom", "head"},
+		{"attributes", "attributes", `TRACE python3 -I -c 'import os; os.listxattr("f")'`, "python3"},
 		{"a server", "network", "TRACE bash -c 'exec 3<>/dev/tcp/127.0.0.1/" + port + "; cat <&3'", "bash"},
 		{"a Unix socket", "socket", `TRACE python3 -I -c 'import socket; c=socket.socket(1); c.connect("s"); print(c.recv(9))'`, "python3"},
 	} {

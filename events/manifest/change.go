@@ -14,14 +14,12 @@ func (f *fold) write(e *events.Event) {
 	at, n := f.tree.find(path)
 	f.access(at, e, path, e.State)
 	rule := writeRule(e)
-	f.pass(n, rule)
-	switch {
-	case e.State == events.StateDir, e.State == events.StateUnknown, // EISDIR; O_TMPFILE: a file without a name
-		exists(e.State) && rule == &ruleMake,         // EEXIST
-		e.State == events.StateAbsent && !creates(e): // ENOENT
+	f.pass(n, e, rule)
+	switch rule.on(e.State) {
+	case keeps: // EISDIR, EEXIST, ENOENT; O_TMPFILE: a file without a name
 		f.look(n, e, rule, path, e.State, &e.Info)
 		return
-	case e.State != events.StateFile:
+	case makes:
 		f.make(n, e, path, e.State, &e.Info)
 		return
 	}
@@ -78,8 +76,8 @@ func (f *fold) create(e *events.Event) {
 	}
 	at, n := f.tree.find(e.Path)
 	f.access(at, e, e.Path, e.State)
-	f.pass(n, &ruleMake)
-	if e.State == events.StateAbsent {
+	f.pass(n, e, &ruleMake)
+	if ruleMake.on(e.State) == makes {
 		f.make(n, e, e.Path, e.State, &e.Info)
 		return
 	}
@@ -98,7 +96,7 @@ func (f *fold) link(e *events.Event) {
 	if !f.isOutside(e, path, e.State, &e.Info) {
 		at, n := f.tree.find(path)
 		f.access(at, e, path, e.State)
-		f.pass(n, &ruleLinkFrom)
+		f.pass(n, e, &ruleLinkFrom)
 		if o := f.touch(n, e, e.State, &e.Info); o != nil {
 			o.retold = o.retold || e.State == events.StateFile
 			f.learn(o, e, ruleLinkFrom.learns(e.State), path)
@@ -106,8 +104,8 @@ func (f *fold) link(e *events.Event) {
 	}
 	at, to := f.tree.find(e.To)
 	f.access(at, e, e.To, e.ToState)
-	f.pass(to, &ruleMake)
-	if exists(e.ToState) || e.State == events.StateAbsent || e.State == events.StateDir { // EEXIST, ENOENT, EPERM
+	f.pass(to, e, &ruleMake)
+	if ruleMake.on(e.ToState) != makes || ruleLinkFrom.on(e.State) != links { // EEXIST, ENOENT, EPERM
 		f.look(to, e, &ruleMake, e.To, e.ToState, &e.ToInfo)
 		return
 	}
@@ -124,9 +122,9 @@ func (f *fold) delete(e *events.Event) {
 	at, n := f.tree.find(e.Path)
 	f.access(at, e, e.Path, e.State)
 	rule := ruleOf(e)
-	f.pass(n, rule)
+	f.pass(n, e, rule)
 	isDir := e.State == events.StateDir
-	if !exists(e.State) || isDir != removesDir(e) { // ENOENT, EISDIR, ENOTDIR
+	if rule.on(e.State) != removes { // ENOENT, EISDIR, ENOTDIR
 		f.look(n, e, rule, e.Path, e.State, &e.Info)
 		return
 	}
@@ -164,8 +162,8 @@ func (f *fold) rename(e *events.Event) {
 	f.access(at, e, e.Path, e.State)
 	f.access(toAt, e, e.To, e.ToState)
 	swap := hasFlag(e, "RENAME_EXCHANGE")
-	f.pass(from, &ruleRenameFrom)
-	f.pass(to, &ruleRenameTo)
+	f.pass(from, e, &ruleRenameFrom)
+	f.pass(to, e, &ruleRenameTo)
 	// If what is there tells that an earlier call failed, what was foretold of that is undone,
 	// and there may be other nodes at the paths.
 	if !f.canRename(e, from, to, swap) {
@@ -233,25 +231,33 @@ func infoCopy(info *events.FileInfo) *events.FileInfo {
 // canRename reports whether a rename can succeed, as far as that is to be known.
 func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
 	switch {
-	case !exists(e.State), swap && !exists(e.ToState):
+	case ruleRenameFrom.on(e.State) != moves, toRule(e).on(e.ToState) == keeps:
 		return false // ENOENT
 	case hasFlag(e, "RENAME_NOREPLACE") && exists(e.ToState):
 		return false // EEXIST
-	case from.isAbove(to), swap && to.isAbove(from):
-		return false // EINVAL
+	case from.isAbove(to), to.isAbove(from):
+		return false // EINVAL; ENOTEMPTY
 	case swap || e.ToState == events.StateAbsent:
 	case (e.State == events.StateDir) != (e.ToState == events.StateDir):
 		return false // EISDIR, ENOTDIR
 	case e.State == events.StateDir: // ENOTEMPTY, or it is empty: look whether it is still there
+		if to, err := f.fs.lstat(e.To); err == nil && isSame(&to, &e.ToInfo) {
+			return false
+		}
 		info, err := f.fs.lstat(e.Path)
 		return isAbsent(err) || err == nil && e.Info.Known() && inodeOf(&info) != inodeOf(&e.Info)
 	}
-	return !f.crosses(e) && !f.lacksDir(e)
+	return !f.crosses(e) && !f.lacksDir(e, to)
 }
 
-// lacksDir reports whether the directory that a rename puts something in is not there,
-// and what it would have put there is where it was: ENOENT.
-func (f *fold) lacksDir(e *events.Event) bool {
+// lacksDir reports whether the directory that a rename puts something in is not there, and
+// what it would have put there is where it was: ENOENT.
+func (f *fold) lacksDir(e *events.Event, to *node) bool {
+	for up := to.parent(); up != nil; up = up.parent() {
+		if up.status == found && up.from != nil && !up.tried && (up.from.state == events.StateAbsent || up.from.state == events.StateFile) {
+			return true
+		}
+	}
 	if _, err := f.fs.lstat(parentOf(e.To)); !isAbsent(err) || !e.Info.Known() {
 		return false
 	}

@@ -14,6 +14,7 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 		case s != events.StateAbsent:
 		case n.status == moved, n.status == made: // it could not be moved here, or made
 			was := f.tree.home(n)
+			n.tried = true
 			if was != nil && exists(was.state) { // it had been removed before
 				f.tree.replace(n, gone, nil)
 				n.edit().left = was
@@ -29,14 +30,16 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 		case past.left != nil:
 			if isBack(past.left, info) {
 				f.tree.comeBack(n, found, past.left)
+				n.tried = true
 			}
 		case past.was != nil && *info == *past.was:
 			f.tree.comeBack(n, made, nil)
-			n.seen = true
+			n.seen, n.tried = true, true
 		}
 	case made, moved:
 		if o := f.tree.home(n); o != nil && o != n.from && exists(o.state) && isBack(o, info) {
 			f.tree.replace(n, found, o)
+			n.tried = true
 		}
 	case found:
 		if n.from == nil {
@@ -56,6 +59,7 @@ func (f *fold) revive(n *node) {
 			continue
 		}
 		left := up.past().left
+		up.tried = true
 		if left == nil { // the session's own
 			up.status = made
 			return

@@ -60,7 +60,9 @@ type rule struct {
 	// parent: it makes or removes a name, and so depends on the directory that the path
 	// is in: whether there is one, its permission bits and its owner.
 	parent bool
-	// after is what stands there after it has succeeded.
+	// does is what it makes of the state after, if it succeeds.
+	does effects
+	// after says that in words.
 	after string
 }
 
@@ -94,20 +96,24 @@ var (
 	ruleEdit = rule{
 		operation: "edit", calls: "open for writing without `O_TRUNC`; truncate, ftruncate, fallocate; a descriptor inherited with `O_RDWR`",
 		file: permission | factContent | factLinks, dir: permission, symlink: factState | factTarget, absent: factState,
+		does:  effects{file: writes},
 		after: "the same file with other content",
 	}
 	ruleInherited = rule{
 		operation: "inherit", calls: "a descriptor that the command was started with, for writing only",
+		does:  effects{file: writes},
 		after: "the same file, written to: the caller asked for this output",
 	}
 	ruleReplace = rule{
 		operation: "overwrite", calls: "open with `O_TRUNC`, creat",
 		file: permission | factLinks, dir: permission, symlink: factState | factTarget, absent: factState, parent: true,
+		does:  effects{file: writes, absent: makes},
 		after: "a file with other content; mode, owner and names are kept if it existed",
 	}
 	ruleMake = rule{
 		operation: "create", calls: "open with `O_CREAT` and `O_EXCL`, mkdir, mknod, symlink, bind; link: the new name",
 		file: factState, dir: factState, symlink: factState, absent: factState, parent: true,
+		does:  effects{absent: makes},
 		after: "a new object, if the path was absent",
 	}
 	ruleStat = rule{
@@ -128,21 +134,25 @@ var (
 	ruleUnlink = rule{
 		operation: "unlink", calls: "unlink, unlinkat",
 		file: permission, dir: permission, symlink: permission, absent: factState, parent: true,
+		does:  effects{file: removes, symlink: removes},
 		after: "nothing",
 	}
 	ruleRmdir = rule{
 		operation: "rmdir", calls: "rmdir, unlinkat with `AT_REMOVEDIR`",
 		file: permission, dir: permission | factEmpty, symlink: permission, absent: factState, parent: true,
+		does:  effects{dir: removes},
 		after: "nothing, if it was empty",
 	}
 	ruleRenameFrom = rule{
 		operation: "rename from", calls: "rename, renameat, renameat2: the old name; both names with `RENAME_EXCHANGE`",
 		file: permission | factContent, dir: permission | factNames, symlink: permission | factTarget, absent: factState, parent: true,
+		does:  effects{file: moves, dir: moves, symlink: moves},
 		after: "nothing. The content of a directory moves with it, and each path in it learns the same facts",
 	}
 	ruleRenameTo = rule{
 		operation: "rename to", calls: "rename, renameat, renameat2: the new name",
 		file: permission, dir: permission | factEmpty, symlink: permission, absent: factState, parent: true,
+		does:  effects{file: replaces, dir: replaces, symlink: replaces, absent: replaces},
 		after: "the object that had the old name",
 	}
 	ruleRenameSame = rule{
@@ -153,11 +163,13 @@ var (
 	ruleLinkFrom = rule{
 		operation: "link from", calls: "link, linkat: the old name",
 		file: permission | factContent, dir: factState, symlink: factState | factTarget, absent: factState,
+		does:  effects{file: links, symlink: links},
 		after: "the same, with one more name",
 	}
 	ruleAttributes = rule{
 		operation: "set attributes", calls: "chmod, chown, utimensat and similar; setxattr and similar; ioctl that sets flags",
 		file: permission | factLinks, dir: permission, symlink: permission | factTarget, absent: factState,
+		does:  effects{file: dresses, dir: dresses, symlink: dresses},
 		after: "the same, with another mode, owner or time",
 	}
 )
@@ -223,7 +235,7 @@ func writeRule(e *events.Event) *rule {
 		return &ruleInherited
 	case creates(e) && hasFlag(e, "O_EXCL"):
 		return &ruleMake
-	case !keepsContent(e), creates(e) && e.State == events.StateAbsent:
+	case e.State == events.StateAbsent && creates(e), e.State != events.StateAbsent && !keepsContent(e):
 		return &ruleReplace
 	}
 	return &ruleEdit

@@ -12,17 +12,21 @@ import (
 type fold struct {
 	fs     fileSystem
 	hasher *hasher
-	now    func() time.Time
+	// listings are for the guard as well.
+	listings *listings
+	now      func() time.Time
 
 	paths   *paths
 	tree    *tree
 	infos   slab[events.FileInfo]
 	changes []*node // those that the session may have changed
 	renamed []renaming
-	written map[inode]*writing // what the session may have written to, by whatever name
-	retold  map[inode]uint32   // files of which it may have changed the change time: the mode before
+	written map[inode]*writing  // what the session may have written to, by whatever name
+	retold  map[inode]retelling // files of which it may have changed the change time
+	stirred map[*origin]stir    // directories in which it may have made or removed names
 	gaps    []events.Incomplete
-	mounted []string // where the session has mounted something, and the manifest says so
+	latest  time.Time // of the events
+	mounted []string  // where the session has mounted something, and the manifest says so
 
 	volatile  map[string]struct{}
 	external  externals
@@ -39,8 +43,8 @@ type renaming struct {
 func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
 	p := newPaths()
 	return &fold{
-		fs: fs, hasher: h, now: now, paths: p, tree: newTree(p),
-		written: make(map[inode]*writing), retold: make(map[inode]uint32), volatile: make(map[string]struct{}),
+		fs: fs, hasher: h, listings: newListings(fs), now: now, stirred: make(map[*origin]stir), paths: p, tree: newTree(p),
+		written: make(map[inode]*writing), retold: make(map[inode]retelling), volatile: make(map[string]struct{}),
 		forgotten: newForgetter(),
 	}
 }
@@ -49,6 +53,9 @@ func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
 func (f *fold) event(e *events.Event) {
 	f.forget(e)
 	f.step(e)
+	if e.Time.After(f.latest) {
+		f.latest = e.Time
+	}
 }
 
 func (f *fold) step(e *events.Event) {
@@ -66,6 +73,9 @@ func (f *fold) step(e *events.Event) {
 	if e.Path == "" && e.Real == "" {
 		return // unreadable: the record is incomplete, or nothing that has a name
 	}
+	for i := range e.Ways {
+		f.way(e, &e.Ways[i])
+	}
 	for i := range e.Links {
 		f.hop(e, &e.Links[i])
 	}
@@ -76,6 +86,13 @@ func (f *fold) step(e *events.Event) {
 		}
 	}
 	f.noteInodes(e)
+	if isBlocked(e, subject(e)) || isBlocked(e, e.To) {
+		f.inspect(e, &ruleAccess, subject(e), e.State, &e.Info)
+		if e.To != "" {
+			f.inspect(e, &ruleAccess, e.To, e.ToState, &e.ToInfo)
+		}
+		return
+	}
 	switch e.Op {
 	case events.OpWrite:
 		f.write(e)
@@ -86,12 +103,21 @@ func (f *fold) step(e *events.Event) {
 	case events.OpRename:
 		f.rename(e)
 	default:
+		if asksAttributes[e.Syscall] && exists(e.State) {
+			f.external.add(External{Kind: ExternalAttributes, Descriptor: -1})
+		}
 		f.inspect(e, ruleOf(e), subject(e), e.State, &e.Info)
 		if e.To != "" { // mount, pivot_root
 			f.inspect(e, toRule(e), e.To, e.ToState, &e.ToInfo)
 		}
 		f.mounts(e)
 	}
+}
+
+// isBlocked reports whether the kernel did not get past path, at which nothing is, on its way
+// to something else (missing/../x): the call has learned that, and failed.
+func isBlocked(e *events.Event, path string) bool {
+	return slices.ContainsFunc(e.Ways, func(w events.Way) bool { return w.State == events.StateAbsent && w.Path == path })
 }
 
 // subject is the path that an access is about in the end: a final symbolic link
@@ -110,12 +136,25 @@ func (f *fold) hop(e *events.Event, l *events.Link) {
 	}
 	_, n := f.tree.look(l.Path)
 	if o := f.touch(n, e, events.StateSymlink, &noInfo); o != nil {
+		known := o.facts.has(factTarget)
 		o.ops |= opBit(events.OpReadlink)
 		o.facts |= ruleLink.symlink
-		if o.more.target == "" {
+		switch {
+		case !known && o.more.target == "":
 			o.edit().target = l.Target
+		case o.more.target != l.Target:
+			f.deviates(n, e, "led elsewhere when the command came to it again")
 		}
 	}
+}
+
+// way notes what stands on the way of an access.
+func (f *fold) way(e *events.Event, w *events.Way) {
+	if isVolatile(w.Path) || w.State == events.StateOther {
+		return
+	}
+	_, n := f.tree.look(w.Path)
+	f.touch(n, e, w.State, &w.Info)
 }
 
 // inspect notes an access that neither makes nor removes a name nor writes to a file.
@@ -126,7 +165,10 @@ func (f *fold) inspect(e *events.Event, r *rule, path string, s events.State, in
 	at, n := f.tree.look(path)
 	f.access(at, e, path, s)
 	f.look(n, e, r, path, s, info)
-	if e.Op == events.OpChattr && exists(s) {
+	if e.Op == events.OpList {
+		f.listings.take(path, false)
+	}
+	if r.on(s) == dresses {
 		if n = f.note(n); n.from != nil {
 			n.from.retold = true
 		}
@@ -144,9 +186,12 @@ func (f *fold) look(n *node, e *events.Event, r *rule, path string, s events.Sta
 
 // pass notes that a call made or removed a name at n, or tried to: that depends on the
 // directory.
-func (f *fold) pass(n *node, r *rule) {
+func (f *fold) pass(n *node, e *events.Event, r *rule) {
 	if up := n.parent(); r.parent && up != nil && up.from != nil {
 		up.from.names = true
+	}
+	if r.parent {
+		f.stir(n, e)
 	}
 }
 
@@ -174,7 +219,9 @@ func (f *fold) isOutside(e *events.Event, path string, s events.State, info *eve
 // touch notes what an access found at n. It returns the origin of what it found,
 // nil if that was not there before the session or holds what the session wrote.
 func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.FileInfo) *origin {
+	f.vanished(n, e, s)
 	f.correct(n, s, info)
+	f.expect(n, e, s, info)
 	switch {
 	case n.status == made:
 		if exists(s) {
@@ -252,8 +299,8 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 			l.unread, l.late = true, false // another was there when it was read
 		}
 		o.info, o.late = f.infos.add(*info), false
-		if mode, ok := f.retold[inodeOf(info)]; ok && mode != info.Mode { // by another name
-			o.info.Mode, o.retold = mode, true
+		if r := f.retold[inodeOf(info)]; r.attributes && (r.mode != info.Mode || r.uid != info.UID || r.gid != info.GID) { // by another name
+			o.info.Mode, o.info.UID, o.info.GID, o.retold = r.mode, r.uid, r.gid, true
 			f.note(n)
 		}
 	}

@@ -311,7 +311,7 @@ var folds = []struct {
 		p.fs.write("/w/a", "x")
 		p.read("/w/a")
 		p.write("/w/a", "other")
-	}, `in a file size 1|incomplete changed_during_run a: could not be read as it was: changed|out a file "other" over file`},
+	}, `in a file size 1|incomplete changed_during_run a: could not be read as it was: changed|incomplete changed_during_run a: was changed before the command came to it again|out a file "other" over file`},
 }
 
 func TestFold(t *testing.T) {

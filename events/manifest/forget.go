@@ -325,6 +325,7 @@ func (f *fold) forgetName(n *node, at *origin, path string, dirs map[*origin]*sw
 	delete(f.volatile, path)
 	f.accesses.drop(at)
 	f.hasher.disown(path)
+	delete(f.stirred, at)
 	f.paths.drop(at)
 }
 

@@ -18,18 +18,36 @@ type writing struct {
 	shared, appending bool
 }
 
+// A retelling is what a file was before the session changed its attributes, links or name.
+type retelling struct {
+	mode, uid, gid uint32
+	attributes     bool   // it may have changed these
+	names          uint32 // how many of its names it may have made, removed or changed
+}
+
 // noteInodes notes what a call does to files by whatever name they have.
 func (f *fold) noteInodes(e *events.Event) {
-	switch e.Op {
-	case events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
-	default:
+	switch {
+	case e.Op == events.OpCreate && e.To != "" && exists(e.State) && !exists(e.ToState),
+		e.Op == events.OpDelete && removesDir(e) == (e.State == events.StateDir),
+		e.Op == events.OpRename && exists(e.State), e.Op == events.OpChattr:
+	default: // what is there stays as it is
 		return
 	}
 	for _, info := range []*events.FileInfo{&e.Info, &e.ToInfo} {
 		delete(f.forgotten.isDead, inodeOf(info)) // another file has its inode number
-		if _, ok := f.retold[inodeOf(info)]; !ok && info.Mode&unix.S_IFMT == unix.S_IFREG {
-			f.retold[inodeOf(info)] = info.Mode
+		attributes := e.Op == events.OpChattr && info.Known()
+		if info.Mode&unix.S_IFMT != unix.S_IFREG && info.Mode&unix.S_IFMT != unix.S_IFLNK && !attributes {
+			continue
 		}
+		r, ok := f.retold[inodeOf(info)]
+		if !ok || attributes && !r.attributes {
+			r.mode, r.uid, r.gid, r.attributes = info.Mode, info.UID, info.GID, attributes
+		}
+		if !attributes {
+			r.names++
+		}
+		f.retold[inodeOf(info)] = r
 	}
 	removed := &e.Info
 	switch {

@@ -31,7 +31,8 @@ const (
 	// queue: it stands between two IN_CLOSE_WRITE of one file. IN_EXCL_UNLINK leaves out
 	// the closing of files that have lost their name.
 	watchMask = unix.IN_OPEN | unix.IN_CLOSE_WRITE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE |
-		unix.IN_EXCL_UNLINK | unix.IN_ONLYDIR | unix.IN_DONT_FOLLOW
+		unix.IN_ATTRIB |
+		unix.IN_EXCL_UNLINK | unix.IN_DONT_FOLLOW
 
 	// A user has so many watches, and the command may need some itself: each recorder takes
 	// a part of them at most.
@@ -57,15 +58,15 @@ func newInotify() *inotify {
 	return &inotify{fd: fd, most: min(mostWatches, limit/watchesPart)}
 }
 
-// add watches a directory and returns the number of the watch, which is the same each
-// time, by whatever path. It returns false if the directory cannot be watched, or if what
+// add watches a directory, or a file, and returns the number of the watch, which is the
+// same each time, by whatever path. It returns false if it cannot be watched, or if what
 // inotify would tell of it is not all: others change files of a network file system, too.
-func (n *inotify) add(dir string) (watch int32, ok bool) {
+func (n *inotify) add(path string, flags uint32) (watch int32, ok bool) {
 	var fs unix.Statfs_t
-	if err := ignoringEINTR(func() error { return unix.Statfs(dir, &fs) }); err != nil || !localFileSystems[int64(fs.Type)] {
+	if err := ignoringEINTR(func() error { return unix.Statfs(path, &fs) }); err != nil || !localFileSystems[int64(fs.Type)] {
 		return 0, false
 	}
-	number, err := unix.InotifyAddWatch(n.fd, dir, watchMask)
+	number, err := unix.InotifyAddWatch(n.fd, path, watchMask|flags)
 	n.full = n.full || err == unix.ENOSPC
 	return int32(number), err == nil
 }

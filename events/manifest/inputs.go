@@ -125,7 +125,7 @@ func (x *outcome) settle(o *origin) *problem {
 			l.names, l.hash, l.notEmpty = nil, "", true
 		}
 		changedHere := func(child *origin) bool { return child.away && child.state != events.StateNone }
-		if l.late && x.forgotten.names[o] == nil && !slices.ContainsFunc(o.more.below.list, changedHere) {
+		if l.late && (l.alone || x.forgotten.names[o] == nil && !slices.ContainsFunc(o.more.below.list, changedHere)) {
 			return changed("its entries changed as it was listed")
 		}
 	}

@@ -70,18 +70,41 @@ func (f *fold) needContent(o *origin, path string) {
 func (f *fold) list(o *origin, e *events.Event, path string) {
 	l := new(listed)
 	o.edit().listing = l
-	before, err := f.fs.lstat(path)
-	if stateOf(&before, err) != events.StateDir || o.info.Known() && !isSame(o.info, &before) {
+	r := f.listings.take(path, true)
+	if !r.info.Known() || stateOf(&r.info, nil) != events.StateDir || o.info.Known() && !isSame(o.info, &r.info) {
 		l.unread = true // removed, or renamed: see in the end
 		return
 	}
-	l.info = before
+	l.info = r.info
 	// What the tracer saw as the call was made is better than the time of the call: files
 	// are stamped by a clock that is some milliseconds behind.
-	if l.late = before.Mtime >= e.Time.UnixNano(); e.Info.Known() && isSame(&e.Info, &before) {
-		l.late = before.Mtime != e.Info.Mtime
+	if l.late = r.info.Mtime >= e.Time.UnixNano(); e.Info.Known() && isSame(&e.Info, &r.info) {
+		l.late = r.info.Mtime != e.Info.Mtime
+		l.alone = e.Op == events.OpList && f.stirred[o].isDone(e)
 	}
-	if l.names, err = f.fs.readDir(path); err != nil {
+	if l.names = r.names; r.err != nil {
 		l.names, l.info, l.unread = nil, events.FileInfo{}, true
 	}
+}
+
+// A stir is what the session has done to the names in a directory.
+type stir struct {
+	tid   int
+	mixed bool // more than one thread did
+}
+
+// isDone reports whether all that was done is over as e is made: a thread makes one call
+// after the other.
+func (s stir) isDone(e *events.Event) bool { return !s.mixed && (s.tid == 0 || s.tid == e.TID) }
+
+// stir notes that e may make or remove a name in the directory of n.
+func (f *fold) stir(n *node, e *events.Event) {
+	up := n.parent()
+	if up == nil || up.from == nil {
+		return
+	}
+	s, ok := f.stirred[up.from]
+	s.mixed = s.mixed || ok && s.tid != e.TID
+	s.tid = e.TID
+	f.stirred[up.from] = s
 }

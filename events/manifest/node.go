@@ -19,6 +19,9 @@ type node struct {
 	linked bool // of a made one: it is another name of a file
 	// removed: of a made one: a directory that the session then removed, or tried to.
 	removed bool
+	// tried: a call was foretold to put something here, or to take it away, and did not,
+	// or somebody undid it. What is here from now on is not foretold.
+	tried bool
 }
 
 // A dir has the nodes in a directory. It stays the same if the directory gets another

@@ -55,6 +55,7 @@ type listed struct {
 	// notEmpty: in the end, that there is something in it is all that matters.
 	notEmpty bool
 	late     bool   // it had changed when names was read, after the session listed it
+	alone    bool   // no call of the session had a part in that
 	hash     string // in the end: of names
 }
 

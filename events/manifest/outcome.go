@@ -19,6 +19,9 @@ type outcome struct {
 	compact  bool               // without what explains the manifest
 	outputs  map[string]*output // by path
 	removed  map[string]bool
+	lost     []*node        // which the session put somewhere, and which are not there
+	remained map[*node]bool // that could not be renamed
+	unmade   []string       // at which the session may have made something, and nothing is
 	patterns *lockedPatterns
 	// The origins below directories that were renamed, which nobody touched by
 	// name, with the output that each has become.
@@ -60,11 +63,22 @@ func (x *outcome) classify() {
 			x.missing(n, path)
 		}
 	}
+	for _, n := range x.lost {
+		if !x.remained[n] {
+			x.changed(n.path(), "somebody else removed it")
+		}
+	}
 }
 
 // missing deals with a path at which nothing is at the end.
 func (x *outcome) missing(n *node, path string) {
 	before := x.before(path)
+	if x.isLost(n) {
+		x.lost = append(x.lost, n)
+	}
+	if n.tried {
+		x.unmade = append(x.unmade, path)
+	}
 	switch {
 	case exists(before):
 		if x.known(path).away {
@@ -76,6 +90,7 @@ func (x *outcome) missing(n *node, path string) {
 			o.facts = 0 // a temporary is compared, and need not be an input as well
 		}
 	case n.status == made: // it could not be made
+		x.unmade = append(x.unmade, path)
 		if o := x.tree.home(n); o != nil {
 			o.away = false
 		}
@@ -98,6 +113,15 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	// What was made here may have got the inode number of what was here before.
 	same := was && o.state == s && isSame(o.info, info) && (n.status != made || o.info.Ctime == info.Ctime)
 	switch {
+	case n.status == made && !n.tried && s != events.StateDir && info.Nlink > 1 && x.retold[inodeOf(info)].names == 0:
+		x.changed(path, "somebody else gave it another name")
+	case !same:
+	case x.isRelinked(n, o, info):
+		x.changed(path, "somebody else made or removed another name of it")
+	case x.isRedressed(path, o, info):
+		x.changed(path, "somebody else changed its attributes")
+	}
+	switch {
 	case same && s != events.StateFile:
 		if isReowned(o.info, info) || x.isRetimed(path, o.info, info) {
 			x.put(n, path, s, info, false)
@@ -110,9 +134,16 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 		// Opened for writing, and left as it was.
 	case was && o.state == s && !o.info.Known() && n.status == found && !o.written:
 		// A directory or a link that nobody looked at closely.
+	case n.status == moved && n.from != nil && n.from.state == s && x.isRedressed(path, n.from, info):
+		x.changed(path, "somebody else changed its attributes")
 	case n.status == gone && !stayed(n, info):
 		x.changed(path, "somebody else made it")
+	case x.isExchanged(n, s, info):
+		x.changed(path, "somebody else put something else in its place")
 	default:
+		if w := n.past().went; w != nil {
+			x.remained[w] = true
+		}
 		x.put(n, path, s, info, true)
 		if s == events.StateDir && n.status == moved {
 			x.along(n, path, time.Unix(0, n.past().movedAt))

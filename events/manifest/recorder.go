@@ -27,6 +27,7 @@ type Recorder struct {
 	hasher       *hasher
 	watch        *watcher // nil for none
 	fold         *fold
+	listings     *listings
 	m            *Manifest
 }
 
@@ -72,6 +73,7 @@ func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*
 	r := &Recorder{w: w, options: o, fs: fs, now: now, patterns: p}
 	r.hasher = newHasher(fs, o.Cache, now)
 	r.fold = newFold(fs, r.hasher, now)
+	r.listings = r.fold.listings
 	return r, nil
 }
 
@@ -101,19 +103,23 @@ func (r *Recorder) Event(e *events.Event) error {
 
 // Guard must be called before a call is continued that may modify the regular file at
 // path, change its times, replace or remove it, or that may do so with a symbolic link.
-// info is what lstat(2) returns for path; if it is not Known, the call may create the
-// file. When Guard returns, the old content is known or not needed. It may block while it
-// hashes a large file.
+// info is what lstat(2) returns for path; if it is not Known, the call may create
+// something there. When Guard returns, the old content is known or not needed. It may
+// block while it hashes a large file.
 //
 // op is OpWrite if the call opens the file for writing, OpDelete if it removes the file,
 // OpRename if it renames the file, OpCreate if it renames another file to path, and any
-// other operation for other changes. Guard must also be called for directories that are
-// removed or renamed.
+// other operation for other changes, creation included. Guard must also be called for
+// directories that are removed or renamed, and with OpList for those that are listed. Of a
+// rename, the calls with OpCreate come first.
 //
-// Guard must be called at least as often as the session opens files for writing and
-// renames them. The recorder attributes further writes to other processes.
+// Guard must be called at least as often as the session opens files for writing, renames
+// and removes them. The recorder attributes further changes to other processes.
 func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
 	if isVolatile(path) {
+		return
+	}
+	if r.listings.guard(op, path); op == events.OpList {
 		return
 	}
 	switch info.Mode & unix.S_IFMT {
@@ -176,7 +182,7 @@ func (r *Recorder) outcome() *outcome {
 			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd, Surroundings: r.surroundings,
 			Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
 		},
-		begin: r.begin, outputs: make(map[string]*output), removed: make(map[string]bool),
+		begin: r.begin, outputs: make(map[string]*output), removed: make(map[string]bool), remained: make(map[*node]bool),
 		carriedAlong: make(map[*origin]*output),
 	}
 }

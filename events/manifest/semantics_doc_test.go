@@ -39,21 +39,28 @@ func TestSemanticsDoc(t *testing.T) {
 
 func semanticsTable() string {
 	var b strings.Builder
-	b.WriteString("| operation | calls | learns about a file | a directory | a symbolic link | an absent path | parent | leaves |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| operation | calls | learns about a file | a directory | a symbolic link | an absent path | parent | then a file is | a directory | a symbolic link | an absent path | leaves |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	cell := func(f facts) string {
 		if f == 0 {
 			return "–"
 		}
 		return f.String()
 	}
+	done := func(e effect) string {
+		if e == keeps {
+			return ""
+		}
+		return e.String()
+	}
 	for _, r := range table {
 		parent := ""
 		if r.parent {
 			parent = "yes"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n",
-			r.operation, r.calls, cell(r.file), cell(r.dir), cell(r.symlink), cell(r.absent), parent, r.after)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n",
+			r.operation, r.calls, cell(r.file), cell(r.dir), cell(r.symlink), cell(r.absent), parent,
+			done(r.does.file), done(r.does.dir), done(r.does.symlink), done(r.does.absent), r.after)
 	}
 	return b.String()
 }

@@ -42,12 +42,16 @@ const (
 	ExternalTTY     ExternalKind = "terminal"
 	ExternalRandom  ExternalKind = "random" // /dev/random, /dev/urandom
 	ExternalDevice  ExternalKind = "device" // any other device
+	// ExternalAttributes: extended attributes or access control lists of a file, which it
+	// asked for by name.
+	ExternalAttributes ExternalKind = "attributes"
 )
 
 // ExternalKinds returns all kinds.
 func ExternalKinds() []ExternalKind {
 	return []ExternalKind{
 		ExternalNetwork, ExternalSocket, ExternalFIFO, ExternalPipe, ExternalTTY, ExternalRandom, ExternalDevice,
+		ExternalAttributes,
 	}
 }
 
@@ -68,6 +72,8 @@ func (x *External) String() string {
 		return string(x.Kind) + " " + x.Address
 	case x.Descriptor == 0:
 		return "standard input, a " + string(x.Kind)
+	case x.Kind == ExternalAttributes:
+		return "extended attributes"
 	case x.Path == "":
 		return string(x.Kind) + " (inherited)"
 	}
@@ -192,4 +198,10 @@ func deviceKind(path string) ExternalKind {
 		return ExternalTTY
 	}
 	return ExternalDevice
+}
+
+// asksAttributes has the calls that read extended attributes, access control lists among
+// them. A manifest does not compare those, and names no path: ls and cp ask of each file.
+var asksAttributes = map[string]bool{
+	"getxattr": true, "lgetxattr": true, "getxattrat": true, "listxattr": true, "llistxattr": true, "listxattrat": true,
 }

@@ -19,8 +19,8 @@ import (
 // file that is still open at the end, notices that the kernel has merged. So somebody else
 // can be overlooked, and the session is never taken for somebody else.
 //
-// A name is counted from the session's first writing to it. It is kept as a hash, and
-// dropped when it is removed. The methods may be called concurrently, and on nil.
+// A name is counted from the session's first making it, or writing to it. It is kept as a
+// hash, and dropped when the session removes it. The methods may be called concurrently, and on nil.
 type watcher struct {
 	// served reports whether path is on a file system that may not answer.
 	served func(path string) bool
@@ -31,7 +31,11 @@ type watcher struct {
 
 	dirs    map[string]*watched // by path; nil of one that is not watched
 	watches map[int32]*watched
-	left    map[string]struct{} // paths of directories that the session renamed, or replaced
+	ends    map[string]*watched // by path: those that are no more, with what somebody else removed
+	met     map[string]outsider // what the session then opened for writing
+	files   map[int32]*tally    // of files with several names
+	left    map[string]inode    // directories that the session was about to rename
+	counted map[uint64]int      // hashes of the names in all directories
 	names   int
 	calls   int // since the notices were read
 
@@ -58,7 +62,10 @@ const (
 )
 
 func newWatcher(served func(path string) bool) *watcher {
-	w := &watcher{served: served, dirs: make(map[string]*watched), watches: make(map[int32]*watched), left: make(map[string]struct{})}
+	w := &watcher{
+		served: served, dirs: make(map[string]*watched), watches: make(map[int32]*watched), ends: make(map[string]*watched), met: make(map[string]outsider), files: make(map[int32]*tally),
+		left: make(map[string]inode), counted: make(map[uint64]int),
+	}
 	w.take = w.notice
 	return w
 }
@@ -74,8 +81,15 @@ func (w *watcher) guard(op events.Op, path string, info *events.FileInfo) {
 	if w.off {
 		return
 	}
+	if info.Known() && (op == events.OpDelete || op == events.OpRename) {
+		w.leaving(path)
+	}
 	switch isDir := info.Mode&unix.S_IFMT == unix.S_IFDIR; {
+	case op == events.OpChattr: // it makes something, or truncates it, and opens nothing
+		w.tally(path)
 	case op == events.OpWrite && !isDir:
+		w.meet(path)
+		w.writes(path, info)
 		if t := w.tally(path); t != nil {
 			t.writes = min(t.writes+1, mostTallied)
 		}
@@ -87,12 +101,91 @@ func (w *watcher) guard(op events.Op, path string, info *events.FileInfo) {
 		w.dir(parentOf(path)) // to hear of it
 	case op == events.OpRename: // with all that is below it
 		clear(w.dirs)
-		if w.left[path] = struct{}{}; len(w.left) > mostLeft {
+		if w.left[path] = inodeOf(info); len(w.left) > mostLeft {
 			w.stop()
 		}
 	case isDir: // it is removed, or something is put over it
 		delete(w.dirs, path)
 	}
+}
+
+// leaving notes that a call may take the name of what is at path away. It has been counted
+// if the session made it.
+func (w *watcher) leaving(path string) {
+	name := maphash.String(hashSeed, baseOf(path))
+	if w.counted[name] == 0 {
+		return
+	}
+	w.drain() // what was done to it before was not this
+	d := w.dir(parentOf(path))
+	if d == nil { // it may be watched by another path
+		for _, d := range w.watches {
+			if t := d.names[name]; t != nil {
+				t.unsure = true
+			}
+		}
+		return
+	}
+	if t := d.names[name]; t != nil {
+		t.leavings = min(t.leavings+1, mostTallied)
+		t.kept = t.kept || t.renames > 0
+	}
+}
+
+// meet notes what somebody else has done to a file that the session opens for writing
+// again: it may read that.
+func (w *watcher) meet(path string) {
+	name := maphash.String(hashSeed, baseOf(path))
+	if w.counted[name] == 0 {
+		return
+	}
+	w.drain()
+	if d := w.dir(parentOf(path)); d != nil && len(w.met) < mostLeft {
+		if t := d.names[name]; t != nil && t.outsider&^dressed != 0 && !t.unsure {
+			w.met[path] = t.outsider
+		}
+	}
+}
+
+// writes notes that a call opens a file for writing. If the file has more names, it is
+// watched itself: somebody may write to it by another of them.
+func (w *watcher) writes(path string, info *events.FileInfo) {
+	if info.Nlink < 2 || info.Mode&unix.S_IFMT != unix.S_IFREG {
+		return
+	}
+	if t := w.file(path, true); t != nil {
+		t.writes = min(t.writes+1, mostTallied)
+	}
+}
+
+// file returns the tally of a file by whatever name, nil if there is none.
+func (w *watcher) file(path string, begin bool) *tally {
+	if w.off || w.inotify == nil && !begin || w.dir(parentOf(path)) == nil {
+		return nil
+	}
+	number, ok := w.inotify.add(path, 0)
+	if !ok {
+		return nil
+	}
+	t := w.files[number]
+	if t == nil && begin {
+		w.drain()
+		t = &tally{unsure: w.isWriting()}
+		w.files[number] = t
+	}
+	return t
+}
+
+// isWriting reports whether the session may have a file open for writing.
+func (w *watcher) isWriting() bool {
+	for _, d := range w.watches {
+		for _, t := range d.names {
+			if t.writes > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // event is called of each event of the session.
@@ -130,6 +223,7 @@ func (w *watcher) tally(path string) *tally {
 	}
 	t := &tally{}
 	d.names[name] = t
+	w.counted[name]++
 	w.names++
 	return t
 }
@@ -154,7 +248,7 @@ func (w *watcher) dir(path string) *watched {
 	}
 	number, ok := int32(0), false
 	if !w.served(path) {
-		number, ok = w.inotify.add(path)
+		number, ok = w.inotify.add(path, unix.IN_ONLYDIR)
 	}
 	switch {
 	case ok:
@@ -163,7 +257,7 @@ func (w *watcher) dir(path string) *watched {
 			w.watches[number] = d
 		}
 		d.path = path
-	case w.inotify.full || len(w.watches) >= w.inotify.most:
+	case w.inotify.full || len(w.watches)+len(w.files) >= w.inotify.most:
 		w.stop()
 		return nil
 	}
@@ -187,10 +281,13 @@ func (w *watcher) finish(paths iter.Seq[string], report func(path string, what o
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.drain()
+	for path, what := range w.met {
+		report(path, what)
+	}
 	if w.hasOutsiders() {
 		clear(w.dirs)
 		for path := range paths {
-			if what := w.outsider(path); what != 0 {
+			if what := w.outsider(path); what != 0 && w.met[path] == 0 {
 				report(path, what)
 			}
 		}
@@ -202,22 +299,49 @@ func (w *watcher) finish(paths iter.Seq[string], report func(path string, what o
 func (w *watcher) outsider(path string) outsider {
 	for up := path; up != "/"; {
 		up = parentOf(up)
-		if _, ok := w.left[up]; ok {
+		if was, ok := w.left[up]; ok && !w.isAt(up, was) {
 			return 0 // what was counted may have been below another directory
 		}
+	}
+	name := maphash.String(hashSeed, baseOf(path))
+	if d := w.ends[parentOf(path)]; d != nil && d.names[name] != nil && !d.names[name].unsure {
+		return d.names[name].outsider & outsiderRemoved
 	}
 	d := w.dir(parentOf(path))
 	if d == nil {
 		return 0
 	}
-	t := d.names[maphash.String(hashSeed, baseOf(path))]
+	if len(w.files) > 0 {
+		if t := w.file(path, false); t != nil && t.outsider != 0 && !t.unsure {
+			return t.outsider
+		}
+	}
+	t := d.names[name]
 	if t == nil || t.unsure || t.outsider != 0 && isCasefolded(parentOf(path)) {
 		return 0
 	}
 	return t.outsider
 }
 
+// isAt reports whether a directory is at path.
+func (w *watcher) isAt(path string, dir inode) bool {
+	if w.served(path) {
+		return false
+	}
+	var st unix.Stat_t
+	err := ignoringEINTR(func() error { return unix.Lstat(path, &st) })
+	return err == nil && inode{st.Dev, st.Ino} == dir
+}
+
 func (w *watcher) hasOutsiders() bool {
+	if len(w.ends) > 0 {
+		return true
+	}
+	for _, t := range w.files {
+		if t.outsider != 0 && !t.unsure {
+			return true
+		}
+	}
 	for _, d := range w.watches {
 		for _, t := range d.names {
 			if t.outsider != 0 && !t.unsure {
@@ -242,18 +366,48 @@ func (w *watcher) stop() {
 	if w.off = true; w.inotify != nil {
 		w.inotify.close()
 	}
-	w.inotify, w.dirs, w.watches, w.left = nil, nil, nil, nil
+	w.inotify, w.dirs, w.watches, w.ends, w.met, w.files, w.left, w.counted = nil, nil, nil, nil, nil, nil, nil, nil
 }
 
 // strangers notes which outputs somebody else has changed after the session had.
 func (x *outcome) strangers(w *watcher) {
 	paths := func(yield func(string) bool) {
 		for path, out := range x.outputs {
-			isNamed := out.State == events.StateFile || out.State == events.StateSymlink
-			if isNamed && !out.Shared && x.reports(parentOf(path), baseOf(path)) && !yield(path) {
+			if !out.Shared && x.reports(parentOf(path), baseOf(path)) && !yield(path) {
+				return
+			}
+		}
+		for _, path := range x.unmade {
+			if x.reports(parentOf(path), baseOf(path)) && !yield(path) {
 				return
 			}
 		}
 	}
-	w.finish(paths, func(path string, what outsider) { x.changed(path, what.problem()) })
+	w.finish(paths, func(path string, what outsider) {
+		if out := x.outputs[path]; out != nil && out.State != events.StateFile {
+			what &^= outsiderWrote // a FIFO, which the session opens as it likes
+		}
+		if what == 0 || what == dressed && !x.isUndressed(path) {
+			return
+		}
+		x.changed(path, what.problem())
+	})
+}
+
+// isUndressed reports whether path is something new, of which the session has changed no
+// attributes.
+func (x *outcome) isUndressed(path string) bool {
+	const integrity = "security.ima" // which the kernel itself sets
+	out := x.outputs[path]
+	if out == nil || out.node == nil || out.node.status != made || out.node.tried {
+		return false
+	}
+	if at := x.paths.find(path); at != nil && at.accessed.has(events.OpChattr) {
+		return false
+	}
+	if _, ok := x.retold[inodeOf(&out.info)]; ok {
+		return false
+	}
+	_, err := unix.Lgetxattr(path, integrity, nil)
+	return err != nil
 }

@@ -61,13 +61,16 @@ func (l *live) told(e events.Event) {
 	}
 	look(e.Path, &e.State, &e.Info)
 	look(e.To, &e.ToState, &e.ToInfo)
-	l.r.Guard(e.Op, e.Path, e.Info)
+	exchange := slices.Contains(e.Flags, "RENAME_EXCHANGE")
 	if e.To != "" {
 		l.r.Guard(events.OpCreate, e.To, e.ToInfo)
 	}
-	if slices.Contains(e.Flags, "RENAME_EXCHANGE") {
-		l.r.Guard(e.Op, e.To, e.ToInfo)
+	if exchange {
 		l.r.Guard(events.OpCreate, e.Path, e.Info)
+	}
+	l.r.Guard(e.Op, e.Path, e.Info)
+	if exchange {
+		l.r.Guard(e.Op, e.To, e.ToInfo)
 	}
 	l.ok(l.r.Event(&e))
 }
@@ -356,7 +359,7 @@ func TestInotifyClose(t *testing.T) {
 	if n == nil {
 		t.Fatal("no inotify")
 	}
-	if _, ok := n.add(t.TempDir()); !ok {
+	if _, ok := n.add(t.TempDir(), 0); !ok {
 		t.Skip("the directory for temporary files is not watched")
 	}
 	n.close()

@@ -90,7 +90,7 @@ func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 	*e = events.Event{
 		Time: a.time, PID: a.pid, TID: a.TID, Op: a.op, Flags: m.flags(a),
 		Path: a.First.Path, State: a.First.State, Real: a.First.Real, Links: a.First.Links,
-		Target: a.Target, Address: a.address, Info: a.First.Info, ToInfo: a.second.Info, Left: a.First.Left,
+		Target: a.Target, Address: a.address, Info: a.First.Info, ToInfo: a.second.Info, Left: a.First.Left, Ways: a.First.Ways,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.Name
@@ -111,19 +111,22 @@ func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 		if len(a.second.Left) > 0 {
 			e.Left = append(e.Left[:len(e.Left):len(e.Left)], a.second.Left...)
 		}
+		if len(a.second.Ways) > 0 {
+			e.Ways = append(e.Ways[:len(e.Ways):len(e.Ways)], a.second.Ways...)
+		}
 	}
 	yield(e)
 	for _, n := range a.more {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.TID, Op: n.op, Syscall: e.Syscall, ABI: e.ABI, Address: n.address,
-			Path: n.file.Path, As: given(n.file), State: n.file.State, Real: n.file.Real, Links: n.file.Links, Left: n.file.Left, Info: n.file.Info,
+			Path: n.file.Path, As: given(n.file), State: n.file.State, Real: n.file.Real, Links: n.file.Links, Left: n.file.Left, Ways: n.file.Ways, Info: n.file.Info,
 		}
 		yield(e)
 	}
 	for _, in := range a.interpreters {
 		*e = events.Event{
 			Time: a.time, PID: a.pid, TID: a.TID, Op: a.op, Syscall: e.Syscall, ABI: e.ABI,
-			Path: in.Path, As: given(in), State: in.State, Real: in.Real, Links: in.Links, Left: in.Left, Info: in.Info,
+			Path: in.Path, As: given(in), State: in.State, Real: in.Real, Links: in.Links, Left: in.Left, Ways: in.Ways, Info: in.Info,
 		}
 		yield(e)
 	}
@@ -137,6 +140,12 @@ func (a *Access) Guarded(guard func(op events.Op, path string, info events.FileI
 	switch {
 	case op == events.OpWrite && a.row != nil && !a.row.Opens():
 		op = events.OpChattr // truncate, say
+	case op == events.OpList:
+		guard(op, a.First.End(), a.First.Info)
+		return
+	case op == events.OpCreate:
+		a.guardedMaking(guard)
+		return
 	case op == events.OpWrite, op == events.OpDelete, op == events.OpRename, a.row != nil && a.row.Has(syscalls.SetsTimes):
 	default:
 		return
@@ -155,6 +164,17 @@ func (a *Access) Guarded(guard func(op events.Op, path string, info events.FileI
 	}
 }
 
+// guardedMaking is guarded of a call that makes something, but no file by opening it.
+func (a *Access) guardedMaking(guard func(op events.Op, path string, info events.FileInfo)) {
+	name := &a.First
+	if a.second.Set { // link
+		name = &a.second
+	}
+	if name.Set && name.State == events.StateAbsent {
+		guard(events.OpChattr, name.End(), events.FileInfo{})
+	}
+}
+
 // guardedRename is guarded of a rename.
 func (a *Access) guardedRename(guard func(op events.Op, path string, info events.FileInfo)) {
 	pass := func(op events.Op, r *resolve.Result) {
@@ -162,11 +182,14 @@ func (a *Access) guardedRename(guard func(op events.Op, path string, info events
 			guard(op, r.End(), r.Info)
 		}
 	}
-	pass(events.OpRename, &a.First)
+	exchange := a.flags&unix.RENAME_EXCHANGE != 0
 	pass(events.OpCreate, &a.second)
-	if a.flags&unix.RENAME_EXCHANGE != 0 {
-		pass(events.OpRename, &a.second)
+	if exchange {
 		pass(events.OpCreate, &a.First)
+	}
+	pass(events.OpRename, &a.First)
+	if exchange {
+		pass(events.OpRename, &a.second)
 	}
 }
 

@@ -96,6 +96,7 @@ func (o *Observer) Close() { o.procfs.Dirs.Close() }
 func (o *Observer) Observe(c *Call, a *Access) bool {
 	now := time.Now()
 	o.resolver.Begin(now, c.TID, c.Row.Has(syscalls.Unmounts))
+	o.resolver.Anew = c.Row.Op == events.OpWrite || c.Row.Op == events.OpChattr
 	*a = Access{time: now, TID: c.TID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
 	var err error
 	o.view, err = o.resolver.ViewOf(c.PID, c.TID)
@@ -326,6 +327,7 @@ func (o *Observer) openPath(c *Call, v *resolve.View, a *Access, resolve uint64)
 	if len(name) == 0 {
 		return procfs.ErrNoFile
 	}
+	o.resolver.Anew = syscalls.OpenOp(a.flags, events.StateFile) == events.OpWrite
 	if resolve&unix.RESOLVE_IN_ROOT != 0 {
 		base, err := o.base(c, c.Row.First)
 		if err != nil {

@@ -27,6 +27,7 @@ type Result struct {
 	State events.State
 	Links []events.Link
 	Left  []string        // directories that the path leads through and leaves by ".."
+	Ways  []events.Way    // what was looked at on the way
 	Info  events.FileInfo // of what state is about, where it was looked at
 	// Blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
@@ -73,6 +74,9 @@ type Resolver struct {
 	procfs *procfs.Reader
 	// avoid are the host's mounts that must not be waited for; nil for none.
 	avoid *Served
+	// Anew: the call in hand may change what its paths lead to. That is looked at, even if
+	// it was a moment ago: others may have changed it since.
+	Anew bool
 	// unmounts: the call in hand asks no server, and may be made by one.
 	unmounts bool
 	// busy reports whether a walk is in progress: cur and rest say how far it is.
@@ -155,7 +159,7 @@ func (r *Resolver) Resolve(v *View, base Base, path []byte, mode Mode) Result {
 
 // Lookup is resolve, by what was found a moment ago where that will do.
 func (r *Resolver) Lookup(v *View, base Base, path []byte, mode Mode) Result {
-	if mode&Entry != 0 || base.Gone || v.Root != "/" || v.anchor.name != "" || base.anchor != nil || v.NoLinks {
+	if mode&Entry != 0 || r.Anew || base.Gone || v.Root != "/" || v.anchor.name != "" || base.anchor != nil || v.NoLinks {
 		return r.Resolve(v, base, path, mode)
 	}
 	if found, ok := r.recent.find(base.Path, path, r.Now); ok {
@@ -308,6 +312,9 @@ func (w *walk) step(parent int, last bool) bool {
 		w.finishUnanswered()
 		return true
 	case errno == unix.ENOENT, errno == unix.ENOTDIR, errno == unix.ENAMETOOLONG: // a name over NAME_MAX
+		if !last {
+			w.passed(events.StateAbsent)
+		}
 		w.finishMissing(events.StateAbsent)
 		return true
 	case errno != 0:
@@ -325,13 +332,27 @@ func (w *walk) step(parent int, last bool) bool {
 		w.finish(StateOf(w.stat.Mode))
 		return true
 	case kind == unix.S_IFDIR:
+		w.passed(events.StateDir)
 		if w.onHost() {
 			w.enterDir()
 		}
 		return false
 	}
+	w.passed(StateOf(w.stat.Mode))
 	w.finishMissing(StateOf(w.stat.Mode)) // a file where a directory should be: ENOTDIR
 	return true
+}
+
+// passed notes what stands at cur, on the way to something else.
+func (w *walk) passed(s events.State) {
+	if !w.onHost() {
+		return
+	}
+	way := events.Way{Path: string(w.cur), State: s}
+	if s != events.StateAbsent && w.stat.Nlink > 0 { // lstatCached does not know the owner
+		way.Info = InfoOf(&w.stat)
+	}
+	w.out.Ways = append(w.out.Ways, way)
 }
 
 // enterDir remembers the directory at cur, if it will stay there.

@@ -92,7 +92,7 @@ func (r *Resolver) Known(p *Base) (out Result, ok bool) {
 		out.Path, out.Lost = p.anchor.space.hostPath(p.Path)
 	}
 	found, ok := r.recent.at(p.Place, r.Now)
-	if !ok || r.RootsVary {
+	if !ok || r.RootsVary || r.Anew {
 		return out, false
 	}
 	out.Path, out.State, out.Info = found.path, found.state, found.info

@@ -1,0 +1,193 @@
+package manifest
+
+import (
+	"slices"
+
+	"github.com/fstrace/fstrace/events"
+	"golang.org/x/sys/unix"
+)
+
+// What an access finds at a path follows from what was found there before and from what
+// the session has done since. If it does not, somebody else had a hand in it. A call that
+// failed explains much, a call at the same time as another the rest: then nothing is said.
+
+// expect compares what an access finds at n with what was there before. It is called after
+// correct has undone what calls were foretold to do and did not.
+func (f *fold) expect(n *node, e *events.Event, s events.State, info *events.FileInfo) {
+	switch {
+	case n.tried, len(f.mounted) > 0, e.Time.Before(f.latest):
+		return
+	case n.status == gone:
+		if was := n.past().taken(); exists(s) && info.Known() && was.Known() && !isSame(was, info) {
+			f.deviates(n, e, "somebody else made it after the command had removed it, or renamed it")
+		}
+		return
+	case n.status == made, n.from == nil:
+		return
+	}
+	o := n.from
+	switch {
+	case o.state == events.StateNone, !isCertain(o.state), !isCertain(s):
+	case o.state != s:
+		if o.away && n.status == found && !f.isFull(o) {
+			return // rmdir, say
+		}
+		if s == events.StateAbsent && o.state == events.StateSymlink && isFollowed(e, n) { // ELOOP
+			return
+		}
+		f.deviates(n, e, "was "+o.state.String()+", was "+s.String()+" when the command came to it again")
+	case !o.info.Known() || o.late || !info.Known() || o.away && !isSame(o.info, info):
+	case f.differs(o, e, info):
+		f.deviates(n, e, "was changed before the command came to it again")
+	}
+}
+
+// vanished compares what an access finds at n with what the session made there and was
+// seen. It is called before correct takes it that it could not be made.
+func (f *fold) vanished(n *node, e *events.Event, s events.State) {
+	if n.status == made && n.seen && !n.removed && n.past().movedAt == 0 && s == events.StateAbsent && !isFollowed(e, n) {
+		f.deviates(n, e, "somebody else removed it after the command had made it")
+	}
+}
+
+// taken is what is known of a file that was removed, or renamed.
+func (c change) taken() *events.FileInfo {
+	switch {
+	case c.left != nil:
+		return c.left.info
+	case c.was != nil:
+		return c.was
+	}
+	return &noInfo
+}
+
+// isCertain reports whether a state says what is there.
+func isCertain(s events.State) bool {
+	return s == events.StateFile || s == events.StateDir || s == events.StateSymlink || s == events.StateAbsent
+}
+
+// isFull reports whether a directory had something in it when the session was to remove
+// it, and the session has removed nothing there: it cannot have removed the directory.
+func (f *fold) isFull(o *origin) bool {
+	if o.state != events.StateDir || f.forgotten.names[o] != nil {
+		return false
+	}
+	removed := false
+	for _, c := range o.more.below.list {
+		if exists(c.state) && !c.away {
+			return true
+		}
+		removed = removed || c.away
+	}
+	l := o.more.listing
+	return !removed && l != nil && !l.unread && len(l.names) > 0
+}
+
+// isFollowed reports whether an access followed the symbolic link at n.
+func isFollowed(e *events.Event, n *node) bool {
+	if n.in == nil {
+		return false
+	}
+	path := join(n.in.path(), n.name)
+	return slices.ContainsFunc(e.Links, func(l events.Link) bool { return l.Path == path })
+}
+
+// differs reports whether what is at o now is not what was found there, as far as the
+// session has learned of it, and the session has not changed that.
+func (f *fold) differs(o *origin, e *events.Event, info *events.FileInfo) bool {
+	own, owned := f.retold[inodeOf(info)], f.written[inodeOf(info)] != nil || o.written
+	switch was := o.info; {
+	case own.attributes || o.retold || owned:
+		return false
+	case permissions(was.Mode) != permissions(info.Mode):
+		return true
+	case o.facts.has(factOwner) && (was.UID != info.UID || was.GID != info.GID):
+		return true
+	case o.state != events.StateFile:
+		return false
+	case o.facts.has(factContent | factStat):
+		// The inode number does not count: overlayfs gives a file another one when it is
+		// first changed.
+		return was.Size != info.Size || was.Mtime != info.Mtime
+	}
+	return false
+}
+
+// deviates notes that somebody else changed what is at n, if nothing else explains it.
+func (f *fold) deviates(n *node, e *events.Event, detail string) {
+	if n.tried || e.Time.Before(f.latest) || len(f.mounted) > 0 {
+		return
+	}
+	for up := n.parent(); up != nil; up = up.parent() {
+		if up.tried || up.status == found && up.from != nil && up.from.away {
+			return
+		}
+	}
+	n = f.note(n)
+	n.tried = true // once is enough
+	f.gaps = append(f.gaps, events.Incomplete{Reason: events.ReasonChanged, Detail: n.path() + ": " + detail})
+}
+
+// isLost reports whether the session put something at n for certain, and has not taken it
+// away: nothing is there in the end.
+func (x *outcome) isLost(n *node) bool {
+	if n.tried || n.removed || len(x.mounted) > 0 {
+		return false
+	}
+	if n.status == found {
+		return n.from != nil && n.from.away && x.isFull(n.from)
+	}
+	home := x.tree.home(n)
+	replaced := home != nil && exists(home.state) // or that would be there, if the call had failed
+	switch n.status {
+	case made:
+		return n.seen || replaced
+	case moved:
+		if replaced {
+			return true
+		}
+		info, err := x.fs.lstat(n.from.path())
+		return err != nil || !isSame(n.from.info, &info) // it could not be renamed
+	}
+	return false
+}
+
+// isExchanged reports whether at n, in the end, is not what the session left there for
+// certain, and nothing that it made.
+func (x *outcome) isExchanged(n *node, s events.State, info *events.FileInfo) bool {
+	o := n.from
+	switch {
+	case n.tried, len(x.mounted) > 0, o == nil, n.status != found && n.status != moved, !isCertain(o.state), o.state == events.StateAbsent:
+		return false
+	case o.state != s:
+		return true
+	case !o.info.Known() || o.late:
+		return false
+	}
+	own := x.retold[inodeOf(info)].attributes || x.written[inodeOf(info)] != nil || o.written
+	switch info.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+		return n.status == moved && !isSame(o.info, info)
+	}
+	return !own && (o.info.Size != info.Size || o.info.Mtime != info.Mtime)
+}
+
+// isRelinked reports whether somebody else changed how many names a file has, if that
+// counts.
+func (x *outcome) isRelinked(n *node, o *origin, info *events.FileInfo) bool {
+	names := x.retold[inodeOf(info)].names
+	if o.state != events.StateFile || o.info.Nlink == info.Nlink || o.late {
+		return false
+	}
+	// What the session was to remove is still there: it did nothing to the number.
+	return names == 0 && o.facts.has(factLinks) || names == 1 && n.status == gone
+}
+
+// isRedressed reports whether somebody else changed the attributes of what is at path.
+func (x *outcome) isRedressed(path string, o *origin, info *events.FileInfo) bool {
+	if !isReowned(o.info, info) || o.late || o.retold || o.written || x.retold[inodeOf(info)].attributes || len(x.mounted) > 0 {
+		return false
+	}
+	at := x.paths.find(path)
+	return at == nil || !at.accessed.has(events.OpChattr)
+}
