@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -47,7 +48,7 @@ func insideProgram(t *testing.T) string {
 // A guest is a run of that program, traced by the thread that started it.
 type guest struct {
 	pid     int
-	base    uint64
+	base    atomic.Uint64 // known when the program has printed it
 	ring    *Ring
 	counter *Counter
 	tracees map[int]bool
@@ -125,9 +126,11 @@ func start(t *testing.T, exe, mode string, filtered bool) *guest {
 		r := bufio.NewReader(outEnd)
 		line, err := r.ReadString('\n')
 		if err == nil {
-			_, err = fmt.Sscanf(line, "%x\n", &g.base)
+			var base uint64
+			_, err = fmt.Sscanf(line, "%x\n", &base)
+			g.base.Store(base)
 		}
-		image, imageErr := Image(key, g.base)
+		image, imageErr := Image(key, g.base.Load())
 		if err = errors.Join(err, imageErr); err == nil {
 			_, err = inEnd.Write(append(image, filter...))
 		}
@@ -202,7 +205,7 @@ func (g *guest) fix(t *testing.T, tid int) bool {
 	if err := unix.PtraceGetRegs(tid, &regs); err != nil {
 		return false
 	}
-	then, ok := After(g.base, regs.Rip)
+	then, ok := After(g.base.Load(), regs.Rip)
 	if ok {
 		regs.Rip = then
 		if err := unix.PtraceSetRegs(tid, &regs); err != nil {
@@ -324,7 +327,7 @@ func TestStorm(t *testing.T) {
 func (g *guest) step(t *testing.T, n int) int {
 	t.Helper()
 	if g.wait(t) != g.pid {
-		t.Fatalf("not stopped: %s", g.output.String())
+		t.Fatalf("it has ended: %s", g.end(t))
 	}
 	for range n {
 		if err := unix.PtraceSingleStep(g.pid); err != nil {
@@ -338,7 +341,7 @@ func (g *guest) step(t *testing.T, n int) int {
 	if err := unix.PtraceGetRegs(g.pid, &regs); err != nil {
 		t.Fatal(err)
 	}
-	if at := regs.Rip - g.base; at < pageSize {
+	if at := regs.Rip - g.base.Load(); at < pageSize {
 		return int(at)
 	}
 	return -1
