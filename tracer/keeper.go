@@ -130,7 +130,8 @@ func (k *keeper) fork(theirs *os.File) (p *os.Process, err error) {
 	forked := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
-		p, err = os.StartProcess("/proc/self/exe", []string{keeperName, strconv.Itoa(socket)}, &os.ProcAttr{
+		argv := []string{keeperName, strconv.Itoa(socket), strconv.Itoa(unix.Gettid())}
+		p, err = os.StartProcess("/proc/self/exe", argv, &os.ProcAttr{
 			Dir:   "/",
 			Env:   shim.RuntimeSettings(),
 			Files: []*os.File{nil, nil, nil, theirs},
@@ -194,23 +195,25 @@ func (k *keeper) close() {
 }
 
 // keeperName is what this binary is executed under, as argv[0], to be a keeper. The
-// second argument is the number of its socket.
+// second argument is the number of its socket, the third the thread whose end it is told of.
 const keeperName = "fstrace-keeper"
 
 // init makes this process the keeper that it was started to be. It happens here, not
 // in main, so that each program that uses this package has its keepers.
 func init() {
-	if len(os.Args) != 2 || os.Args[0] != keeperName {
+	if len(os.Args) != 3 || os.Args[0] != keeperName {
 		return
 	}
-	if socket, err := strconv.Atoi(os.Args[1]); err == nil {
-		runKeeper(socket)
+	socket, err := strconv.Atoi(os.Args[1])
+	thread, err2 := strconv.Atoi(os.Args[2])
+	if err == nil && err2 == nil {
+		runKeeper(socket, thread)
 		unix.Exit(0)
 	}
 }
 
 // runKeeper is the keeper's process.
-func runKeeper(socket int) {
+func runKeeper(socket, thread int) {
 	unix.CloseOnExec(socket)
 	// What the supervisor was started with is the command's: a pipe must end without us.
 	if kept, err := KeptDescriptors(); err == nil {
@@ -228,7 +231,7 @@ func runKeeper(socket int) {
 		words = make([]uint64, 1)
 	}
 	unix.Close(fds[1])
-	awaitSupervisor(socket)
+	awaitSupervisor(socket, thread)
 	l, err := seccomp.NewListener(fds[0])
 	if err != nil {
 		return
@@ -237,14 +240,12 @@ func runKeeper(socket int) {
 	keepThrough(l)
 }
 
-// awaitSupervisor waits until the supervisor has ended.
-func awaitSupervisor(socket int) {
+// awaitSupervisor waits until the supervisor has ended. The signal may have come before it
+// was awaited: then the thread that it tells of is gone, or about to be.
+func awaitSupervisor(socket, thread int) {
 	ended := make(chan os.Signal, 1)
 	signals.Notify(ended, supervisorEnded)
 	defer signals.Stop(ended)
-	if _, zombie := procfs.Zombie(os.Getppid()); zombie {
-		return // the signal may have come before it was awaited
-	}
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -255,10 +256,30 @@ func awaitSupervisor(socket int) {
 			}
 		}
 	}()
-	select {
-	case <-ended:
-	case <-closed:
+	const looks = 100 // a thread that has sent its signal ends at once, unless the machine is busy
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; isThread(os.Getppid(), thread); n++ {
+		if n == looks {
+			tick.Stop()
+		}
+		select {
+		case <-ended:
+			return
+		case <-closed:
+			return
+		case <-tick.C:
+		}
 	}
+}
+
+// isThread reports whether a process has a thread that has not ended.
+func isThread(pid, tid int) bool {
+	if unix.Access(fmt.Sprintf("/proc/%d/task/%d", pid, tid), unix.F_OK) != nil {
+		return false
+	}
+	state := procfs.State(tid)
+	return state != 0 && state != 'Z' && state != 'X'
 }
 
 // freeReceived lets those calls through that the supervisor had received and not
