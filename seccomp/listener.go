@@ -179,20 +179,28 @@ func (l *Listener) Errno(id uint64, errno unix.Errno) error {
 }
 
 // AnswerWithFile gives the caller a descriptor of an open file of this process,
-// close-on-exec, which is what its call returns. It needs Linux 5.14; before that the call
-// is not answered, and an error says so.
+// close-on-exec, and has its call return the number. After an error other than ErrGone the
+// call is not answered. It needs Linux 5.9.
+//
+// It does not use SECCOMP_ADDFD_FLAG_SEND (Linux 5.14): when a signal interrupts that, the
+// call returns 0, and there is no descriptor.
 func (l *Listener) AnswerWithFile(id uint64, file int) error {
-	for {
-		switch err := addFD(l.fd, id, file); err {
-		case 0:
+	number, err := -1, unix.EINTR
+	for err == unix.EINTR {
+		number, err = addFD(l.fd, id, file)
+	}
+	for err == 0 {
+		if err = sendValue(l.fd, id, int64(number)); err == 0 {
 			return nil
-		case unix.EINTR:
-		case unix.ENOENT:
-			return ErrGone
-		default:
-			return fmt.Errorf("seccomp: add descriptor to the caller of %#x: %w", id, err)
+		}
+		if err == unix.EINTR {
+			err = 0
 		}
 	}
+	if err == unix.ENOENT {
+		return ErrGone
+	}
+	return fmt.Errorf("seccomp: add descriptor to the caller of %#x: %w", id, err)
 }
 
 // send replies. A reply that is interrupted must be repeated: the caller would sleep for

@@ -25,8 +25,6 @@ const (
 	ioctlIDValid  = 0x40082102 // SECCOMP_IOCTL_NOTIF_ID_VALID
 	ioctlAddFD    = 0x40182103 // SECCOMP_IOCTL_NOTIF_ADDFD, Linux 5.9
 	ioctlSetFlags = 0x40082104 // SECCOMP_IOCTL_NOTIF_SET_FLAGS
-
-	addFDSend = 2 // SECCOMP_ADDFD_FLAG_SEND, Linux 5.14
 )
 
 // response is struct seccomp_notif_resp.
@@ -85,10 +83,18 @@ func sendReply(fd int, id uint64, errno int32, flags uint32) unix.Errno {
 	return e
 }
 
-// addFD issues one NOTIF_ADDFD that is the reply as well.
-func addFD(fd int, id uint64, file int) unix.Errno {
-	a := addition{id: id, flags: addFDSend, srcFD: uint32(file), newFDFlags: unix.O_CLOEXEC}
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlAddFD, uintptr(unsafe.Pointer(&a)))
+// addFD issues one NOTIF_ADDFD, and returns the caller's number of the descriptor. It waits
+// for the caller to be woken up.
+func addFD(fd int, id uint64, file int) (int, unix.Errno) {
+	a := addition{id: id, srcFD: uint32(file), newFDFlags: unix.O_CLOEXEC}
+	n, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlAddFD, uintptr(unsafe.Pointer(&a)))
+	return int(n), e
+}
+
+// sendValue issues one NOTIF_SEND that has the call return a value.
+func sendValue(fd int, id uint64, value int64) unix.Errno {
+	r := response{id: id, val: value}
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
 	return e
 }
 

@@ -100,7 +100,7 @@ func (r *hand) welcome(n *seccomp.Notification) error {
 	if err == nil || errors.Is(err, seccomp.ErrGone) {
 		return nil
 	}
-	return r.letThrough(n) // before Linux 5.14
+	return r.letThrough(n) // before Linux 5.9, or the caller has no descriptor to spare
 }
 
 // open begins to serve the process of a thread, and returns the descriptor for it.
@@ -246,8 +246,8 @@ func (in *inner) handle(kind nested.Kind, body []byte) error {
 // fstrace, and has started no others.
 func (in *inner) join(m *nested.Join) error {
 	pid := in.session.receiver.numbered(in.pid, m.PID)
-	p, _ := in.session.registry.find(pid)
-	if p == nil || p.pid != pid {
+	p := in.session.receiver.processToServe(pid)
+	if p == nil {
 		return fmt.Errorf("process %d is not of the session", m.PID)
 	}
 	if err := in.mayFollow(pid); err != nil {
@@ -272,6 +272,28 @@ func (in *inner) join(m *nested.Join) error {
 	p.family.Store(&family{inner: in, up: p.family.Load()})
 	in.backlog.Push(nested.AppendJoined(nil))
 	return nil
+}
+
+// processToServe returns a process of the session, nil for one that is none. It may not have
+// made a call yet.
+func (r *receiver) processToServe(pid int) *process {
+	p, _ := r.registry.find(pid)
+	if p == nil {
+		st, err := procfs.ReadStatus(pid)
+		if err != nil || st.TGID != pid {
+			return nil
+		}
+		if parent, _ := r.registry.find(st.PPID); parent == nil {
+			return nil
+		}
+		r.mu.Lock()
+		p, _ = r.processOf(pid)
+		r.mu.Unlock()
+	}
+	if p == nil || p.pid != pid {
+		return nil
+	}
+	return p
 }
 
 // mayFollow reports whether an inner fstrace may have the events of a process: one of its
