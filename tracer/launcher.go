@@ -256,6 +256,7 @@ func (l *launcher) follow() traceEnd {
 		s.owner.mail.send(msgEscaped{p, fd})
 	}
 	f.ended = func(p *process, ws unix.WaitStatus) {
+		s.inners.died(p)
 		if !unheld[p] {
 			s.owner.mail.post(msgEnded{p, ws})
 			return

@@ -96,7 +96,7 @@ func (l *Launch) takeOuter() (*os.File, error) {
 // ask asks to be served.
 func (o *outer) ask(in *incoming) error {
 	c := o.session.cmd
-	m := nested.Join{PID: o.session.root.pid, Guard: c.Guard != nil, Linked: c.Lifecycle == LifecyclePtrace}
+	m := nested.Join{PID: o.session.root.pid, Guard: c.Guard != nil, Linked: c.Lifecycle == LifecyclePtrace, Child: c.Adopt == nil}
 	if _, err := o.conn.Write(m.Append(nil)); err != nil {
 		return fmt.Errorf("ask it: %w", err)
 	}

@@ -65,6 +65,7 @@ type inner struct {
 	backlog *nested.Backlog
 	root    *process // the command's; nil before it has joined
 	linked  bool
+	self    *process   // the one that is to be linked to; nil for none but the socket
 	guard   *guardLine // nil for none
 	told    atomic.Int32
 	over    atomic.Bool // it gets no more events
@@ -163,6 +164,19 @@ func (in *inner) leave(err error) {
 	in.conn.Close()
 	<-in.backlog.Done()
 	in.guard.close()
+}
+
+// died kills the command of an inner fstrace whose process p was and has ended. It is called
+// for each process that is followed, before the parent can end the session.
+func (n *inners) died(p *process) {
+	if !n.serving() {
+		return
+	}
+	n.each(nil, func(in *inner) {
+		if in.self == p && !in.over.Load() {
+			in.signalAll(unix.SIGKILL)
+		}
+	})
 }
 
 // errRefused says that an inner fstrace is not served, and does not know that yet.
@@ -267,6 +281,9 @@ func (in *inner) join(m *nested.Join) error {
 		in.backlog.Push((&nested.Mounts{Paths: in.mounts}).Append(nil))
 	}
 	in.root, in.linked = p, m.Linked
+	if m.Linked && m.Child {
+		in.self, _ = in.session.registry.find(in.pid)
+	}
 	in.active.Add(1)
 	in.session.queue.do(func() { in.living[p] = true })
 	p.family.Store(&family{inner: in, up: p.family.Load()})

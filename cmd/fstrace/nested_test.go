@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // nestedWork is what commands inside of fstraces do: each operation, with processes of
@@ -29,9 +30,13 @@ func nestedDir(t testing.TB, dir string) string {
 	if err := os.Chmod(work, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	long := time.Unix(1_500_000_000, 0)
 	for _, name := range []string{"in.txt", "kept.txt", "gone.txt"} {
 		writeFile(t, filepath.Join(work, name), name+"\n")
 		if err := os.Chmod(filepath.Join(work, name), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(work, name), long, long); err != nil {
 			t.Fatal(err)
 		}
 	}

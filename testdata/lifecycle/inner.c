@@ -44,6 +44,7 @@ static int join(int s, int pid, int guard, int linked)
 	n += number(b + n, pid);
 	b[n++] = guard;
 	b[n++] = linked;
+	b[n++] = 0;
 	b[0] = n - 4;
 	b[1] = b[2] = b[3] = 0;
 	if (send(s, b, n, MSG_NOSIGNAL) != n)

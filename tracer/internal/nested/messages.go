@@ -13,6 +13,9 @@ type Join struct {
 	Guard bool
 	// Linked has the processes killed when the inner fstrace is: as ptrace would.
 	Linked bool
+	// Child says that the process is a child of the one that has asked for the socket, which
+	// is the inner fstrace itself: its end is that one's.
+	Child bool
 }
 
 // Append appends the message.
@@ -21,13 +24,14 @@ func (j *Join) Append(b []byte) []byte {
 	e.int(int64(j.PID))
 	e.bool(j.Guard)
 	e.bool(j.Linked)
+	e.bool(j.Child)
 	return e.end(at)
 }
 
 // Decode reads the message's fields.
 func (j *Join) Decode(b []byte) error {
 	d := decoder{b: b}
-	*j = Join{PID: int(int32(d.int())), Guard: d.bool(), Linked: d.bool()}
+	*j = Join{PID: int(int32(d.int())), Guard: d.bool(), Linked: d.bool(), Child: d.bool()}
 	return d.end()
 }
 

@@ -87,7 +87,7 @@ type message interface {
 func TestMessages(t *testing.T) {
 	for _, tt := range []struct{ sent, got message }{
 		{&Join{PID: 7, Guard: true}, new(Join)},
-		{&Join{PID: 1 << 30, Linked: true}, new(Join)},
+		{&Join{PID: 1 << 30, Linked: true, Child: true}, new(Join)},
 		{&Signal{Signal: 15}, new(Signal)},
 		{&Finish{All: true}, new(Finish)},
 		{&Refused{Reason: "no"}, new(Refused)},

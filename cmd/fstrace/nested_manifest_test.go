@@ -1,0 +1,88 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// manifestFacts lists what a manifest says of files, one line each.
+func manifestFacts(t *testing.T, file string) (list []string, complete bool) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"inputs", "outputs", "temporary", "modified", "removed", "renamed", "external", "incomplete"} {
+		entries, _ := m[key].([]any)
+		for _, e := range entries {
+			if entry, ok := e.(map[string]any); ok {
+				delete(entry, "told") // times
+			}
+			b, err := json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, fmt.Sprintf("%s %s", key, b))
+		}
+	}
+	slices.Sort(list)
+	return list, m["complete"] == true
+}
+
+// The manifest of an inner fstrace is what it is alone, however deep, with a daemon and
+// without: what files held before the command changed them is in it.
+func TestNestedManifest(t *testing.T) {
+	exe := fstraceBinary(t)
+	d := startDaemon(t)
+	ways := map[string][]string{"embedded": nil, "connected": {d.connect()}}
+	for _, outer := range []string{"embedded", "connected"} {
+		for _, inner := range []string{"embedded", "connected"} {
+			for _, depth := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%s/%s/%d", outer, inner, depth), func(t *testing.T) {
+					dir := openDir(t)
+					tr := &trial{env: []string{"XDG_CACHE_HOME=" + filepath.Join(dir, "cache")}}
+					file := filepath.Join(dir, "manifest")
+					run := func(argv ...string) {
+						t.Helper()
+						tr.dir = nestedDir(t, dir)
+						got := tr.run(t, argv)
+						if s := statusName(got.status); got.status.ExitStatus() != 3 {
+							t.Fatalf("ended with %s:\n%s", s, got.stderr)
+						}
+					}
+					command := []string{"sh", "-c", nestedWork}
+					with := func(way string, argv []string, flags ...string) []string {
+						all := append([]string{exe, "-q"}, ways[way]...)
+						return append(append(append(all, flags...), "--"), argv...)
+					}
+					alone := with(inner, command, "-f", "manifest", "-o", file)
+					run(alone...)
+					want, complete := manifestFacts(t, file)
+					if !complete {
+						t.Fatalf("incomplete alone: %v", want)
+					}
+					argv := alone
+					for i := range depth {
+						argv = with(outer, argv, "-f", "jsonl", "-o", filepath.Join(dir, fmt.Sprint("outer", i)))
+					}
+					run(argv...)
+					got, complete := manifestFacts(t, file)
+					if diff := lineDiff(want, got); diff != "" || !complete {
+						t.Errorf("complete: %v (-alone +inside of another):\n%s", complete, diff)
+					}
+					for i := range depth {
+						wantComplete(t, readRecord(t, filepath.Join(dir, fmt.Sprint("outer", i))))
+					}
+				})
+			}
+		}
+	}
+}
