@@ -2,6 +2,7 @@ package tracer
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 	"time"
@@ -9,86 +10,104 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/failpoint"
 	"github.com/fstrace/fstrace/tracer/internal/observe"
+	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
 
-// A launcher is what the tracer thread does: it starts the shim, so that the shim
-// is its child, and does what start asks of it until it follows the command.
+// A launcher is what the tracer thread does: it starts the shim, so that the shim is its
+// child, sees it through to where it can be let exec, and follows the command. All of that is
+// one thread's work: each time that another takes over costs as much as many system calls.
 type launcher struct {
-	session *session
-	forked  chan error
-	orders  chan order
-	seized  chan error
-	reaped  chan reapedShim
-	traced  bool // the shim is, and the command with it
+	session  *session
+	launched chan error // the shim is traced, or has ended
+	traced   bool       // the shim is, and the command with it
 }
-
-// reapedShim is how an untraced shim ended, and whether fstrace had to kill it.
-type reapedShim struct {
-	status unix.WaitStatus
-	killed bool
-}
-
-type order uint8
-
-const (
-	orderSeize order = iota // trace the shim, if the command is to be traced, and follow it
-	orderReap               // see to the shim's end, untraced
-	orderAwait              // the same, and it is about to end by itself
-)
 
 func newLauncher(s *session) *launcher {
-	return &launcher{
-		session: s, forked: make(chan error), orders: make(chan order),
-		seized: make(chan error), reaped: make(chan reapedShim),
-	}
-}
-
-// seize has the shim traced, and followed from then on. That is the tracer thread's
-// work; this one does something else meanwhile.
-func (l *launcher) seize(meanwhile func()) error {
-	l.orders <- orderSeize
-	meanwhile()
-	return <-l.seized
-}
-
-// reap waits for the end of a shim that is not traced, and kills it first if it
-// has not ended, unless it is ending.
-func (l *launcher) reap(ending bool) (ws unix.WaitStatus, killed bool) {
-	if ending {
-		l.orders <- orderAwait
-	} else {
-		l.orders <- orderReap
-	}
-	r := <-l.reaped
-	return r.status, r.killed
+	return &launcher{session: s, launched: make(chan error, 1)}
 }
 
 // run is the tracer thread, to its end.
 func (l *launcher) run(files []uintptr) {
 	failpoint.At("before-shim")
-	err := l.fork(files)
-	l.forked <- err
-	if err != nil {
+	err := l.launch(files)
+	follows := err == nil && !l.session.endedEarly
+	l.launched <- err
+	if !follows {
 		return
 	}
-	pid := l.session.root.pid
-	for o := range l.orders {
-		if o != orderSeize {
-			l.reaped <- l.reapShim(pid, o == orderAwait)
-			return
-		}
-		err := l.attach(pid)
-		if err == nil { // before it is let make a call
-			l.session.registry.enter(pid, l.session.root, l.traced)
-		}
-		l.seized <- err
-		if err == nil {
-			failpoint.At("before-follow")
-			l.session.traced <- l.follow()
-			return
+	failpoint.At("before-follow")
+	l.session.traced <- l.follow()
+}
+
+// launch starts the shim and sees it through to where it waits for the go-ahead. What it has
+// begun is undone if it fails.
+func (l *launcher) launch(files []uintptr) error {
+	s := l.session
+	err := l.fork(files)
+	s.closeShimSocket()
+	if err != nil {
+		s.owner.close()
+		return err
+	}
+	if err := s.tellShim(); err != nil {
+		return l.abandon(err)
+	}
+	if err := s.awaitFilter(); err != nil {
+		return l.abandon(err)
+	}
+	if err := l.begin(); err != nil {
+		err = l.abandon(err)
+		s.stopReceiving()
+		return err
+	}
+	return nil
+}
+
+// begin begins to trace the shim, which has the filter.
+func (l *launcher) begin() error {
+	s := l.session
+	pid := s.root.pid
+	if err := s.cmd.limit(pid); err != nil {
+		return err
+	}
+	s.begun = startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
+	failpoint.At("before-seize")
+	// Not before: until the shim has been executed it has files of this process's open.
+	s.header.Process, s.inherited = s.startState(pid)
+	if err := l.attach(pid); err != nil {
+		return cannotFollow(err)
+	}
+	if s.keeper != nil && !l.traced { // it will outlive us, whatever becomes of us
+		if err := s.keeper.need(); err != nil {
+			return err
 		}
 	}
+	s.registry.enter(pid, s.root, l.traced) // before it is let make a call
+	return nil
+}
+
+// abandon ends a launch that failed before the command could run. If the shim was
+// killed by a signal, as the command would have been, that is how the session
+// ends, and no error.
+func (l *launcher) abandon(cause error) error {
+	s := l.session
+	ws, killed := l.reapShim(s.root.pid, errors.Is(cause, shim.ErrPeerGone))
+	if s.keeper != nil {
+		s.keeper.dismiss()
+	}
+	s.outer.close()
+	ending := ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
+	s.owner.close()
+	if ws.Signaled() && !killed {
+		s.endedEarly = true
+		s.result = Result{Exit: exitOf(ws), Status: ws, Ending: ending}
+		return nil
+	}
+	if errors.Is(cause, shim.ErrPeerGone) {
+		return fmt.Errorf("launch: the helper process ended with %+v", exitOf(ws))
+	}
+	return &LaunchError{cause}
 }
 
 // attach begins to trace the shim, if the command is to be traced.
@@ -161,22 +180,23 @@ func openPidfd(pid int) (fd int, inode uint64) {
 	return fd, inode
 }
 
-func (l *launcher) reapShim(pid int, ending bool) reapedShim {
+// reapShim waits for the end of a shim that is not traced, and kills it first if it has not
+// ended, unless it is ending. It reports whether that killed it.
+func (l *launcher) reapShim(pid int, ending bool) (ws unix.WaitStatus, killed bool) {
 	s := l.session
-	ws, ok := unix.WaitStatus(0), false
+	ok := false
 	if !ending {
 		if ws, ok = s.shimEnded(pid); !ok {
 			_ = s.owner.signal(unix.SIGKILL)
 		}
 	}
 	// It may have been dying already, by a signal that was meant for the command.
-	killed := false
 	if !ok {
 		ws = s.awaitShim(pid)
 		killed = !ending && ws.Signaled() && ws.Signal() == unix.SIGKILL
 	}
 	s.owner.mail.send(msgEnded{s.root, ws})
-	return reapedShim{ws, killed}
+	return ws, killed
 }
 
 // shimEnded reports whether an untraced shim has ended, and how.

@@ -39,6 +39,13 @@ type session struct {
 	receiver *receiver
 	served   resolve.ServedPaths
 	control  int // the supervisor's end of the shim's socket
+	// shimSocket is the shim's end, -1 if the shim has it.
+	shimSocket int
+
+	// What the launch leaves for the record's beginning.
+	begun      *events.Event
+	inherited  []observe.Access
+	endedEarly bool // a signal has ended the shim before it was let exec: result says how
 
 	owner    *owner
 	requests *ptraceRequests
@@ -76,8 +83,8 @@ func newSession(c *Cmd) (*session, error) {
 	}
 	s := &session{
 		cmd: c, registry: newRegistry(), queue: newQueue(), incomplete: new(incompleteness), requests: new(ptraceRequests), blocked: new(blockedCalls),
-		control: -1,
-		traced:  make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
+		control: -1, shimSocket: -1,
+		traced: make(chan traceEnd, 1), received: make(chan struct{}), consumed: make(chan error, 1),
 		done: make(chan struct{}),
 	}
 	s.owner = newOwner(s.untracedEnded, c.Timeout, c.KillAfter)
@@ -91,34 +98,62 @@ func newSession(c *Cmd) (*session, error) {
 }
 
 // start launches the command. What it has begun is undone if it fails.
-func (s *session) start() (err error) {
-	l, err := s.startShim()
+func (s *session) start() error {
+	files, err := s.connect()
+	if s.control >= 0 {
+		defer unix.Close(s.control)
+	}
 	if err != nil {
+		s.closeShimSocket()
+		s.owner.close()
 		return err
 	}
-	defer unix.Close(s.control)
-	return s.launch(l)
+	if s.cmd.StartAfter != nil {
+		<-s.cmd.StartAfter
+	}
+	l := newLauncher(s)
+	tracerThread(func() { l.run(files) })
+	if err := <-l.launched; err != nil {
+		return err
+	}
+	if s.endedEarly {
+		s.endEarly()
+		return nil
+	}
+	return s.letGo()
 }
 
-// startShim starts the tracer thread and the shim as its child, and sends the
-// shim what to run.
-func (s *session) startShim() (*launcher, error) {
-	l := newLauncher(s)
-	if err := s.fork(l); err != nil {
-		if s.control >= 0 {
-			unix.Close(s.control)
-		}
-		s.owner.close()
+// connect makes the sockets to talk to the shim by, and returns what its descriptors are to be.
+func (s *session) connect() (files []uintptr, err error) {
+	if a := s.cmd.Adopt; a != nil {
+		s.control, err = a.socket()
 		return nil, err
 	}
-	// While the shim comes up.
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("launch: socketpair: %w", err)
+	}
+	s.control, s.shimSocket = pair[0], pair[1]
+	return s.cmd.descriptors(pair[1])
+}
+
+// closeShimSocket closes the shim's end of the socket, which the shim has, or will not have.
+func (s *session) closeShimSocket() {
+	if s.shimSocket >= 0 {
+		unix.Close(s.shimSocket)
+		s.shimSocket = -1
+	}
+}
+
+// tellShim sends the shim what to run. Meanwhile the shim comes up.
+func (s *session) tellShim() error {
 	var err error
 	var filter []byte
 	if s.index, err = syscalls.NewIndex(); err == nil {
 		filter, err = s.index.Filter()
 	}
 	if err != nil {
-		return nil, s.abandon(l, err)
+		return err
 	}
 	m := shim.Launch{
 		Path: s.executable(), Dir: s.cmd.Dir, Argv: s.cmd.Args, Env: s.cmd.Env,
@@ -137,9 +172,9 @@ func (s *session) startShim() (*launcher, error) {
 	failpoint.At("before-filter")
 	// The next step notices a shim that is gone.
 	if err := shim.WriteFull(s.control, m.Encode()); err != nil && !errors.Is(err, unix.EPIPE) {
-		return nil, s.abandon(l, fmt.Errorf("launch: send the command: %w", err))
+		return fmt.Errorf("launch: send the command: %w", err)
 	}
-	return l, nil
+	return nil
 }
 
 // executable returns the command's path, as its process finds it. /proc/self/exe stands for the
@@ -152,75 +187,34 @@ func (s *session) executable() string {
 	return s.cmd.Path
 }
 
-// fork starts the tracer thread, which starts the shim as its child, or takes over
-// one that is there.
-func (s *session) fork(l *launcher) (err error) {
-	var files []uintptr
-	if a := s.cmd.Adopt; a != nil {
-		if s.control, err = a.socket(); err != nil {
-			return err
-		}
-	} else {
-		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-		if err != nil {
-			return fmt.Errorf("launch: socketpair: %w", err)
-		}
-		defer unix.Close(pair[1])
-		s.control = pair[0]
-		files, err = s.cmd.descriptors(pair[1])
-		if err != nil {
-			return err
-		}
-	}
-	if s.cmd.StartAfter != nil {
-		<-s.cmd.StartAfter
-	}
-	tracerThread(func() { l.run(files) })
-	return <-l.forked
-}
-
-// launch sees the shim through to its exec.
-func (s *session) launch(l *launcher) error {
+// awaitFilter waits until the shim has the filter, and starts receiving its calls.
+func (s *session) awaitFilter() error {
 	fd, err := s.receiveListener()
 	switch {
 	case errors.Is(err, seccomp.ErrNested):
 		if err := s.join(); err != nil {
 			s.beginBlind(err)
 		}
+		return nil
 	case err != nil:
-		return s.abandon(l, err)
-	default:
-		if err := s.beginReceiving(fd); err != nil {
-			unix.Close(fd)
-			return s.abandon(l, err)
-		}
-	}
-	if err := s.cmd.limit(s.root.pid); err != nil {
-		err = s.abandon(l, err)
-		s.stopReceiving()
 		return err
 	}
-	begun := startEvent(s.root, s.header.Cwd) // while nobody else looks at the root
-	failpoint.At("before-seize")
-	var inherited []observe.Access
-	// Not before: until the shim has been executed it has files of this process's open.
-	err = l.seize(func() { s.header.Process, inherited = s.startState(s.root.pid) })
-	if err != nil {
-		err = cannotFollow(err)
-	} else if s.keeper != nil && !l.traced { // it will outlive us, whatever becomes of us
-		err = s.keeper.need()
-	}
-	if err != nil {
-		err = s.abandon(l, err)
-		s.stopReceiving()
+	if err := s.beginReceiving(fd); err != nil {
+		unix.Close(fd)
 		return err
 	}
+	return nil
+}
+
+// letGo begins the record and has the shim execute the command. The sink is not called on the
+// tracer thread: what it might start there would be taken for a process of the command's.
+func (s *session) letGo() error {
 	if err := s.cmd.Sink.Begin(&s.header); err != nil {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer
 	}
 	s.owner.mail.send(msgReady{})
-	s.queue.process(s.root, begun)
-	for _, a := range inherited {
+	s.queue.process(s.root, s.begun)
+	for _, a := range s.inherited {
 		if s.cmd.Guard != nil {
 			a.Guarded(s.cmd.Guard)
 		}
@@ -228,6 +222,7 @@ func (s *session) launch(l *launcher) error {
 		s.queue.reserve(e)
 		s.queue.settle(e, false)
 	}
+	s.inherited = nil
 	go s.consume()
 	go s.finish()
 	failpoint.At("before-exec")
@@ -331,30 +326,8 @@ func (s *session) stopReceiving() {
 	_ = s.listener.Close()
 }
 
-// abandon ends a launch that failed before the command could run. If the shim was
-// killed by a signal, as the command would have been, that is how the session
-// ends, and no error.
-func (s *session) abandon(l *launcher, cause error) error {
-	ws, killed := l.reap(errors.Is(cause, shim.ErrPeerGone))
-	if s.keeper != nil {
-		s.keeper.dismiss()
-	}
-	s.outer.close()
-	ending := ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
-	s.owner.close()
-	if ws.Signaled() && !killed {
-		s.endEarly(ws, ending)
-		return nil
-	}
-	if errors.Is(cause, shim.ErrPeerGone) {
-		return fmt.Errorf("launch: the helper process ended with %+v", exitOf(ws))
-	}
-	return &LaunchError{cause}
-}
-
 // endEarly makes the record of a command that a signal ended before it began.
-func (s *session) endEarly(ws unix.WaitStatus, ending Ending) {
-	s.result = Result{Exit: exitOf(ws), Status: ws, Ending: ending}
+func (s *session) endEarly() {
 	s.err = s.cmd.Sink.Begin(&s.header)
 	if s.err == nil {
 		s.err = s.cmd.Sink.End(&events.Trailer{End: time.Now(), Exit: s.result.Exit})
