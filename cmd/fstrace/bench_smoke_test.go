@@ -30,10 +30,12 @@ func TestBenchSmoke(t *testing.T) {
 	for _, row := range []string{
 		"stat, 1 thread(" + number + "){8}", "stat, 4 threads(" + number + "){8}", "stat, 4 processes(" + number + "){8}",
 		"spawn(" + number + "){9}",
-		"`true`(" + number + "){5}",
+		"fstrace(" + number + "){5}",
+		"strace(" + number + "){5}",
+		"2 commands(" + number + "){9}",
 		"`git status, 15,000 files`(" + number + "){9}",
 		"jsonl(" + number + "){3}",
-		`spawn of /bin/true, of bare \| ≤ 1.6` + number + ` \| (met|\*\*not met\*\*)`,
+		`spawn of /bin/true, of bare \| ≤ 1.45` + number + ` \| (met|\*\*not met\*\*)`,
 	} {
 		if !regexp.MustCompile(`(?m)^\| ` + row + ` \|$`).Match(content) {
 			t.Errorf("no row %s", row)

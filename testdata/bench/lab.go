@@ -27,6 +27,7 @@ type lab struct {
 
 	fstrace, floor, loop, paths, stats, usage string
 	hasStrace                                 bool
+	fstraced                                  string // "" if there is none
 }
 
 func newLab(ctx context.Context, o *options) (*lab, error) {
@@ -77,19 +78,31 @@ func (l *lab) fill() error {
 	}
 	l.root = strings.TrimSpace(string(root))
 	if l.binary != "" {
-		l.fstrace, err = filepath.Abs(l.binary)
-		return err
+		if l.fstrace, err = filepath.Abs(l.binary); err != nil {
+			return err
+		}
+		if beside := filepath.Join(filepath.Dir(l.fstrace), "fstraced"); exec.Command(beside, "--version").Run() == nil {
+			l.fstraced = beside
+		} else {
+			fmt.Fprintln(os.Stderr, "bench: without a daemon: no fstraced beside", l.fstrace)
+		}
+		return nil
 	}
-	linked := l.path("linked")
-	build := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-ldflags=-E=fstrace_entry", "-o", linked,
-		"./cmd/fstrace") // as the Makefile does
-	build.Dir, build.Env = l.root, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build fstrace: %w\n%s", err, out)
+	for name, to := range map[string]*string{"fstrace": &l.fstrace, "fstraced": &l.fstraced} {
+		linked := l.path("linked")
+		build := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-ldflags=-E=fstrace_entry", "-o", linked,
+			"./cmd/"+name) // as the Makefile does
+		build.Dir, build.Env = l.root, append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", name, err, out)
+		}
+		// Installed programs are copies. The file that the linker has written starts more slowly.
+		*to = l.path(name)
+		if err := l.do("cp", linked, *to); err != nil {
+			return err
+		}
 	}
-	// Installed programs are copies. The file that the linker has written starts more slowly.
-	l.fstrace = l.path("fstrace")
-	return l.do("cp", linked, l.fstrace)
+	return nil
 }
 
 // path returns the path of something in the lab.

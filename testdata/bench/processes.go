@@ -30,8 +30,8 @@ last columns are the ratios to bare.`,
 		done()
 		s.row(slices.Concat([]string{b.name}, t.medians(modes, 1e-3), t.ratios(modes))...)
 		if b.name == "spawn" {
-			r.atMost(1.6, t.ratio(ptrace, bare), "spawn of /bin/true, of bare")
-			r.atMost(1.35, t.ratio(notify, bare), "spawn of /bin/true with `--lifecycle notify`, of bare")
+			r.atMost(1.45, t.ratio(ptrace, bare), "spawn of /bin/true, of bare")
+			r.atMost(1.3, t.ratio(notify, bare), "spawn of /bin/true with `--lifecycle notify`, of bare")
 		}
 	}
 	return nil
