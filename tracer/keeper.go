@@ -195,7 +195,7 @@ func (k *keeper) close() {
 }
 
 // keeperName is what this binary is executed under, as argv[0], to be a keeper. The
-// second argument is the number of its socket, the third the thread whose end it is told of.
+// second argument is the number of its socket, the third the thread that the signal tells of.
 const keeperName = "fstrace-keeper"
 
 // init makes this process the keeper that it was started to be. It happens here, not
