@@ -128,9 +128,6 @@ type Left struct {
 type Done struct {
 	Left []Left
 	Gaps []events.Incomplete
-	// Usage is what the command has used: the words of a struct rusage. Empty if that is not
-	// known.
-	Usage []int64
 }
 
 // Append appends the message.
@@ -148,10 +145,6 @@ func (m *Done) Append(b []byte) []byte {
 		e.int(int64(m.Gaps[i].PID))
 		e.string(m.Gaps[i].Detail)
 	}
-	e.uint(uint64(len(m.Usage)))
-	for _, v := range m.Usage {
-		e.int(v)
-	}
 	return e.end(at)
 }
 
@@ -164,9 +157,6 @@ func (m *Done) Decode(b []byte) error {
 	}
 	for range d.count(3) {
 		m.Gaps = append(m.Gaps, events.Incomplete{Reason: events.Reason(d.string()), PID: int(d.int()), Detail: d.string()})
-	}
-	for range d.count(1) {
-		m.Usage = append(m.Usage, d.int())
 	}
 	return d.end()
 }

@@ -95,7 +95,7 @@ func TestMessages(t *testing.T) {
 		{&Done{}, new(Done)},
 		{&Done{
 			Left: []Left{{PID: 3, Exe: "/bin/x", Argv: []string{"x", "y"}}, {}},
-			Gaps: []events.Incomplete{{Reason: events.ReasonNested, PID: 1, Detail: "d"}}, Usage: []int64{1, -2},
+			Gaps: []events.Incomplete{{Reason: events.ReasonNested, PID: 1, Detail: "d"}},
 		}, new(Done)},
 	} {
 		b := tt.sent.Append([]byte("before"))
@@ -161,7 +161,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(AppendEvent(nil, &samples[i]))
 	}
 	f.Add((&Join{PID: 3, Guard: true}).Append(nil))
-	f.Add((&Done{Left: []Left{{PID: 1}}, Usage: []int64{4}}).Append(nil))
+	f.Add((&Done{Left: []Left{{PID: 1}}}).Append(nil))
 	f.Add((&Mounts{Paths: []string{"/"}}).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for rest := b; ; {
