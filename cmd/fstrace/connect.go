@@ -161,7 +161,8 @@ func (c *connected) start(l *tracer.Launch) (*ipc.Stream, error) {
 func (c *connected) notRun(err error) int {
 	c.output.abort()
 	if errors.Is(err, ipc.ErrGone) {
-		err = errors.New("fstraced ended before the command was started: start fstraced again")
+		fmt.Fprintln(os.Stderr, "fstrace: fstraced ended before the command was started: nothing was run; start fstraced again")
+		return exitFailed
 	}
 	return cannotTrace(err)
 }

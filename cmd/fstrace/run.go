@@ -184,7 +184,7 @@ func (r *run) failed(err error) int {
 
 // cannotTrace reports why nothing was run.
 func cannotTrace(err error) int {
-	fmt.Fprintf(os.Stderr, "fstrace: %v\nfstrace: nothing was run; \"fstrace doctor\" reports what this machine allows\n", err)
+	fmt.Fprintf(os.Stderr, "fstrace: %v; nothing was run (\"fstrace doctor\" reports what this machine allows)\n", err)
 	return exitFailed
 }
 

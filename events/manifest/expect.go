@@ -125,7 +125,13 @@ func (f *fold) deviates(n *node, e *events.Event, detail string) {
 	}
 	n = f.note(n)
 	n.tried = true // once is enough
-	f.gaps = append(f.gaps, events.Incomplete{Reason: events.ReasonChanged, Detail: n.path() + ": " + detail})
+	f.suspect(n.path(), detail)
+}
+
+// suspect notes that somebody else changed what is at a path, unless the record misses the
+// access that did it.
+func (f *fold) suspect(path, detail string) {
+	f.suspected = append(f.suspected, events.Incomplete{Reason: events.ReasonChanged, Detail: path + ": " + detail})
 }
 
 // isLost reports whether the session put something at n for certain, and has not taken it

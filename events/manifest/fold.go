@@ -25,8 +25,11 @@ type fold struct {
 	retold  map[inode]retelling // files of which it may have changed the change time
 	stirred map[*origin]stir    // directories in which it may have made or removed names
 	gaps    []events.Incomplete
-	latest  time.Time // of the events
-	mounted []string  // where the session has mounted something, and the manifest says so
+	// suspected are changes that the session's own accesses do not explain. They count
+	// only if the record has all accesses.
+	suspected []events.Incomplete
+	latest    time.Time // of the events
+	mounted   []string  // where the session has mounted something, and the manifest says so
 
 	volatile  map[string]struct{}
 	external  externals

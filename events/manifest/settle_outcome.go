@@ -65,7 +65,7 @@ func (x *outcome) classify() {
 	}
 	for _, n := range x.lost {
 		if !x.remained[n] {
-			x.changed(n.path(), "somebody else removed it")
+			x.suspect(n.path(), "somebody else removed it")
 		}
 	}
 }
@@ -281,6 +281,9 @@ func (x *outcome) gap(path string, p *problem) {
 // found out here, but for a process's reason that the tracer has given already.
 func (x *outcome) incomplete(t *events.Trailer) []events.Incomplete {
 	list := slices.Clone(t.Incomplete)
+	if len(list) == 0 {
+		x.gaps = append(x.gaps, x.suspected...)
+	}
 	slices.SortFunc(x.gaps, func(a, b events.Incomplete) int {
 		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Detail, b.Detail))
 	})

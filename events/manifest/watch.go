@@ -390,7 +390,7 @@ func (x *outcome) strangers(w *watcher) {
 		if what == 0 || what == dressed && !x.isUndressed(path) {
 			return
 		}
-		x.changed(path, what.problem())
+		x.suspect(path, what.problem())
 	})
 }
 
