@@ -254,6 +254,11 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 		w.names++
 		o.written = true
 		f.note(n)
+		if _, retold := f.retold[inodeOf(info)]; !retold {
+			// What it holds is the session's, but the name was there before.
+			o.ops |= opBit(e.Op)
+			o.facts |= factState
+		}
 		return nil
 	default:
 		o.edit().doubt = "has the inode number of a file that the command wrote and removed"
