@@ -213,6 +213,7 @@ var formerRows = []verdictRow{
 var toldRows = []verdictRow{
 	both(1, "a size", "mkdir q; touch q/1", "ls q >/dev/null; stat -c %s q/1", "echo x >q/1"),
 	both(1, "a directory's time", "mkdir w; echo 1 >n", "[ w -nt n ] && echo newer || echo older", "touch w").told(),
+	both(1, "a time of the directory of a file written in place", "mkdir w; echo 1 >w/n", "stat -c %Y w; echo 2 >w/n", "mkdir w/x").told(),
 	both(1, "a time of an open file", "echo 1 >n", "stat -L -c %Y - <n", "touch n").told(),
 	both(1, "a time of an open file that is read", "echo 1 >n", `python3 -I -c 'import os; f = open("n"); print(f.read(), os.fstat(f.fileno()).st_mtime)'`, "touch n").told().needs("python3"),
 	both(1, "a time of a file opened by its path only", "echo 1 >n", `python3 -I -c 'import os; print(os.fstat(os.open("n", os.O_PATH)).st_mtime)'`, "touch n").needs("python3"),

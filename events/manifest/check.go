@@ -235,17 +235,31 @@ func (c *comparison) asLeft() {
 	}
 	change := func(path string) {
 		c.changed[parentOf(path)] = append(c.changed[parentOf(path)], baseOf(path))
-		c.stirred[parentOf(path)] = true
 	}
 	for i := range c.m.Outputs {
 		e := &c.m.Outputs[i]
 		c.wanted = append(c.wanted, wanted{Entry: e})
 		change(e.Path)
+		if !e.isChangedInPlace() {
+			c.stirred[parentOf(e.Path)] = true
+		}
 	}
 	for _, path := range c.m.Removed {
 		c.want(path)
 		change(path)
+		c.stirred[parentOf(path)] = true
 	}
+}
+
+// isChangedInPlace reports whether an output has been there before, and no operation made,
+// removed or renamed it: the times of its directory are not the command's doing.
+func (e *Entry) isChangedInPlace() bool {
+	if e.Before != e.State || len(e.Ops) == 0 {
+		return false
+	}
+	return !slices.ContainsFunc(e.Ops, func(op events.Op) bool {
+		return op == events.OpCreate || op == events.OpDelete || op == events.OpRename
+	})
 }
 
 // outputAbove returns the nearest output above path of which the command changed the
