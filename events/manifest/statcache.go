@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +20,7 @@ import (
 // SHA-256. It does not store hashes of files on mounts whose times are not reliable.
 //
 // It is one sparse file, a table of sets of slots. The inode selects the set. A new entry
-// takes the slot of the same inode, or an empty or damaged slot, or a random one. So the
+// takes the slot of the same inode, or an empty or damaged slot, or the oldest. So the
 // size is bounded, a lookup is one pread, and opening the cache reads nothing. Each slot
 // has a checksum instead of a lock: a slot that two runs write at the same time, or that
 // a crash leaves half written, fails its checksum and counts as empty. A log, or a file
@@ -45,6 +47,7 @@ const (
 	cacheSets    = 1 << 15 // 21 MB, if it is ever full
 	sumOffset    = 8 * 5
 	crcOffset    = sumOffset + 32
+	ageOffset    = crcOffset + 4 // when it was written, in seconds of Unix time
 	cacheFileMax = cacheSets * setSize
 )
 
@@ -231,18 +234,22 @@ func (c *Cache) put(id *identity, sum [32]byte) {
 	p := placeOf(id)
 	var set [setSize]byte
 	_, _ = c.file.ReadAt(set[:], p.at) // what is not there is zero
-	i, rank := int(sum[0])%slotsPerSet, 0
+	i, rank, oldest := 0, 0, uint32(math.MaxUint32)
 	for at, slot := range p.slots(set[:]) {
+		age := binary.LittleEndian.Uint32(slot[ageOffset:])
 		switch {
 		case rank < 2 && p.isInode(slot): // as it was
 			i, rank = at, 2
 		case rank < 1 && !isWhole(slot):
 			i, rank = at, 1
+		case rank < 1 && age < oldest:
+			i, oldest = at, age
 		}
 	}
 	var slot [slotSize]byte
 	copy(slot[:], p.key[:])
 	copy(slot[sumOffset:], sum[:])
+	binary.LittleEndian.PutUint32(slot[ageOffset:], uint32(time.Now().Unix()))
 	binary.LittleEndian.PutUint32(slot[crcOffset:], crc32.Checksum(slot[:crcOffset], castagnoli()))
 	_, _ = c.file.WriteAt(slot[:], p.at+int64(i*slotSize))
 }
