@@ -1,7 +1,7 @@
 /*
  * Installs the filter that it reads from standard input, in which a call that would be
  * notified fails with errno 99, and makes calls with and without the key. The key is the
- * argument. Prints one line for each thing that went otherwise than it must, and "done".
+ * argument. Prints one line for each thing that went wrong, and "done".
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum { CALLS = 8 };
-static int done; /* where it is told of each call */
+static int done; /* the descriptor to which it reports each call */
 
 static void handle(int sig) { (void)sig; }
 

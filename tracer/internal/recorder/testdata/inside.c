@@ -2,7 +2,7 @@
  * A program with the recorder in it. Descriptors 3 and 4 are the memory of its slots and of
  * the counter. It prints the address at which it has room, reads the recorder from standard
  * input, and a filter if there is one, and does what its argument says. It prints a line for
- * each thing that went otherwise than it must, and "done".
+ * each thing that went wrong, and "done".
  */
 #define _GNU_SOURCE
 #include <errno.h>
