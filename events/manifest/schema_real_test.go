@@ -7,12 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // TestSchemaReal validates manifests that fstrace itself writes, and that they are read
 // and written again without a difference.
 func TestSchemaReal(t *testing.T) {
-	fstrace := buildFstrace(t)
+	fstrace := harness.Fstrace(t)
 	s := readSchema(t)
 	for name, script := range map[string]string{
 		"reads":     `cat in; cat gone; ls dir; readlink link; true`,
@@ -67,23 +69,4 @@ func TestSchemaReal(t *testing.T) {
 			})
 		}
 	}
-}
-
-// buildFstrace builds the program whose manifests these are.
-func buildFstrace(t *testing.T) string {
-	t.Helper()
-	tool, err := exec.LookPath("go")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	exe := filepath.Join(t.TempDir(), "fstrace")
-	build := exec.Command(tool, "build", "-o", exe, "github.com/fstrace/fstrace/cmd/fstrace")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", build, err, out)
-	}
-	return exe
 }

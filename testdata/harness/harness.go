@@ -1,11 +1,13 @@
 // Package harness has what the tests of several packages need: to wait for a state, to
-// find the tools that they run, and to make files that other users can reach.
+// find the tools that they run, to build the programs under test and run them bare and
+// traced, and to read their records.
 package harness
 
 import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -117,3 +119,22 @@ func OpenFile(t testing.TB, path string, flags int) *os.File {
 	t.Cleanup(func() { f.Close() })
 	return f
 }
+
+// Source returns the absolute path of a file of the repository, named by the elements of
+// its path from the root.
+func Source(elem ...string) string { return filepath.Join(append([]string{root()}, elem...)...) }
+
+// root returns the directory of go.mod: tests run in the directory of their package.
+var root = sync.OnceValue(func() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		panic(err)
+	}
+	for dir != "/" {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+	panic("no go.mod above the working directory")
+})

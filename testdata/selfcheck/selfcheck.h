@@ -1,6 +1,6 @@
 /*
  * A self-checking program performs system calls and prints the trace that it
- * expects of itself. The harness (cmd/fstrace/selfcheck_test.go) runs it as
+ * expects of itself. The harness (cmd/fstrace/internal/e2e/record) runs it as
  * "fstrace -f jsonl -o RECORD -- PROGRAM SCRATCH", renders RECORD in the same
  * form, and compares byte for byte. The program is the oracle: it checks with
  * errno that the kernel did what the line says.

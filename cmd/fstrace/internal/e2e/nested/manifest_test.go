@@ -1,0 +1,90 @@
+package nested
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
+)
+
+// manifestFacts lists what a manifest says of files, one line each.
+func manifestFacts(t *testing.T, file string) (list []string, complete bool) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"inputs", "outputs", "temporary", "modified", "removed", "renamed", "external", "incomplete"} {
+		entries, _ := m[key].([]any)
+		for _, e := range entries {
+			if entry, ok := e.(map[string]any); ok {
+				delete(entry, "told") // times
+			}
+			b, err := json.Marshal(e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, fmt.Sprintf("%s %s", key, b))
+		}
+	}
+	slices.Sort(list)
+	return list, m["complete"] == true
+}
+
+// The manifest of an inner fstrace is what it is alone, however deep, with a daemon and
+// without: what files held before the command changed them is in it.
+func TestNestedManifest(t *testing.T) {
+	exe := harness.Fstrace(t)
+	d := harness.StartDaemon(t)
+	ways := map[string][]string{"embedded": nil, "connected": {d.Connect()}}
+	for _, outer := range []string{"embedded", "connected"} {
+		for _, inner := range []string{"embedded", "connected"} {
+			for _, depth := range []int{1, 2} {
+				t.Run(fmt.Sprintf("%s/%s/%d", outer, inner, depth), func(t *testing.T) {
+					dir := harness.OpenDir(t)
+					tr := &harness.Trial{Env: []string{"XDG_CACHE_HOME=" + filepath.Join(dir, "cache")}}
+					file := filepath.Join(dir, "manifest")
+					run := func(argv ...string) {
+						t.Helper()
+						tr.Dir = nestedDir(t, dir)
+						got := tr.Run(t, argv)
+						if s := harness.StatusName(got.Status); got.Status.ExitStatus() != 3 {
+							t.Fatalf("ended with %s:\n%s", s, got.Stderr)
+						}
+					}
+					command := []string{"sh", "-c", nestedWork}
+					with := func(way string, argv []string, flags ...string) []string {
+						all := append([]string{exe, "-q"}, ways[way]...)
+						return append(append(append(all, flags...), "--"), argv...)
+					}
+					alone := with(inner, command, "-f", "manifest", "-o", file)
+					run(alone...)
+					want, complete := manifestFacts(t, file)
+					if !complete {
+						t.Fatalf("incomplete alone: %v", want)
+					}
+					argv := alone
+					for i := range depth {
+						argv = with(outer, argv, "-f", "jsonl", "-o", filepath.Join(dir, fmt.Sprint("outer", i)))
+					}
+					run(argv...)
+					got, complete := manifestFacts(t, file)
+					if diff := harness.LineDiff(want, got); diff != "" || !complete {
+						t.Errorf("complete: %v (-alone +inside of another):\n%s", complete, diff)
+					}
+					for i := range depth {
+						harness.WantComplete(t, harness.ReadRecord(t, filepath.Join(dir, fmt.Sprint("outer", i))))
+					}
+				})
+			}
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package record
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/fstrace/fstrace/testdata/harness"
+	"golang.org/x/sys/unix"
+)
+
+// deniedCalls are those that a sandbox may forbid and that fstrace makes, but the
+// command, cat, does not need. Under make stress every number is denied in turn.
+var deniedCalls = map[string]uintptr{
+	"ioctl": unix.SYS_IOCTL, "ptrace": unix.SYS_PTRACE, "waitid": unix.SYS_WAITID, "getpid": unix.SYS_GETPID,
+	"readlinkat": unix.SYS_READLINKAT, "memfd_create": unix.SYS_MEMFD_CREATE, "seccomp": unix.SYS_SECCOMP,
+	"pidfd_open": unix.SYS_PIDFD_OPEN, "pidfd_getfd": unix.SYS_PIDFD_GETFD, "pidfd_send_signal": unix.SYS_PIDFD_SEND_SIGNAL,
+	"process_vm_readv": unix.SYS_PROCESS_VM_READV, "process_vm_writev": unix.SYS_PROCESS_VM_WRITEV,
+	"socketpair": unix.SYS_SOCKETPAIR, "sendmsg": unix.SYS_SENDMSG, "recvmsg": unix.SYS_RECVMSG,
+	"eventfd2": unix.SYS_EVENTFD2, "epoll_create1": unix.SYS_EPOLL_CREATE1, "statx": unix.SYS_STATX,
+	"openat2": unix.SYS_OPENAT2, "sched_setaffinity": unix.SYS_SCHED_SETAFFINITY, "prctl": unix.SYS_PRCTL,
+	"clone3": unix.SYS_CLONE3, "wait4": unix.SYS_WAIT4, "tgkill": unix.SYS_TGKILL, "prlimit64": unix.SYS_PRLIMIT64,
+	"inotify_init1": unix.SYS_INOTIFY_INIT1, "fanotify_init": unix.SYS_FANOTIFY_INIT, "name_to_handle_at": unix.SYS_NAME_TO_HANDLE_AT,
+}
+
+// TestDenied: where a sandbox denies a system call, fstrace refuses with a message, or
+// the command runs as it does without fstrace and its record has what it has read, or
+// says that it is incomplete. It never hangs, and a complete record is never wrong.
+func TestDenied(t *testing.T) {
+	denied, exe, dir := harness.BuildC(t, "gcc", "lifecycle/denied"), harness.Fstrace(t), harness.OpenDir(t)
+	cat := harness.NeedTool(t, "cat")
+	in := filepath.Join(dir, "in")
+	harness.WriteFile(t, in, "content\n")
+	calls := deniedCalls
+	if os.Getenv("FSTRACE_STRESS") != "" {
+		calls = map[string]uintptr{}
+		for nr := range uintptr(470) {
+			calls["call "+strconv.Itoa(int(nr))] = nr
+		}
+	}
+	for name, nr := range calls {
+		for _, errno := range []unix.Errno{unix.EPERM, unix.ENOSYS} {
+			t.Run(name+" "+unix.ErrnoName(errno), func(t *testing.T) {
+				around := []string{denied, strconv.Itoa(int(nr)), strconv.Itoa(int(errno))}
+				bare, _ := deniedRun(t, append(around, cat, in))
+				if bare != 0 {
+					t.Skip("the command itself needs the call")
+				}
+				file := filepath.Join(harness.OpenDir(t), "record")
+				status, stderr := deniedRun(t, append(around, exe, "-q", "-f", "jsonl", "-o", file, "--", cat, in))
+				switch {
+				case goNeeds(stderr):
+					t.Skip("the Go runtime itself needs the call")
+				case status == 125:
+					if !strings.HasPrefix(stderr, "fstrace: ") || !strings.Contains(stderr, "fstrace doctor") {
+						t.Errorf("the refusal does not say why: %q", stderr)
+					}
+				case status != 0:
+					t.Errorf("status %d, without fstrace %d: %s", status, bare, stderr)
+				default:
+					r := harness.ReadRecord(t, file)
+					read := false
+					for _, e := range r.Events {
+						read = read || e.Op == "read" && e.Path == in
+					}
+					if !read && r.Complete() {
+						t.Error("the record says that it is complete, but what the command read is not in it")
+					}
+				}
+			})
+		}
+	}
+}
+
+// deniedRun runs a command with an end, and returns its exit status and standard error.
+func deniedRun(t *testing.T, argv []string) (status int, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), harness.Patience)
+	defer cancel()
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stderr = &out
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("%q does not end", argv)
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+// goNeeds reports whether the Go runtime could not start, or could not go on.
+func goNeeds(stderr string) bool {
+	return strings.Contains(stderr, "fatal error: ") || strings.Contains(stderr, "runtime: ")
+}
