@@ -117,6 +117,7 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 		n.spool.close()
 		return fail(err)
 	}
+	cmd.Spare = &s.spare
 	n.cmd = s.config.newCommand(cmd)
 	if r.More && (p.Options.Events == nil || *p.Options.Events) {
 		if r.reader, _, err = n.spool.follow(0); err != nil { // from the first on

@@ -112,6 +112,8 @@ type Server struct {
 	ending       chan struct{} // closed when no session runs any more, at the end
 	changed      chan struct{} // closed and replaced when something may have become idle
 
+	spare tracer.Spare // the process of the next command
+
 	events   atomic.Uint64 // of all sessions
 	refusals refusals
 }

@@ -89,6 +89,7 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 	if !s.awaitFor(ended, s.config.Grace+shutdownPatience) {
 		s.config.Log.Error("sessions do not end by SIGKILL: left behind")
 	}
+	s.spare.Close()
 	s.mu.Lock()
 	select {
 	case <-s.ending: // a second call

@@ -130,6 +130,8 @@ type Cmd struct {
 	// continued meanwhile if it is traced. It may stop this process: StopWith.
 	OnStop func(sig unix.Signal)
 
+	// Spare, if set, starts the process of the next command ahead of need.
+	Spare *Spare
 	// StartAfter, if set, delays the command's process until the channel is closed.
 	// Start prepares the rest meanwhile.
 	StartAfter <-chan struct{}

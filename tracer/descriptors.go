@@ -13,14 +13,14 @@ import (
 // closedFD stands in a list of descriptors for one that is to be closed.
 const closedFD = ^uintptr(0)
 
-// descriptors lists what the shim's descriptors are to be, by number, with its
-// socket as the last. That takes the lowest number that the command has no use for.
-func (c *Cmd) descriptors(socket int) ([]uintptr, error) {
+// descriptors lists what the command's descriptors are to be, by number. The shim's socket
+// takes the next number, for which the command has no use.
+func (c *Cmd) descriptors() ([]uintptr, error) {
 	if c.InheritFiles {
-		return inheritAll(socket)
+		return inheritAll()
 	}
 	if c.Descriptors != nil {
-		return c.numbered(socket)
+		return c.numbered()
 	}
 	standard, err := c.streams.open(c.Stdin, c.Stdout, c.Stderr)
 	if err != nil {
@@ -41,11 +41,11 @@ func (c *Cmd) descriptors(socket int) ([]uintptr, error) {
 			list = append(list, null.Fd())
 		}
 	}
-	return append(list, uintptr(socket)), nil
+	return list, nil
 }
 
 // numbered lists what Descriptors says.
-func (c *Cmd) numbered(socket int) ([]uintptr, error) {
+func (c *Cmd) numbered() ([]uintptr, error) {
 	highest := 2
 	for number := range c.Descriptors {
 		highest = max(highest, number)
@@ -66,12 +66,12 @@ func (c *Cmd) numbered(socket int) ([]uintptr, error) {
 			list = append(list, null.Fd())
 		}
 	}
-	return append(list, uintptr(socket)), nil
+	return list, nil
 }
 
 // inheritAll passes on each descriptor that is not close-on-exec. Those above the
 // socket's number need not be listed: exec keeps them.
-func inheritAll(socket int) ([]uintptr, error) {
+func inheritAll() ([]uintptr, error) {
 	kept, err := KeptDescriptors()
 	if err != nil {
 		return nil, fmt.Errorf("launch: list own descriptors: %w", err)
@@ -84,7 +84,7 @@ func inheritAll(socket int) ([]uintptr, error) {
 			list = append(list, closedFD)
 		}
 	}
-	return append(list, uintptr(socket)), nil
+	return list, nil
 }
 
 // KeptDescriptors lists the descriptors that this process was started with, or has

@@ -12,9 +12,9 @@ import (
 )
 
 // inheritHelper prints what inheritAll makes of the descriptors that this process
-// was started with. 77 stands for the shim's socket.
+// was started with.
 func inheritHelper() {
-	list, err := inheritAll(77)
+	list, err := inheritAll()
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -36,11 +36,11 @@ func TestInheritAll(t *testing.T) {
 		extra []*os.File // from 3 on; nil leaves a number free
 		want  string
 	}{
-		{"standard descriptors", nil, "0:0 1:1 2:2 3:77"},
-		{"one more", []*os.File{f}, "0:0 1:1 2:2 3:3 4:77"},
-		{"several more", []*os.File{f, f, f}, "0:0 1:1 2:2 3:3 4:4 5:5 6:77"},
-		{"one after a gap", []*os.File{nil, f}, "0:0 1:1 2:2 3:77"},
-		{"a gap further on", []*os.File{f, f, nil, f}, "0:0 1:1 2:2 3:3 4:4 5:77"},
+		{"standard descriptors", nil, "0:0 1:1 2:2"},
+		{"one more", []*os.File{f}, "0:0 1:1 2:2 3:3"},
+		{"several more", []*os.File{f, f, f}, "0:0 1:1 2:2 3:3 4:4 5:5"},
+		{"one after a gap", []*os.File{nil, f}, "0:0 1:1 2:2"},
+		{"a gap further on", []*os.File{f, f, nil, f}, "0:0 1:1 2:2 3:3 4:4"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -71,11 +71,11 @@ func TestKeptDescriptors(t *testing.T) {
 func TestCmdDescriptors(t *testing.T) {
 	f := harness.OpenFile(t, os.DevNull, os.O_RDWR)
 	c := &Cmd{Stdout: f, ExtraFiles: []*os.File{nil, f}}
-	list, err := c.descriptors(99)
+	list, err := c.descriptors()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 6 || list[1] != f.Fd() || list[3] != closedFD || list[4] != f.Fd() || list[5] != 99 {
+	if len(list) != 5 || list[1] != f.Fd() || list[3] != closedFD || list[4] != f.Fd() {
 		t.Errorf("got %v", list)
 	}
 	for _, i := range []int{0, 2} {

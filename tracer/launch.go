@@ -39,10 +39,10 @@ func (c *Cmd) Launch() (*Launch, error) {
 	if err != nil {
 		return nil, fmt.Errorf("launch: socketpair: %w", err)
 	}
-	files, err := c.descriptors(pair[1])
+	files, err := c.descriptors()
 	var pid, fd int
 	if err == nil {
-		pid, fd, err = forkShim(files, &syscall.SysProcAttr{Setpgid: true})
+		pid, fd, err = forkShim(append(files, uintptr(pair[1])), &syscall.SysProcAttr{Setpgid: true})
 	}
 	unix.Close(pair[1])
 	closeAll(c.streams.theirs)

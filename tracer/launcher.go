@@ -28,9 +28,9 @@ func newLauncher(s *session) *launcher {
 }
 
 // run is the tracer thread, to its end.
-func (l *launcher) run(files []uintptr) {
+func (l *launcher) run() {
 	failpoint.At("before-shim")
-	err := l.launch(files)
+	err := l.launch()
 	follows := err == nil && !l.session.endedEarly
 	l.launched <- err
 	if !follows {
@@ -42,9 +42,9 @@ func (l *launcher) run(files []uintptr) {
 
 // launch starts the shim and sees it through to where it waits for the go-ahead. What it has
 // begun is undone if it fails.
-func (l *launcher) launch(files []uintptr) error {
+func (l *launcher) launch() error {
 	s := l.session
-	err := l.fork(files)
+	err := l.fork()
 	s.closeShimSocket()
 	if err != nil {
 		s.owner.close()
@@ -130,7 +130,7 @@ func (l *launcher) attach(pid int) error {
 }
 
 // fork starts the shim, or takes over the one that is there already.
-func (l *launcher) fork(files []uintptr) error {
+func (l *launcher) fork() error {
 	s := l.session
 	if a := s.cmd.Adopt; a != nil {
 		fd, err := a.duplicate()
@@ -141,13 +141,18 @@ func (l *launcher) fork(files []uintptr) error {
 		s.owner.mail.send(msgStarted{proc: s.root, fd: fd, root: true})
 		return nil
 	}
-	attr := &syscall.SysProcAttr{Setpgid: true}
-	if s.cmd.Setsid {
-		attr = &syscall.SysProcAttr{Setsid: true}
-	}
-	pid, fd, err := forkShim(files, attr)
-	if err != nil {
-		return err
+	var pid, fd int
+	if p := s.spare; p != nil {
+		pid, fd = p.pid, p.pidfd
+	} else {
+		attr := &syscall.SysProcAttr{Setpgid: true}
+		if s.cmd.Setsid {
+			attr = &syscall.SysProcAttr{Setsid: true}
+		}
+		var err error
+		if pid, fd, err = forkShim(append(s.files, uintptr(s.shimSocket)), attr); err != nil {
+			return err
+		}
 	}
 	s.root = &process{pid: pid, ppid: os.Getpid(), argv: s.cmd.Args}
 	s.owner.mail.send(msgStarted{proc: s.root, fd: fd, root: true})

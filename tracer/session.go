@@ -41,6 +41,8 @@ type session struct {
 	control  int // the supervisor's end of the shim's socket
 	// shimSocket is the shim's end, -1 if the shim has it.
 	shimSocket int
+	files      []uintptr   // what the command's descriptors are to be, by number
+	spare      *prestarted // the shim, if it was started ahead of need
 
 	// What the launch leaves for the record's beginning.
 	begun      *events.Event
@@ -99,7 +101,7 @@ func newSession(c *Cmd) (*session, error) {
 
 // start launches the command. What it has begun is undone if it fails.
 func (s *session) start() error {
-	files, err := s.connect()
+	err := s.connect()
 	if s.control >= 0 {
 		defer unix.Close(s.control)
 	}
@@ -112,7 +114,12 @@ func (s *session) start() error {
 		<-s.cmd.StartAfter
 	}
 	l := newLauncher(s)
-	tracerThread(func() { l.run(files) })
+	if s.spare != nil {
+		s.spare.run <- l.run
+	} else {
+		tracerThread(l.run)
+	}
+	defer s.cmd.Spare.fill()
 	if err := <-l.launched; err != nil {
 		return err
 	}
@@ -123,18 +130,27 @@ func (s *session) start() error {
 	return s.letGo()
 }
 
-// connect makes the sockets to talk to the shim by, and returns what its descriptors are to be.
-func (s *session) connect() (files []uintptr, err error) {
+// connect makes the sockets to talk to the shim by, if it has none yet.
+func (s *session) connect() (err error) {
 	if a := s.cmd.Adopt; a != nil {
 		s.control, err = a.socket()
-		return nil, err
+		return err
+	}
+	if s.files, err = s.cmd.descriptors(); err != nil {
+		return err
+	}
+	if s.cmd.Spare.serves(s.cmd, s.files) {
+		if s.spare = s.cmd.Spare.take(); s.spare != nil {
+			s.control = s.spare.control
+			return nil
+		}
 	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("launch: socketpair: %w", err)
+		return fmt.Errorf("launch: socketpair: %w", err)
 	}
 	s.control, s.shimSocket = pair[0], pair[1]
-	return s.cmd.descriptors(pair[1])
+	return nil
 }
 
 // closeShimSocket closes the shim's end of the socket, which the shim has, or will not have.
@@ -169,12 +185,27 @@ func (s *session) tellShim() error {
 		m.Dir, m.Apart, m.Umask = "", false, -1
 		m.Signals, m.Tracer = shim.Signals{Mask: a.Mask, Ignored: a.Ignored}, uint32(unix.Getpid())
 	}
+	if s.spare != nil {
+		m.Files = len(s.files)
+	}
 	failpoint.At("before-filter")
+	err = shim.WriteFull(s.control, m.Encode())
+	if err == nil && m.Files > 0 {
+		err = shim.SendDescriptors(s.control, shim.GoAhead, s.fileNumbers()...)
+	}
 	// The next step notices a shim that is gone.
-	if err := shim.WriteFull(s.control, m.Encode()); err != nil && !errors.Is(err, unix.EPIPE) {
+	if err != nil && !errors.Is(err, unix.EPIPE) {
 		return fmt.Errorf("launch: send the command: %w", err)
 	}
 	return nil
+}
+
+func (s *session) fileNumbers() []int {
+	list := make([]int, len(s.files))
+	for i, fd := range s.files {
+		list[i] = int(fd)
+	}
+	return list
 }
 
 // executable returns the command's path, as its process finds it. /proc/self/exe stands for the

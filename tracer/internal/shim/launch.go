@@ -19,6 +19,7 @@ type Launch struct {
 	Umask   int32  // negative keeps it
 	Apart   bool   // it is in a session of its own, and stays there
 	Tracer  uint32 // the process that is going to trace it, 0 for its parent
+	Files   int    // so many descriptors follow, which become 0 and up; 0 if it has its own
 }
 
 // instructionSize is that of struct sock_filter.
@@ -37,6 +38,9 @@ func (l *Launch) Encode() []byte {
 	b := builder{program: newProgram(), launch: l}
 	b.end = b.label()
 	b.call(syscall.SYS_FCNTL, b.end, socket(), number(syscall.F_SETFD), number(syscall.FD_CLOEXEC))
+	if l.Files > 0 {
+		b.receiveFiles()
+	}
 	b.become()
 	b.handOver()
 	b.await()
@@ -115,6 +119,27 @@ func (b *builder) become() {
 	if l.Dir != "" {
 		b.changeDirectory()
 	}
+}
+
+// receiveFiles receives the command's descriptors. None below the socket's number is open, so
+// the kernel gives them the lowest numbers, in order: unix(7), SCM_RIGHTS. Those that the limit
+// of open files does not allow are missing.
+func (b *builder) receiveFiles() {
+	const step, headerSize = "receive the descriptors", 16 // CMSG_LEN(0)
+	size := uint64(headerSize + 4*b.launch.Files)
+	one := b.vector([]operand{b.put(make([]byte, 1)), number(1)}) // struct iovec
+	message := b.vector([]operand{number(0), number(0), one, number(1), b.put(make([]byte, size)), number(size), number(0)})
+	again, check, done := b.label(), b.label(), b.label()
+	b.place(again)
+	b.add(op{
+		call: syscall.SYS_RECVMSG, args: []operand{socket(), message, number(0)},
+		cases: []branch{{0, b.end}, {-int64(syscall.EINTR), again}}, done: check, failed: b.end,
+	})
+	b.place(check)
+	tooMany, _ := b.failure(step, syscall.EMFILE)
+	b.add(op{call: syscall.SYS_FCNTL, args: []operand{number(uint64(b.launch.Files - 1)), number(syscall.F_GETFD)}, done: done})
+	b.report(tooMany)
+	b.place(done)
 }
 
 func (b *builder) changeDirectory() {

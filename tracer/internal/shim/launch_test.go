@@ -30,6 +30,7 @@ var callNames = map[uint64]string{
 	syscall.SYS_GETPPID: "getppid", syscall.SYS_GETPGID: "getpgid", syscall.SYS_SETPGID: "setpgid", syscall.SYS_UMASK: "umask",
 	syscall.SYS_PRCTL: "prctl", syscall.SYS_CHDIR: "chdir", unix.SYS_SECCOMP: "seccomp", syscall.SYS_SENDMSG: "sendmsg",
 	syscall.SYS_SENDTO: "sendto", syscall.SYS_READ: "read", syscall.SYS_EXECVE: "execve", syscall.SYS_EXIT_GROUP: "exit_group",
+	syscall.SYS_RECVMSG: "recvmsg",
 }
 
 func (k *kernel) at(address uint64) []byte {
@@ -108,6 +109,11 @@ func (k *kernel) call(name string, args [6]uint64) (result int64, ended bool) {
 	case "exit_group":
 		k.calls = append(k.calls, fmt.Sprintf("exit %d", args[0]))
 		return 0, true
+	case "recvmsg":
+		header := func(n int) uint64 { return k.word(args[1] + uint64(8*n)) }
+		control := header(5) // struct msghdr
+		line = fmt.Sprintf("recvmsg %d: %d bytes, %d of descriptors", args[0], k.word(header(2)+8), (control-16)/4)
+		k.at(header(4) + control - 1) // is the program's
 	case "seccomp":
 		line = fmt.Sprintf("seccomp %#x %d", args[1], k.word(args[2]))
 	case "fcntl", "setpgid", "umask", "getpgid":
@@ -129,7 +135,7 @@ func (k *kernel) call(name string, args [6]uint64) (result int64, ended bool) {
 	if k.answer != nil {
 		if r, ok := k.answer(name, args); ok {
 			result = r
-		} else if name == "read" {
+		} else if name == "read" || name == "recvmsg" {
 			result = 1
 		}
 	}
@@ -216,6 +222,36 @@ func TestLaunchCalls(t *testing.T) {
 	want = []string{"fcntl 7 2", "rt_sigprocmask 0x380000", "seccomp 0x2c 0", "sendmsg", "read", "rt_sigprocmask 0x0", `execve /bin/true ["true"] []`}
 	if !slices.Equal(k.calls, want) {
 		t.Errorf("calls %q, want %q", k.calls, want)
+	}
+}
+
+// TestLaunchFiles: descriptors that are sent, rather than inherited.
+func TestLaunchFiles(t *testing.T) {
+	l := &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Apart: true, Files: 3}
+	const received = "recvmsg 7: 1 bytes, 3 of descriptors"
+	for name, test := range map[string]struct {
+		errnos map[string][]syscall.Errno
+		calls  []string // the first ones
+		sent   string
+		last   string
+	}{
+		"received":        {nil, []string{"fcntl 7 2", received, "fcntl 2 1", "rt_sigprocmask 0x380000"}, "", "execve"},
+		"interrupted":     {map[string][]syscall.Errno{"recvmsg": {syscall.EINTR}}, []string{"fcntl 7 2", received, received, "fcntl 2 1"}, "", "execve"},
+		"supervisor gone": {map[string][]syscall.Errno{"recvmsg": {0}}, []string{"fcntl 7 2", received, "exit 125"}, "", "exit 125"},
+		"too many":        {map[string][]syscall.Errno{"fcntl": {0, syscall.EBADF}}, []string{"fcntl 7 2", received, "fcntl 2 1"}, "receive the descriptors: EMFILE", "exit 125"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := runLaunch(t, l, errnos(test.errnos))
+			if got := k.calls[:min(len(k.calls), len(test.calls))]; !slices.Equal(got, test.calls) {
+				t.Errorf("calls %q, want %q", got, test.calls)
+			}
+			if got := k.failure(); got != test.sent {
+				t.Errorf("sent %q, want %q", got, test.sent)
+			}
+			if last := k.calls[len(k.calls)-1]; !strings.HasPrefix(last, test.last) {
+				t.Errorf("ends with %s, want %s", last, test.last)
+			}
+		})
 	}
 }
 
