@@ -256,19 +256,20 @@ func awaitSupervisor(socket, thread int) {
 			}
 		}
 	}()
-	const looks = 100 // a thread that has sent its signal ends at once, unless the machine is busy
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for n := 0; isThread(os.Getppid(), thread); n++ {
-		if n == looks {
-			tick.Stop()
-		}
+	// A thread that has sent its signal ends at once, unless the machine is busy.
+	const first, last = time.Millisecond, time.Second
+	look := time.NewTimer(first)
+	defer look.Stop()
+	for next := 2 * first; isThread(os.Getppid(), thread); next *= 2 {
 		select {
 		case <-ended:
 			return
 		case <-closed:
 			return
-		case <-tick.C:
+		case <-look.C:
+			if next <= last {
+				look.Reset(next)
+			}
 		}
 	}
 }

@@ -12,6 +12,7 @@ type mailbox[M any] struct {
 	mu       sync.Mutex
 	messages []M
 	prompt   bool // posting is sending
+	soon     bool // flush is to wake the goroutine
 	ready    chan struct{}
 }
 
@@ -42,6 +43,24 @@ func (b *mailbox[M]) post(m M) {
 	}
 }
 
+// postSoon adds a message that may wait until flush is called.
+func (b *mailbox[M]) postSoon(m M) {
+	b.mu.Lock()
+	b.soon = true
+	b.mu.Unlock()
+	b.post(m)
+}
+
+// flush has what postSoon added taken now.
+func (b *mailbox[M]) flush() {
+	b.mu.Lock()
+	wake := b.soon
+	b.mu.Unlock()
+	if wake {
+		signal(b.ready)
+	}
+}
+
 // bePrompt has all that was posted taken now, and from now on at once.
 func (b *mailbox[M]) bePrompt() {
 	b.mu.Lock()
@@ -56,6 +75,6 @@ func (b *mailbox[M]) take() []M {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := b.messages
-	b.messages = nil
+	b.messages, b.soon = nil, false
 	return m
 }

@@ -172,6 +172,7 @@ func (s *session) consume() {
 			}
 		}
 		s.inners.flush()
+		s.owner.mail.flush()
 		s.queue.recycle(batch)
 	}
 	s.consumed <- failed

@@ -80,7 +80,7 @@ func (r *receiver) newUntraced(s *untraced) *process {
 	_ = r.keeper.need() // it will not die with us; at the end another attempt is made
 	if s.fd >= 0 {
 		r.owner.mail.post(msgStarted{proc: p, fd: s.fd, inode: s.inode})
-		r.owner.mail.send(msgEscaped{p, -1})
+		r.owner.mail.postSoon(msgEscaped{p, -1}) // the consumer flushes, after the process's start
 	} else { // who would tell that its number is another's?
 		r.inners.unseen(p)
 		r.incomplete.add(events.ReasonUntraced, s.pid, endUnseen)
