@@ -56,7 +56,10 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 		}
 		k.usage.note(tid, ws)
 		e := waitEvent{tid: tid, status: ws}
-		if kind := e.kind(); kind == evNew || kind == evExec {
+		switch e.kind() {
+		case evDead:
+			k.blocked.note(tid, 0, false)
+		case evNew, evExec:
 			msg, errno := sys.PtraceEventMessage(tid)
 			if errno != 0 {
 				e.message = tid // it was killed since: nothing more is to be known

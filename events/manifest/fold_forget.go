@@ -243,7 +243,7 @@ func (f *fold) forgetAbsent(s *survey) {
 		if !a.isTemporary() || a.node.path() != a.path {
 			continue
 		}
-		if at := f.paths.find(a.path); at != nil && f.canForget(a.node, at, s, dirs) {
+		if at := f.paths.find(a.path); at != nil && f.canForget(a.node, at, s) {
 			f.forgetName(a.node, at, a.path, dirs)
 		}
 	}
@@ -281,21 +281,23 @@ func (n *node) isTemporary() bool {
 }
 
 // canForget reports whether nothing is known of the path at, and needed, but that it was
-// absent before the session.
-func (f *fold) canForget(n *node, at *origin, s *survey, dirs map[*origin]*sweptDir) bool {
-	below := 0
-	if swept := dirs[at]; swept != nil {
-		below = swept.count
-	}
+// absent before the session. Below it there may be names of what has been moved away with
+// it.
+func (f *fold) canForget(n *node, at *origin, s *survey) bool {
 	if up := n.parent().from; up != nil && up != at.parent { // a renamed directory
 		return false
 	}
+	return (n.below == nil || len(n.below.nodes) == 0) && s.isUnneeded(at)
+}
+
+// isUnneeded reports whether nothing is known of a path, and of those below it, but that
+// they were absent before the session.
+func (s *survey) isUnneeded(at *origin) bool {
 	_, held := s.held[at]
 	m := at.more
-	return !held && (at.state == events.StateAbsent || at.state == events.StateNone && !at.way && !at.names) &&
+	return at.isDropped() || !held && (at.state == events.StateAbsent || at.state == events.StateNone && !at.way && !at.names) &&
 		!at.facts.has(^factState) && !at.info.Known() && !at.hashing && !at.written && !at.retold &&
-		m.listing == nil && m.doubt == "" && m.target == "" && len(m.below.list) == below &&
-		(n.below == nil || len(n.below.nodes) == 0)
+		m.listing == nil && m.doubt == "" && m.target == "" && !slices.ContainsFunc(m.below.list, func(o *origin) bool { return !s.isUnneeded(o) })
 }
 
 // forgetName forgets the name at which n is.
@@ -305,10 +307,6 @@ func (f *fold) forgetName(n *node, at *origin, path string, dirs map[*origin]*sw
 	sum.count++
 	if !isCovered(at) {
 		f.forgotten.add(sum, hashName(n.name))
-	}
-	if own := f.forgotten.names[at]; own != nil { // it is absent, and so is what is below it
-		sum.count += own.count
-		f.forgotten.drop(at)
 	}
 	swept := dirs[dir]
 	if swept == nil {
@@ -322,6 +320,21 @@ func (f *fold) forgetName(n *node, at *origin, path string, dirs map[*origin]*sw
 		swept.names[n.name] = true
 	}
 	delete(n.in.nodes, n.name)
+	f.dropPath(at, path, sum)
+}
+
+// dropPath forgets a path and those below it, all of them absent. What was forgotten there
+// is counted in sum.
+func (f *fold) dropPath(at *origin, path string, sum *forgottenNames) {
+	for _, o := range at.more.below.list {
+		if !o.isDropped() {
+			f.dropPath(o, join(path, o.name), sum)
+		}
+	}
+	if own := f.forgotten.names[at]; own != nil {
+		sum.count += own.count
+		f.forgotten.drop(at)
+	}
 	delete(f.volatile, path)
 	f.accesses.drop(at)
 	f.hasher.disown(path)

@@ -43,6 +43,14 @@ var makers = map[string]func(p *play, i int){
 		p.rmdir(dir + "/sub")
 		p.rmdir(dir)
 	},
+	"in a directory that is renamed, and removed": func(p *play, i int) {
+		dir := fmt.Sprint("/w/d", i)
+		p.mkdir(dir)
+		p.write(dir+"/t", "x")
+		p.rename(dir, dir+".new")
+		p.unlink(dir + ".new/t")
+		p.rmdir(dir + ".new")
+	},
 	"in a directory that stays": func(p *play, i int) {
 		if i == 0 {
 			p.mkdir("/w/d")
@@ -62,7 +70,7 @@ func (p *play) rmdir(path string) {
 func TestForgetSize(t *testing.T) {
 	for what, makeOne := range makers {
 		t.Run(what, func(t *testing.T) {
-			names, most := 60_000, uint64(24<<20)
+			names, most := 30_000, uint64(16<<20)
 			if what == "the same name" {
 				names, most = 200_000, 6<<20
 			}

@@ -9,7 +9,7 @@ import (
 // keptProcesses is how many programs a fold keeps that made no first access and have
 // ended. A session may run millions: beyond that many, the oldest are forgotten, and only
 // counted.
-const keptProcesses = 4096
+const keptProcesses = 1024
 
 // processes keeps which program made an access, and how that came to run.
 type processes struct {

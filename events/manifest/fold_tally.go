@@ -125,10 +125,17 @@ func (w *watcher) removed(d *watched, name uint64, t *tally) {
 	}
 	t.leavings--
 	t.outsider = 0
-	if t.writes == 0 && t.renames == 0 && t.leavings == 0 && !t.unsure && !t.kept {
-		delete(d.names, name)
-		w.uncount(name)
+	if t.renames > 0 || t.leavings > 0 || t.kept {
+		return
 	}
+	if t.writes > 0 || t.unsure { // a file that is still open: was it this one, or the next?
+		if w.unsure == nil {
+			w.unsure = make(nameFilter, unsureBytes)
+		}
+		w.unsure.add(name)
+	}
+	delete(d.names, name)
+	w.uncount(name)
 }
 
 // ended notes that a watched directory was removed. What somebody else removed in it

@@ -146,6 +146,7 @@ func (h *hasher) disownFiles(list []content) {
 	for _, c := range list {
 		delete(h.ownFiles, c.inode)
 		delete(h.targets, c)
+		delete(h.jobs, c)
 	}
 }
 

@@ -36,6 +36,7 @@ type watcher struct {
 	files   map[int32]*tally    // of files with several names
 	left    map[string]inode    // directories that the session was about to rename
 	counted map[uint64]int      // hashes of the names in all directories
+	unsure  nameFilter          // of names that were removed while files may have been open
 	names   int
 	calls   int // since the notices were read
 
@@ -59,6 +60,7 @@ const (
 	mostCalls   = 256     // before notices are read; the kernel keeps 16,384
 	mostUnread  = 512     // events, likewise
 	mostTallied = 1 << 30
+	unsureBytes = 1 << 14 // of a filter
 )
 
 func newWatcher(served func(path string) bool) *watcher {
@@ -221,7 +223,7 @@ func (w *watcher) tally(path string) *tally {
 		w.stop()
 		return nil
 	}
-	t := &tally{}
+	t := &tally{unsure: w.unsure.has(name)}
 	d.names[name] = t
 	w.counted[name]++
 	w.names++
@@ -366,7 +368,7 @@ func (w *watcher) stop() {
 	if w.off = true; w.inotify != nil {
 		w.inotify.close()
 	}
-	w.inotify, w.dirs, w.watches, w.ends, w.met, w.files, w.left, w.counted = nil, nil, nil, nil, nil, nil, nil, nil
+	w.inotify, w.dirs, w.watches, w.ends, w.met, w.files, w.left, w.counted, w.unsure = nil, nil, nil, nil, nil, nil, nil, nil, nil
 }
 
 // strangers notes which outputs somebody else has changed after the session had.

@@ -280,10 +280,15 @@ func TestWatcherForgets(t *testing.T) {
 	for i := range 2000 {
 		name := fmt.Sprint("t", i)
 		l.write(name)
-		if i%2 == 0 {
+		switch i % 3 {
+		case 0:
 			l.rename(name, "o")
-		} else {
+		case 1:
 			l.remove(name)
+		case 2:
+			f := l.open(name, os.O_TRUNC)
+			l.remove(name)
+			l.ok(f.Close())
 		}
 	}
 	l.r.watch.mu.Lock()

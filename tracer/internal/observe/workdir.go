@@ -25,6 +25,9 @@ type WorkDir struct {
 	alike    map[int]struct{} // threads, beside the leader, that are known to share it
 }
 
+// maxAlike bounds the memory of threads.
+const maxAlike = 1 << 10
+
 type sharing uint8
 
 const (
@@ -100,7 +103,7 @@ func (o *Observer) isPlain(c *Call) bool {
 		w.sharing = sharedOtherwise
 		return false
 	}
-	if w.alike == nil {
+	if w.alike == nil || len(w.alike) >= maxAlike { // most have ended
 		w.alike = make(map[int]struct{})
 	}
 	w.alike[c.TID] = struct{}{}

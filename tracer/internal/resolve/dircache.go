@@ -1,10 +1,6 @@
 package resolve
 
-import (
-	"strings"
-
-	"github.com/fstrace/fstrace/tracer/internal/procfs"
-)
+import "github.com/fstrace/fstrace/tracer/internal/procfs"
 
 // maxCachedDirs bounds the cache's memory. A build that touches more directories
 // pays an lstat for each component of some paths.
@@ -21,7 +17,7 @@ const maxCachedDirs = 1 << 16
 type dirCache struct {
 	known map[string]procfs.Inode
 	// shaky are paths that the session removes or renames directories at.
-	shaky map[string]struct{}
+	shaky pathSet
 	// shakyDirs are those directories.
 	shakyDirs map[procfs.Inode]struct{}
 	off       bool // mounts have changed: nothing is known
@@ -48,18 +44,7 @@ func (c *dirCache) add(path []byte, dir procfs.Inode) {
 	c.known[string(path)] = dir
 }
 
-func (c *dirCache) underShaky(path string) bool {
-	for {
-		if _, ok := c.shaky[path]; ok {
-			return true
-		}
-		i := strings.LastIndexByte(path, '/')
-		if i <= 0 {
-			return false
-		}
-		path = path[:i]
-	}
-}
+func (c *dirCache) underShaky(path string) bool { return c.shaky.hasAbove(path) }
 
 // removing is called before a directory is removed: it has no entries.
 func (c *dirCache) removing(path string, dir procfs.Inode) {
@@ -87,13 +72,13 @@ func (c *dirCache) moving(path string, dir procfs.Inode) {
 
 func (c *dirCache) distrust(path string, dir procfs.Inode) {
 	if c.shaky == nil {
-		c.shaky, c.shakyDirs = make(map[string]struct{}), make(map[procfs.Inode]struct{})
+		c.shaky, c.shakyDirs = make(pathSet), make(map[procfs.Inode]struct{})
 	}
-	c.shaky[path] = struct{}{}
+	c.shaky.add(path)
 	if dir != (procfs.Inode{}) {
 		c.shakyDirs[dir] = struct{}{}
 	}
-	if len(c.shaky) > maxCachedDirs {
+	if len(c.shaky) > maxCachedDirs || len(c.shakyDirs) > maxCachedDirs { // tmpfs has a new inode number each time
 		c.disable()
 	}
 }

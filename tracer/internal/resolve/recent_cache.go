@@ -31,7 +31,7 @@ type recentCache struct {
 	found map[string]finding
 	links map[string]linkFinding // symbolic links that were followed
 	// unsettled are paths that the session makes, changes or removes things at.
-	unsettled map[string]struct{}
+	unsettled pathSet
 	changed   map[procfs.Inode]struct{} // those things, as far as they were there
 	off       bool
 	key       []byte
@@ -150,8 +150,7 @@ func (l *recentCache) settled(path string, is procfs.Inode, dirs *dirCache, now 
 	if l.off || l.isChanged(is) || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
 		return false
 	}
-	_, unsettled := l.unsettled[path]
-	return !unsettled && (len(dirs.shaky) == 0 || !dirs.underShaky(path))
+	return !l.unsettled.has(path) && (len(dirs.shaky) == 0 || !dirs.underShaky(path))
 }
 
 // changing is called for a path at which something is about to change, and so of the
@@ -161,7 +160,7 @@ func (l *recentCache) changing(op events.Op, r *Result) {
 		return
 	}
 	if l.unsettled == nil {
-		l.unsettled, l.changed = make(map[string]struct{}), make(map[procfs.Inode]struct{})
+		l.unsettled, l.changed = make(pathSet), make(map[procfs.Inode]struct{})
 	}
 	if r.Info.Known() {
 		l.changed[procfs.InodeOf(&r.Info)] = struct{}{}
@@ -176,28 +175,17 @@ func (l *recentCache) changing(op events.Op, r *Result) {
 			l.unsettle(path[:max(i, 1)])
 		}
 	}
-	if len(l.unsettled) > maxUnsettled {
+	if len(l.unsettled) > maxUnsettled || len(l.changed) > maxUnsettled {
 		*l = recentCache{off: true}
 	}
 }
 
 // underUnsettled reports whether the session makes, changes or removes something at a path, or
 // at a directory on it.
-func (l *recentCache) underUnsettled(path string) bool {
-	for {
-		if _, ok := l.unsettled[path]; ok {
-			return true
-		}
-		i := strings.LastIndexByte(path, '/')
-		if i <= 0 {
-			return false
-		}
-		path = path[:i]
-	}
-}
+func (l *recentCache) underUnsettled(path string) bool { return l.unsettled.hasAbove(path) }
 
 func (l *recentCache) unsettle(path string) {
-	l.unsettled[path] = struct{}{}
+	l.unsettled.add(path)
 	delete(l.found, path)
 	delete(l.links, path)
 }
