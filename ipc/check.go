@@ -11,6 +11,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events/manifest"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // methodCheck compares a manifest with the file system, as this process's user: no other
@@ -20,9 +22,9 @@ func (s *Server) methodCheck(r *request) error {
 	if err := decodeParameters(r.Parameters, &p); err != nil {
 		return err
 	}
-	c := &check{server: s, p: &p, gone: r.gone, message: r.detach()}
+	c := &check{server: s, p: &p, gone: r.gone, message: r.frame.Detach()}
 	if err := c.find(r); err != nil {
-		c.message.release()
+		c.message.Release()
 		return err
 	}
 	// A client that goes away cancels its check. The goroutine may stay for a while, in a
@@ -34,12 +36,12 @@ func (s *Server) methodCheck(r *request) error {
 	go func() {
 		doc, err := c.document()
 		if err != nil {
-			c.message.release()
+			c.message.Release()
 			failed <- err
 			return
 		}
 		out := c.compare(ctx, doc)
-		c.message.release() // before there is an answer
+		c.message.Release() // before there is an answer
 		result <- out
 	}()
 	select {
@@ -48,7 +50,7 @@ func (s *Server) methodCheck(r *request) error {
 	case err := <-failed:
 		return err
 	case <-r.gone:
-		return errBrokenOff
+		return varlink.ErrBrokenOff
 	}
 }
 
@@ -57,9 +59,9 @@ type check struct {
 	server  *Server
 	p       *wireCheck
 	gone    <-chan struct{}
-	message *frame   // has what the check counts for
-	session *session // if the manifest is a session's
-	file    *os.File // if it is in a file
+	message *varlink.Frame // has what the check counts for
+	session *session       // if the manifest is a session's
+	file    *os.File       // if it is in a file
 	times   manifest.Times
 }
 
@@ -106,7 +108,7 @@ func (c *check) document() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := c.message.enter(c.server.gate, size+weight, c.gone); err != nil {
+		if err := c.server.admit(c.message, size+weight, c.gone); err != nil {
 			return nil, err
 		}
 		return c.session.readManifest()
@@ -126,7 +128,7 @@ func (c *check) readFile() ([]byte, error) {
 	}
 	size, weight := info.Size(), int64(0)
 	for range 2 {
-		if err := c.message.enter(c.server.gate, size+weight, c.gone); err != nil {
+		if err := c.server.admit(c.message, size+weight, c.gone); err != nil {
 			return nil, err
 		}
 		doc := make([]byte, size)
@@ -137,7 +139,7 @@ func (c *check) readFile() ([]byte, error) {
 			return doc, nil // decoding it again says what is wrong
 		}
 		before := weight
-		if weight = weigh(doc); weight <= before {
+		if weight = varlink.Weigh(doc, patterns); weight <= before {
 			return doc, nil
 		}
 	}

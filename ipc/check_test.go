@@ -87,7 +87,7 @@ func beginCheck(t testing.TB, client *Client, s *Server) (end func(), failed <-c
 			t.Fatal(err)
 		default:
 		}
-		return s.inbox.inUse() > 0 && cpuTime(t)-before > 50*time.Millisecond
+		return s.inbox.InUse() > 0 && cpuTime(t)-before > 50*time.Millisecond
 	})
 	return cancel, result
 }
@@ -100,7 +100,7 @@ func TestCheckCancelled(t *testing.T) {
 	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	harness.Eventually(t, "it is not worked on any more", func() bool { return s.inbox.inUse() == 0 })
+	harness.Eventually(t, "it is not worked on any more", func() bool { return s.inbox.InUse() == 0 })
 }
 
 // TestCheckShutdown: a check does not hold up the server's end for longer than a client
@@ -112,5 +112,5 @@ func TestCheckShutdown(t *testing.T) {
 	if err := <-failed; !errors.Is(err, ErrGone) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, syscall.ECONNRESET) {
 		t.Error(err)
 	}
-	harness.Eventually(t, "it is not worked on any more", func() bool { return s.inbox.inUse() == 0 })
+	harness.Eventually(t, "it is not worked on any more", func() bool { return s.inbox.InUse() == 0 })
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/fstrace/fstrace/events/manifest"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A Client talks to a daemon. Each call uses its own connection, so calls do not wait for
@@ -210,20 +212,20 @@ func (c *Client) callFile(ctx context.Context, method string, in any) (*os.File,
 		return nil, err
 	}
 	defer s.Close()
-	s.frames.maxFiles = 1
+	s.frames.MaxFiles = 1
 	f, err := s.frame()
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.decode(f.data); err != nil {
-		f.closeFiles()
+	if _, err := s.decode(f.Data); err != nil {
+		f.CloseFiles()
 		return nil, err
 	}
-	if len(f.files) != 1 {
-		f.closeFiles()
+	if len(f.Files) != 1 {
+		f.CloseFiles()
 		return nil, fmt.Errorf("fstraced: %s: no descriptor came with the reply", method)
 	}
-	return os.NewFile(uintptr(f.files[0]), method), nil
+	return os.NewFile(uintptr(f.Files[0]), method), nil
 }
 
 // open connects, sends a call, and returns the stream of its replies.
@@ -240,20 +242,20 @@ func (c *Client) open(ctx context.Context, method string, in any, files []int, m
 	}
 	s := &Stream{
 		client: c, method: method, conn: unixConn,
-		frames: newFrameReader(unixConn, maxReply, 0),
+		frames: varlink.NewReader(unixConn, maxReply, 0),
 	}
 	s.stop = context.AfterFunc(ctx, func() { unixConn.Close() })
 	s.ctx = ctx
-	q := call{Method: Interface + "." + method, More: more}
+	q := varlink.Call{Method: Interface + "." + method, More: more}
 	if in != nil {
-		if q.Parameters, err = encode(in); err != nil {
+		if q.Parameters, err = varlink.Encode(in); err != nil {
 			s.Close()
 			return nil, err
 		}
 	}
-	data, err := encode(q)
+	data, err := varlink.Encode(q)
 	if err == nil {
-		err = writeFrame(unixConn, data, files)
+		err = varlink.Write(unixConn, data, files)
 	}
 	// A server that refuses a connection says why, and closes: what it said is there to
 	// be read though nothing can be written.
@@ -267,7 +269,7 @@ func (c *Client) open(ctx context.Context, method string, in any, files []int, m
 // trust makes sure that it is this user or root who listens. Another user's daemon would
 // get the command's environment and descriptors, and could trace it.
 func (c *Client) trust(conn *net.UnixConn) error {
-	server, err := PeerOf(conn)
+	server, err := peerOf(conn)
 	if err != nil {
 		return fmt.Errorf("connect to fstraced at %s: %w", c.socket, err)
 	}
@@ -299,7 +301,7 @@ func (c *Client) dialError(err error) error {
 
 // gone tells an end of the connection from other errors.
 func gone(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, errBrokenOff) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+	if errors.Is(err, io.EOF) || errors.Is(err, varlink.ErrBrokenOff) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
 		return ErrGone
 	}
 	return err

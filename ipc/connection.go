@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A connection is one client. Its calls are answered one after the other, as varlink
@@ -20,11 +22,11 @@ type connection struct {
 	// sibling is set if another server of the user is at the other end.
 	sibling bool
 
-	calls chan frame    // whole messages that wait
-	gone  chan struct{} // the client has gone, or sends what cannot be understood
-	fatal error         // why not, for the client; set before calls is closed
-	busy  atomic.Bool   // a call is being answered
-	last  *session      // that it ran, kept for it: it may ask for the manifest
+	calls chan varlink.Frame // whole messages that wait
+	gone  chan struct{}      // the client has gone, or sends what cannot be understood
+	fatal error              // why not, for the client; set before calls is closed
+	busy  atomic.Bool        // a call is being answered
+	last  *session           // that it ran, kept for it: it may ask for the manifest
 }
 
 // pendingCalls is how many messages may wait on a connection.
@@ -34,7 +36,7 @@ const pendingCalls = 16
 const requestRead = 8 << 10
 
 func newConnection(s *Server, conn *net.UnixConn, peer Peer) *connection {
-	return &connection{server: s, conn: conn, peer: peer, calls: make(chan frame, pendingCalls), gone: make(chan struct{})}
+	return &connection{server: s, conn: conn, peer: peer, calls: make(chan varlink.Frame, pendingCalls), gone: make(chan struct{})}
 }
 
 // serve answers calls to the connection's end.
@@ -50,7 +52,7 @@ func (c *connection) serve() {
 			c.busy.Store(false)
 			c.server.poke()
 		}
-		f.release()
+		f.Release()
 		if err != nil {
 			_ = c.conn.Close() // the reader ends by that
 		}
@@ -91,12 +93,12 @@ func (c *connection) read() {
 // readMessages passes messages on to serve. At the end it sets fatal.
 func (c *connection) readMessages() {
 	limits := &c.server.config.Limits
-	r := newFrameReader(c.conn, limits.MessageBytes, limits.Descriptors)
-	r.inbox, r.held, r.in = c.server.inbox, c.server.held, r.in[:requestRead]
-	r.patience = c.server.config.MessageTime
-	defer r.close()
+	r := varlink.NewReader(c.conn, limits.MessageBytes, limits.Descriptors)
+	r.Inbox, r.Held, r.ReadSize = c.server.inbox, c.server.held, requestRead
+	r.Patience = c.server.config.MessageTime
+	defer r.Close()
 	for {
-		f, err := r.next()
+		f, err := r.Next()
 		if err != nil {
 			c.fatal = err
 			return
@@ -104,7 +106,7 @@ func (c *connection) readMessages() {
 		select {
 		case c.calls <- f:
 		default:
-			f.release()
+			f.Release()
 			c.fatal = newError(ErrTooManyRequests, "limit", pendingCalls)
 			return
 		}
@@ -133,17 +135,17 @@ func (c *connection) complain() {
 	case err == io.EOF, errors.Is(err, net.ErrClosed):
 		return
 	case errors.As(err, &e):
-	case err == errTooLarge:
+	case err == varlink.ErrTooLarge:
 		e = newError(ErrMessageTooLarge, "limit", limits.MessageBytes)
-	case err == errTooManyHeld:
-		e = newError(ErrTooManyDescriptors, "limit", c.server.held.limit)
-	case err == errUnfinished:
+	case err == varlink.ErrTooManyHeld:
+		e = newError(ErrTooManyDescriptors, "limit", c.server.held.Limit)
+	case err == varlink.ErrUnfinished:
 		e = newError(ErrBadMessage, "message", "the message was not finished within "+c.server.config.MessageTime.String())
-	case err == errTooManyFiles:
+	case err == varlink.ErrTooManyFiles:
 		e = newError(ErrTooManyDescriptors, "limit", limits.Descriptors)
-	case err == errTooMuch:
-		e = newError(ErrTooManyRequests, "limit", c.server.inbox.limit)
-	case err == errFilesLost:
+	case err == varlink.ErrTooMuch:
+		e = newError(ErrTooManyRequests, "limit", c.server.inbox.Limit)
+	case err == varlink.ErrFilesLost:
 		e = newError(ErrDescriptorsLost)
 	default:
 		e = newError(ErrBadMessage, "message", err.Error())
@@ -154,8 +156,8 @@ func (c *connection) complain() {
 // A request is a call that is being answered.
 type request struct {
 	*connection
-	*call
-	frame  *frame
+	*varlink.Call
+	frame  *varlink.Frame
 	files  []int   // of the message; who takes one over sets it to -1
 	reader *reader // of the session that it runs, if it wants the events
 
@@ -169,37 +171,41 @@ func (r *request) name() string { return strings.TrimPrefix(r.Method, Interface+
 // as long as a command runs.
 func (r *request) understood() {
 	r.Parameters, r.files = nil, nil
-	r.frame.release()
+	r.frame.Release()
 }
 
-// detach takes the message's data, which is the caller's to release then.
-func (r *request) detach() *frame {
-	f := *r.frame
-	f.files, f.held, f.count = nil, nil, 0
-	r.frame.data, r.frame.inbox, r.frame.gate = nil, nil, nil
-	return &f
+// patterns are the members whose strings take more memory than others, in bytes.
+var patterns = map[string]int64{"only": 320, "ignore": 320}
+
+// admit waits until there is memory for what a message becomes.
+func (s *Server) admit(f *varlink.Frame, weight int64, gone <-chan struct{}) error {
+	err := f.Enter(s.gate, weight, gone)
+	if err == varlink.ErrTooHeavy {
+		return newError(ErrTooMuchMemory, "limit", s.gate.Limit)
+	}
+	return err
 }
 
 // answer answers one message. An error ends the connection.
-func (c *connection) answer(f *frame) error {
-	q, err := decodeCall(f.data)
+func (c *connection) answer(f *varlink.Frame) error {
+	q, err := varlink.DecodeCall(f.Data)
 	if err != nil {
 		e := newError(ErrBadMessage, "message", err.Error())
 		c.server.refuse(c.conn, e)
 		return e
 	}
-	r := &request{connection: c, call: q, frame: f, files: f.files}
+	r := &request{connection: c, Call: q, frame: f, files: f.Files}
 	c.server.config.Log.Debug("call", "method", q.Method, "pid", c.peer.PID)
-	if err = f.enter(c.server.gate, weigh(q.Parameters), c.gone); err == nil {
+	if err = c.server.admit(f, varlink.Weigh(q.Parameters, patterns), c.gone); err == nil {
 		err = c.server.dispatch(r)
 	}
-	c.server.memory.give(r.reserved)
+	c.server.memory.Give(r.reserved)
 	if errors.Is(err, ErrNoSuchSession) {
 		err = c.server.forward(r, err)
 	}
 	var e *Error
 	if errors.As(err, &e) {
-		return r.send(reply{Error: e.Name, Parameters: e.Parameters})
+		return r.send(varlink.Reply{Error: e.Name, Parameters: e.Parameters})
 	}
 	return err
 }
@@ -216,24 +222,24 @@ func (r *request) takeFile(i int) (int, bool) {
 }
 
 // send sends a reply, unless the client wants none.
-func (r *request) send(answer reply) error {
+func (r *request) send(answer varlink.Reply) error {
 	if r.Oneway {
 		return nil
 	}
-	data, err := encode(answer)
+	data, err := varlink.Encode(answer)
 	if err != nil {
 		return err
 	}
-	return writeFrame(r.conn, data, nil)
+	return varlink.Write(r.conn, data, nil)
 }
 
 // reply sends the last reply to a call.
 func (r *request) reply(parameters any) error {
-	data, err := encode(parameters)
+	data, err := varlink.Encode(parameters)
 	if err != nil {
 		return err
 	}
-	return r.send(reply{Parameters: json.RawMessage(data)})
+	return r.send(varlink.Reply{Parameters: json.RawMessage(data)})
 }
 
 // signalNumber is the largest there is.

@@ -186,7 +186,7 @@ func (s *Server) methodStatistics(r *request) error {
 		n.mu.Unlock()
 	}
 	out.EventsTotal = s.events.Load()
-	out.SpoolBytes, out.HeapBytes = s.budget.inUse(), memory.HeapInuse
+	out.SpoolBytes, out.HeapBytes = s.spools.InUse(), memory.HeapInuse
 	return r.reply(out)
 }
 

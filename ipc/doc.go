@@ -30,7 +30,7 @@
 // # Limits
 //
 // The server handles a request only if there is memory for its decoded form, which may be
-// a hundred times as large as the message (gate.go, weigh.go). It checks parameters
+// a hundred times as large as the message (ipc/internal/varlink). It checks parameters
 // before decoding them, for errors that encoding/json ignores (inspect.go).
 //
 // Descriptors belong to the message that was sent with the same sendmsg(2). The kernel

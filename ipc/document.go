@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // Documents are manifests and whole records. A client gets one as a descriptor: of a file
@@ -30,7 +32,7 @@ func (s *Server) methodManifest(r *request) error {
 		defer n.leave()
 		return r.replyFile(n, size, io.NewSectionReader(n.spool.file, n.documentAt, size))
 	}
-	if err := r.frame.enter(s.gate, 2*size, r.gone); err != nil {
+	if err := s.admit(r.frame, 2*size, r.gone); err != nil {
 		return err
 	}
 	doc, err := n.readManifest()
@@ -44,7 +46,7 @@ func (s *Server) methodManifest(r *request) error {
 	if r.Oneway {
 		return nil
 	}
-	return writeFrame(r.conn, data, nil)
+	return varlink.Write(r.conn, data, nil)
 }
 
 // methodRecord returns the record of a session once it has ended: the lines that
@@ -63,7 +65,7 @@ func (s *Server) methodRecord(r *request) error {
 	select {
 	case <-n.done:
 	case <-r.gone:
-		return errBrokenOff
+		return varlink.ErrBrokenOff
 	}
 	reader, _, err := n.spool.follow(0)
 	if err != nil {
@@ -90,14 +92,14 @@ func (r *request) replyFile(n *session, size int64, from io.Reader) error {
 		return newError(ErrReplayGone, "session", n.id(), "first", 0, "message", err.Error())
 	}
 	defer f.Close()
-	data, err := encode(wireFile{Descriptor: 0, Size: size})
+	data, err := varlink.Encode(wireFile{Descriptor: 0, Size: size})
 	if err != nil {
 		return err
 	}
-	if data, err = encode(reply{Parameters: data}); err != nil {
+	if data, err = varlink.Encode(varlink.Reply{Parameters: data}); err != nil {
 		return err
 	}
-	return writeFrame(r.conn, data, []int{int(f.Fd())})
+	return varlink.Write(r.conn, data, []int{int(f.Fd())})
 }
 
 // documentFile makes such a file, in the directory of the spools.

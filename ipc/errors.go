@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // An Error is an error reply of a server. errors.Is compares only names.
@@ -50,7 +52,7 @@ func newError(kind *Error, parameters ...any) *Error {
 	for i := 0; i+1 < len(parameters); i += 2 {
 		m[fmt.Sprint(parameters[i])] = parameters[i+1]
 	}
-	data, err := encode(m)
+	data, err := varlink.Encode(m)
 	if err != nil {
 		data = nil
 	}
@@ -59,6 +61,17 @@ func newError(kind *Error, parameters ...any) *Error {
 
 func invalidParameter(name string) *Error {
 	return newError(ErrInvalidParameter, "parameter", name)
+}
+
+// decodeParameters decodes the parameters of a call into a struct. The error, if any, is
+// [ErrInvalidParameter] with the parameter that is wrong.
+func decodeParameters(data json.RawMessage, into any) error {
+	err := varlink.DecodeParameters(data, into)
+	var wrong *varlink.ParameterError
+	if errors.As(err, &wrong) {
+		return invalidParameter(wrong.Name)
+	}
+	return err
 }
 
 // Error returns the message, if the server sent one. Otherwise it describes the error and

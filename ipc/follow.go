@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // methodSubscribe follows a session for a client.
@@ -43,7 +45,7 @@ func (s *Server) methodSubscribe(r *request) error {
 	select {
 	case <-n.started:
 	case <-r.gone:
-		return errBrokenOff
+		return varlink.ErrBrokenOff
 	}
 	return r.stream(n, v)
 }
@@ -73,11 +75,11 @@ func (r *request) stream(n *session, v *view) error {
 
 // update sends a reply that others follow.
 func (r *request) update(u wireUpdate) error {
-	parameters, err := encode(u)
+	parameters, err := varlink.Encode(u)
 	if err != nil {
 		return err
 	}
-	return r.send(reply{Parameters: parameters, Continues: true})
+	return r.send(varlink.Reply{Parameters: parameters, Continues: true})
 }
 
 // streamEvents sends events until there will be no more.
@@ -113,7 +115,7 @@ func (r *request) streamEvents(n *session, v *view) error {
 			out = append(out[:0], head...)
 			out = appendList(out, lines)
 			out = append(out, `]},"continues":true}`...)
-			if err := writeFrame(r.conn, out, nil); err != nil {
+			if err := varlink.Write(r.conn, out, nil); err != nil {
 				return err
 			}
 			r.reader.advance(offset)
@@ -127,7 +129,7 @@ func (r *request) streamEvents(n *session, v *view) error {
 		select {
 		case <-changed:
 		case <-r.gone:
-			return errBrokenOff
+			return varlink.ErrBrokenOff
 		}
 	}
 }
@@ -196,7 +198,7 @@ func (r *request) awaitEnd(n *session) error {
 	case <-n.done:
 	case <-r.gone:
 		if !n.isDone() {
-			return errBrokenOff
+			return varlink.ErrBrokenOff
 		}
 	}
 	return r.reply(n.last())

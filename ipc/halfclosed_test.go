@@ -9,6 +9,8 @@ import (
 
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // TestHalfClosed: a client that has sent its last message gets all replies to it, however
@@ -25,13 +27,13 @@ func TestHalfClosed(t *testing.T) {
 		}
 		defer in.Close()
 		defer release.Close()
-		if err := writeFrame(conn, []byte(call), []int{int(in.Fd()), int(w.Fd())}); err != nil {
+		if err := varlink.Write(conn, []byte(call), []int{int(in.Fd()), int(w.Fd())}); err != nil {
 			t.Fatal(err)
 		}
 		if err := conn.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		r := newFrameReader(conn, 1<<20, 0)
+		r := varlink.NewReader(conn, 1<<20, 0)
 		for got := ""; !strings.Contains(got, `"running":true`); {
 			got = string(rawReply(t, r).Parameters)
 		}
@@ -47,7 +49,7 @@ func TestHalfClosed(t *testing.T) {
 			return
 		}
 		release.Close()
-		var last reply
+		var last varlink.Reply
 		for last = rawReply(t, r); last.Continues; last = rawReply(t, r) {
 		}
 		if !strings.Contains(string(last.Parameters), `"exit":{"code":7}`) {
@@ -64,13 +66,13 @@ func TestUnfinished(t *testing.T) {
 		idle, _ := s.idle()
 		return idle
 	})
-	files := nullFiles(t, 5)
-	before := openFiles(t)
+	files := harness.NullFiles(t, 5)
+	before := harness.OpenFiles(t)
 	conn := rawConn(t, client)
 	if _, err := conn.Write(append([]byte(`{"method":"io.fstrace.v1.Info"}`), 0)); err != nil {
 		t.Fatal(err)
 	}
-	r := newFrameReader(conn, 1<<20, 0)
+	r := varlink.NewReader(conn, 1<<20, 0)
 	rawReply(t, r)
 	// Piece by piece, each of them in time.
 	if err := writePart(conn, "{", files); err != nil {
@@ -88,8 +90,8 @@ func TestUnfinished(t *testing.T) {
 		t.Errorf("reply %+v %s", got, got.Parameters)
 	}
 	conn.Close()
-	harness.Eventually(t, "descriptors are closed", func() bool { return openFiles(t) <= before })
-	if n := s.held.inUse(); n != 0 {
+	harness.Eventually(t, "descriptors are closed", func() bool { return harness.OpenFiles(t) <= before })
+	if n := s.held.InUse(); n != 0 {
 		t.Errorf("%d descriptors are accounted for", n)
 	}
 }
@@ -97,18 +99,18 @@ func TestUnfinished(t *testing.T) {
 // TestTooManyHeld: unfinished messages of many connections cannot take all descriptors.
 func TestTooManyHeld(t *testing.T) {
 	client, s := startServer(t, func(c *Config) { c.Limits.Descriptors = 200 })
-	files := nullFiles(t, 200)
+	files := harness.NullFiles(t, 200)
 	for i := range int64(5) {
 		if err := writePart(rawConn(t, client), "{", files); err != nil {
 			t.Fatal(err)
 		}
-		harness.Eventually(t, "they have come", func() bool { return s.held.inUse() == 200*(i+1) })
+		harness.Eventually(t, "they have come", func() bool { return s.held.InUse() == 200*(i+1) })
 	}
 	conn := rawConn(t, client)
 	if err := writePart(conn, "{", files); err != nil {
 		t.Fatal(err)
 	}
-	r := newFrameReader(conn, 1<<20, 0)
+	r := varlink.NewReader(conn, 1<<20, 0)
 	if got := rawReply(t, r); got.Error != ErrTooManyDescriptors.Name || string(got.Parameters) != `{"limit":1024}` {
 		t.Errorf("reply %+v %s", got, got.Parameters)
 	}

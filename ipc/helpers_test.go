@@ -106,16 +106,16 @@ func startServer(t testing.TB, change func(*Config)) (*Client, *Server) {
 		if err := <-served; err != nil {
 			t.Errorf("serve: %v", err)
 		}
-		if used := s.budget.inUse(); used != 0 {
+		if used := s.spools.InUse(); used != 0 {
 			t.Errorf("%d bytes of spools are accounted for that nobody has", used)
 		}
-		if used := s.memory.inUse(); used != 0 {
+		if used := s.memory.InUse(); used != 0 {
 			t.Errorf("%d bytes of sessions' memory are accounted for that nobody has", used)
 		}
-		if used := s.gate.inUse(); used != 0 {
+		if used := s.gate.InUse(); used != 0 {
 			t.Errorf("%d bytes of requests' memory are accounted for that nobody has", used)
 		}
-		if used := s.inbox.inUse(); used != 0 {
+		if used := s.inbox.InUse(); used != 0 {
 			t.Errorf("%d bytes of messages are accounted for that nobody has", used)
 		}
 	})
@@ -200,16 +200,6 @@ func run(t testing.TB, c *Client, q *RunRequest) (list []*events.Event, trailer 
 	}
 	defer s.Close()
 	return readRecord(t, s)
-}
-
-// openFiles counts this process's descriptors.
-func openFiles(t testing.TB) int {
-	t.Helper()
-	entries, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return len(entries)
 }
 
 // hasPath reports whether an event has a path.

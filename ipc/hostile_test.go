@@ -11,6 +11,8 @@ import (
 
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // rawConn connects without a client of ours.
@@ -28,15 +30,15 @@ func rawConn(t testing.TB, c *Client) *net.UnixConn {
 }
 
 // rawReply reads one reply.
-func rawReply(t testing.TB, r *frameReader) reply {
+func rawReply(t testing.TB, r *varlink.Reader) varlink.Reply {
 	t.Helper()
-	f, err := r.next()
+	f, err := r.Next()
 	if err != nil {
 		t.Fatalf("reply: %v", err)
 	}
-	var out reply
-	if err := json.Unmarshal(f.data, &out); err != nil {
-		t.Fatalf("reply %q: %v", f.data, err)
+	var out varlink.Reply
+	if err := json.Unmarshal(f.Data, &out); err != nil {
+		t.Fatalf("reply %q: %v", f.Data, err)
 	}
 	return out
 }
@@ -65,11 +67,11 @@ func TestProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := rawConn(t, client)
-			if err := writeFrame(conn, []byte(c.call), nil); err != nil {
+			if err := varlink.Write(conn, []byte(c.call), nil); err != nil {
 				t.Fatal(err)
 			}
-			r := newFrameReader(conn, 1<<20, 0)
-			defer r.close()
+			r := varlink.NewReader(conn, 1<<20, 0)
+			defer r.Close()
 			if got := rawReply(t, r); got.Error != c.want {
 				t.Errorf("error %q %s, want %q", got.Error, got.Parameters, c.want)
 			}
@@ -88,22 +90,22 @@ func TestPipelined(t *testing.T) {
 		`{"method":"io.fstrace.v1.Nothing","oneway":true}`,
 		`{"method":"io.fstrace.v1.List"}`,
 	} {
-		if err := writeFrame(conn, []byte(call), nil); err != nil {
+		if err := varlink.Write(conn, []byte(call), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := conn.CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	r := newFrameReader(conn, 1<<20, 0)
-	defer r.close()
+	r := varlink.NewReader(conn, 1<<20, 0)
+	defer r.Close()
 	if got := rawReply(t, r); !strings.Contains(string(got.Parameters), "fstraced") {
 		t.Errorf("first reply %s", got.Parameters)
 	}
 	if got := rawReply(t, r); !strings.Contains(string(got.Parameters), "sessions") {
 		t.Errorf("second reply %s", got.Parameters)
 	}
-	if _, err := r.next(); err == nil {
+	if _, err := r.Next(); err == nil {
 		t.Error("a third reply")
 	}
 }
@@ -152,11 +154,11 @@ func TestTooManyRequests(t *testing.T) {
 	client, _ := startServer(t, nil)
 	conn := rawConn(t, client)
 	run := `{"method":"io.fstrace.v1.Run","parameters":{"argv":["sleep","1000"],"env":["PATH=/usr/bin:/bin"],"cwd":"/"},"more":true}`
-	if err := writeFrame(conn, []byte(run), nil); err != nil {
+	if err := varlink.Write(conn, []byte(run), nil); err != nil {
 		t.Fatal(err)
 	}
 	for range 10 * pendingCalls {
-		if err := writeFrame(conn, []byte(`{"method":"io.fstrace.v1.List"}`), nil); err != nil {
+		if err := varlink.Write(conn, []byte(`{"method":"io.fstrace.v1.List"}`), nil); err != nil {
 			break // it has stopped listening
 		}
 	}
@@ -182,31 +184,31 @@ func TestTooMuch(t *testing.T) {
 		_, err := conn.Write(piece)
 		refused = refused || err != nil
 	}
-	if used := s.inbox.inUse(); used > inboxBytes || !refused {
+	if used := s.inbox.InUse(); used > inboxBytes || !refused {
 		t.Errorf("%d bytes are held, refused: %v", used, refused)
 	}
 	for _, conn := range conns {
 		conn.Close()
 	}
-	harness.Eventually(t, "it is free again", func() bool { return s.inbox.inUse() < 1<<20 })
+	harness.Eventually(t, "it is free again", func() bool { return s.inbox.InUse() < 1<<20 })
 	stream, err := client.Run(testContext(t), sh("/", "sleep 1000"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stream.Close()
-	harness.Eventually(t, "a command that runs does not count", func() bool { return s.inbox.inUse() == 0 })
+	harness.Eventually(t, "a command that runs does not count", func() bool { return s.inbox.InUse() == 0 })
 }
 
 // TestDroppedDescriptors: those of messages that come to nothing are closed.
 func TestDroppedDescriptors(t *testing.T) {
 	client, s := startServer(t, func(c *Config) { c.Limits.RetainSessions = 0 }) // what is kept has a file
 	s.spare.Close() // the process that waits has descriptors
-	files := nullFiles(t, 5)
+	files := harness.NullFiles(t, 5)
 	harness.Eventually(t, "nobody is connected", func() bool {
 		idle, _ := s.idle()
 		return idle
 	})
-	before := openFiles(t)
+	before := harness.OpenFiles(t)
 	for _, call := range []string{
 		`{"method":"io.fstrace.v1.List"}`,
 		`{"method":"io.fstrace.v1.Run","parameters":{"argv":["true"],"env":[],"cwd":"/nowhere","descriptors":[{"number":1,"index":0},{"number":1,"index":1}]}}`,
@@ -218,15 +220,15 @@ func TestDroppedDescriptors(t *testing.T) {
 		`junk`,
 	} {
 		conn := rawConn(t, client)
-		if err := writeFrame(conn, []byte(call), files); err != nil {
+		if err := varlink.Write(conn, []byte(call), files); err != nil {
 			t.Fatal(err)
 		}
-		r := newFrameReader(conn, 1<<20, 0)
+		r := varlink.NewReader(conn, 1<<20, 0)
 		rawReply(t, r)
-		r.close()
+		r.Close()
 		conn.Close()
 	}
-	harness.Eventually(t, "descriptors are closed", func() bool { return openFiles(t) <= before })
+	harness.Eventually(t, "descriptors are closed", func() bool { return harness.OpenFiles(t) <= before })
 }
 
 // FuzzConnection: whatever is sent, the server goes on, and nothing stays open.
@@ -239,12 +241,12 @@ func FuzzConnection(f *testing.F) {
 		idle, _ := s.idle()
 		return idle
 	})
-	before := openFiles(f)
+	before := harness.OpenFiles(f)
 	f.Fuzz(func(t *testing.T, data []byte, files int, cut uint) {
 		conn := rawConn(t, client)
 		var oob []byte
 		if files = max(0, min(files, 5)); files > 0 {
-			oob = unix.UnixRights(nullFiles(t, files)...)
+			oob = unix.UnixRights(harness.NullFiles(t, files)...)
 		}
 		at := int(cut % uint(len(data)+1))
 		_, _, _ = conn.WriteMsgUnix(data[:at], oob, nil)
@@ -258,5 +260,5 @@ func FuzzConnection(f *testing.F) {
 			return idle
 		})
 	})
-	harness.Eventually(f, "descriptors are closed", func() bool { return openFiles(f) <= before })
+	harness.Eventually(f, "descriptors are closed", func() bool { return harness.OpenFiles(f) <= before })
 }

@@ -2,9 +2,12 @@ package ipc
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // TestInvalidParameter: what encoding/json passes over, or would make something else of,
@@ -69,10 +72,10 @@ func TestInvalidParameter(t *testing.T) {
 		if c.parameters == "" {
 			call = `{"method":"` + Interface + "." + c.method + `","more":true}`
 		}
-		if err := writeFrame(conn, []byte(call), nil); err != nil {
+		if err := varlink.Write(conn, []byte(call), nil); err != nil {
 			t.Fatal(err)
 		}
-		got := rawReply(t, newFrameReader(conn, 1<<20, 0))
+		got := rawReply(t, varlink.NewReader(conn, 1<<20, 0))
 		conn.Close()
 		var p struct{ Parameter string }
 		if err := json.Unmarshal(got.Parameters, &p); err != nil || got.Error != ErrInvalidParameter.Name || p.Parameter != c.want {
@@ -87,7 +90,7 @@ func TestBadCalls(t *testing.T) {
 		`{"method":"a.b","method":"a.c"}`, `{"Method":"a.b"}`, `{"method":"a.b","x":"\ud800"}`, `{"method":"a.b","\ud800":1}`, `7`, `"x"`, `null`,
 		`{"method":7}`, `{"method":"a.b","more":1}`,
 	} {
-		if c, err := decodeCall([]byte(data)); err == nil {
+		if c, err := varlink.DecodeCall([]byte(data)); err == nil {
 			t.Errorf("%s: %+v", data, c)
 		}
 	}
@@ -95,7 +98,7 @@ func TestBadCalls(t *testing.T) {
 		`{"method":"a.b","more":true,"x":[1,{"y":"z"}],"parameters":{"a":[1,2,"x]}\""]}}`,
 		` { "parameters" : {"a":[1,2,"x]}\""]} , "method" : "\u0061.b" , "more" : true , "More":false } `,
 	} {
-		c, err := decodeCall([]byte(data))
+		c, err := varlink.DecodeCall([]byte(data))
 		if err != nil || c.Method != "a.b" || !c.More || string(c.Parameters) != `{"a":[1,2,"x]}\""]}` {
 			t.Errorf("%s: %+v, %v", data, c, err)
 		}
@@ -114,29 +117,35 @@ func TestPairs(t *testing.T) {
 	}
 }
 
-// FuzzInspect: the inspector reads to the end of what is valid, and no further.
-func FuzzInspect(f *testing.F) {
-	f.Add([]byte(`{"method":"a.b","parameters":{"argv":["\ud83d\ude00",1,[{}],{"a":null}],"cwd":"/"}}`))
-	f.Add([]byte(`{"a":1,"b":-1.5e7,"c":true,"d":[],"e":{}} `))
+// FuzzCall: the decoder of calls and of what they carry takes anything.
+func FuzzCall(f *testing.F) {
+	f.Add([]byte(`{"method":"io.fstrace.v1.Run","parameters":{"argv":["a"],"env":[],"cwd":"/"},"more":true}`))
+	f.Add([]byte(`{"method":"io.fstrace.v1.Run","parameters":{"argvBase64":["//4="],"env":[],"cwd":"/","umask":18,"options":{"timeoutMs":9223372036854775807}}}`))
+	f.Add([]byte(`{"method":"","parameters":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		_, _ = decodeCall(data)
-		if !json.Valid(data) {
+		c, err := varlink.DecodeCall(data)
+		if err != nil {
 			return
 		}
-		_ = decodeParameters(data, &wireRun{})
-		i := inspector{data: data}
-		i.space()
-		if err := i.value(nil, "", false); err != nil {
+		if c.Method == "" || c.More && c.Oneway {
+			t.Fatalf("call %+v", c)
+		}
+		var run wireRun
+		if err := decodeParameters(c.Parameters, &run); err != nil {
+			if !errors.Is(err, ErrInvalidParameter) {
+				t.Fatalf("error %v", err)
+			}
 			return
 		}
-		if i.space(); i.at != len(data) {
-			t.Errorf("%q: read to %d", data, i.at)
+		if run.Options == nil {
+			run.Options = &Options{}
 		}
-		i = inspector{data: data}
-		i.space()
-		i.skip()
-		if i.space(); i.at != len(data) {
-			t.Errorf("%q: skipped to %d", data, i.at)
+		cmd, err := run.command()
+		if err != nil {
+			return
+		}
+		if len(cmd.Args) == 0 || cmd.Env == nil || cmd.Timeout < 0 || cmd.KillAfter < 0 || cmd.Dir[0] != '/' {
+			t.Fatalf("command %+v", cmd)
 		}
 	})
 }

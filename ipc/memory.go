@@ -27,9 +27,9 @@ func memoryOf(lists ...[]string) (n int64) {
 // ended make room.
 func (n *session) takeMemory(size int64) error {
 	b := n.server.memory
-	for !b.take(size) {
+	for !b.Take(size) {
 		if !b.evict() {
-			return newError(ErrTooMuchMemory, "limit", b.limit)
+			return newError(ErrTooMuchMemory, "limit", b.Limit)
 		}
 	}
 	n.mu.Lock()
@@ -44,7 +44,7 @@ func (n *session) keepMemory(size int64) {
 	over := max(0, n.memory-size)
 	n.memory -= over
 	n.mu.Unlock()
-	n.server.memory.give(over)
+	n.server.memory.Give(over)
 }
 
 // command returns the session's command.

@@ -14,6 +14,8 @@ import (
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 const manifestHead = `{"fstrace":1,"session":"x","command":{"argv":["x"],"cwd":"/","exit":{"code":0}},"complete":true,"incomplete":[]`
@@ -64,15 +66,15 @@ func TestMemory(t *testing.T) {
 		"incomplete": `,"outputs":[],"inputs":[],"renamed":[` + repeat(size, func(int) string { return "{}" }) + `]}`,
 		"only":       `,"outputs":[],"inputs":[],"only":[` + repeat(5<<20, func(int) string { return `"a"` }) + `]}`,
 	} {
-		call, err := encode(wireCheck{Manifest: []byte(manifestHead + doc)})
+		call, err := varlink.Encode(wireCheck{Manifest: []byte(manifestHead + doc)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		conn := rawConn(t, client)
-		if err := writeFrame(conn, fmt.Appendf(nil, `{"method":"io.fstrace.v1.Check","parameters":%s}`, call), nil); err != nil {
+		if err := varlink.Write(conn, fmt.Appendf(nil, `{"method":"io.fstrace.v1.Check","parameters":%s}`, call), nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := rawReply(t, newFrameReader(conn, 1<<20, 0)); got.Error != ErrTooMuchMemory.Name {
+		if got := rawReply(t, varlink.NewReader(conn, 1<<20, 0)); got.Error != ErrTooMuchMemory.Name {
 			t.Errorf("%s: %s %.200s", name, got.Error, got.Parameters)
 		}
 	}
@@ -91,58 +93,6 @@ func TestMemory(t *testing.T) {
 		t.Errorf("the daemon has taken %d MB", mb)
 	} else {
 		t.Logf("the daemon has taken %d MB", mb)
-	}
-}
-
-// TestGate: those who wait are let in in their order; who gives up makes way.
-func TestGate(t *testing.T) {
-	g := newGate(10)
-	if err := g.enter(11, nil); !errors.Is(err, ErrTooMuchMemory) {
-		t.Errorf("more than there is: %v", err)
-	}
-	if err := g.enter(6, nil); err != nil {
-		t.Fatal(err)
-	}
-	waiting := func(n int) {
-		t.Helper()
-		harness.Eventually(t, "it waits", func() bool {
-			g.mu.Lock()
-			defer g.mu.Unlock()
-			return len(g.queue) == n
-		})
-	}
-	gone := make(chan struct{})
-	first, second := make(chan error), make(chan error)
-	go func() { first <- g.enter(10, gone) }()
-	waiting(1)
-	go func() { second <- g.enter(3, nil) }() // there is room, but it is not its turn
-	waiting(2)
-	close(gone)
-	if err := <-first; !errors.Is(err, errBrokenOff) {
-		t.Errorf("who gave up: %v", err)
-	}
-	if err := <-second; err != nil {
-		t.Error(err)
-	}
-	g.leave(6)
-	g.leave(3)
-	if n := g.inUse(); n != 0 {
-		t.Errorf("%d in use", n)
-	}
-}
-
-// TestWeigh: all that may be decoded counts.
-func TestWeigh(t *testing.T) {
-	for data, want := range map[string]int64{
-		``: 0, `{}`: weightObject, ` [ {} , {} ] `: 2 * (weightObject + weightElement),
-		`{"a":["x","\"]"]}`:         weightObject + 2*(weightElement+weightString) + 2 + 6,
-		`{"only":["x"],"b":-1.5}`:   weightObject + weightElement + weightString + weightPattern + 2,
-		`{"a":{"processes":[{}] }}`: 3*weightObject + weightElement,
-		`[1,true,null]`:             3 * weightElement,
-	} {
-		if got := weigh([]byte(data)); got != want {
-			t.Errorf("%s: %d, want %d", data, got, want)
-		}
 	}
 }
 
@@ -166,7 +116,7 @@ func TestDocuments(t *testing.T) {
 	if err != nil || len(doc) < 10_000 {
 		t.Fatalf("a manifest of %d bytes, %v", len(doc), err)
 	}
-	if n := s.gate.inUse(); n != 0 {
+	if n := s.gate.InUse(); n != 0 {
 		t.Errorf("%d bytes for a file", n)
 	}
 	var inline wireManifest
@@ -251,7 +201,7 @@ func TestSessionsMemory(t *testing.T) {
 		}
 		return err == nil
 	})
-	if n := s.memory.inUse(); n > 1<<20 {
+	if n := s.memory.InUse(); n > 1<<20 {
 		t.Errorf("%d bytes", n)
 	}
 }

@@ -3,6 +3,8 @@ package ipc
 import (
 	"encoding/json"
 	"sync"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A monitor hears of sessions as they begin and end, for a client.
@@ -119,7 +121,7 @@ func (s *Server) methodMonitor(r *request) error {
 		case <-m.wake:
 		case <-s.ending:
 		case <-r.gone:
-			return errBrokenOff
+			return varlink.ErrBrokenOff
 		}
 	}
 }
@@ -137,11 +139,11 @@ func (n *notice) wire() wireNotice {
 
 // notice sends a reply that others follow.
 func (r *request) notice(n wireNotice) error {
-	parameters, err := encode(n)
+	parameters, err := varlink.Encode(n)
 	if err != nil {
 		return err
 	}
-	return r.send(reply{Parameters: parameters, Continues: true})
+	return r.send(varlink.Reply{Parameters: parameters, Continues: true})
 }
 
 // followed are the siblings whose notices a monitor gets.
@@ -163,11 +165,11 @@ func (f *followed) follow(m *monitor, stop <-chan struct{}) {
 
 // relay passes on the notices of a sibling: its list as sessions that begin, and end.
 func (m *monitor) relay(b *sibling, stop <-chan struct{}) {
-	parameters, err := encode(wireLabel{m.label})
+	parameters, err := varlink.Encode(wireLabel{m.label})
 	if err != nil {
 		return
 	}
-	c, err := b.call(call{Method: Interface + ".Monitor", Parameters: parameters, More: true}, stop, siblingPatience)
+	c, err := b.call(varlink.Call{Method: Interface + ".Monitor", Parameters: parameters, More: true}, stop, siblingPatience)
 	if err != nil {
 		m.server.config.Log.Debug("sibling", "error", err)
 		return
@@ -190,13 +192,13 @@ func (m *monitor) relay(b *sibling, stop <-chan struct{}) {
 		default:
 			m.add(notice{sibling: &n})
 		}
-		f, err := c.frames.next()
+		f, err := c.frames.Next()
 		if err != nil {
 			return
 		}
-		f.closeFiles()
-		answer = reply{}
-		if err := json.Unmarshal(f.data, &answer); err != nil {
+		f.CloseFiles()
+		answer = varlink.Reply{}
+		if err := json.Unmarshal(f.Data, &answer); err != nil {
 			return
 		}
 	}

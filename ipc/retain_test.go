@@ -114,7 +114,7 @@ func TestRetainBytes(t *testing.T) {
 		if err := subscribeError(t, client, id); !errors.Is(err, ErrReplayGone) {
 			t.Errorf("the newest: %v", err)
 		}
-		if used := s.budget.inUse(); used > 3<<20+spoolFloor {
+		if used := s.spools.InUse(); used > 3<<20+spoolFloor {
 			t.Errorf("%d bytes are kept", used)
 		}
 	}

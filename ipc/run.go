@@ -9,6 +9,8 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/tracer"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // highestDescriptor is the largest number that a descriptor may have in a command.
@@ -40,7 +42,7 @@ func (s *Server) methodRun(r *request) error {
 		defer r.reader.close()
 	}
 	if !r.awaitStart(n) {
-		return errBrokenOff
+		return varlink.ErrBrokenOff
 	}
 	n.mu.Lock()
 	err = n.startErr
@@ -99,7 +101,7 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	fail := func(err error) (*session, error) {
 		s.forget(n)
 		n.keepMemory(0)
-		closeAll(n.files)
+		varlink.CloseAll(n.files)
 		n.closeLaunch()
 		return nil, err
 	}
@@ -109,7 +111,7 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	if err := n.takeFiles(r, p, cmd); err != nil {
 		return fail(err)
 	}
-	if n.spool, err = newSpool(s.config.Spool, s.budget); err != nil {
+	if n.spool, err = newSpool(s.config.Spool, s.spools); err != nil {
 		return fail(asError(err))
 	}
 	if cmd.Sink, err = s.sink(n, p.Options, cmd); err != nil {

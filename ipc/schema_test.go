@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/varlink/go/varlink/idl"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // parse parses a schema with the varlink project's own parser.
@@ -33,10 +35,10 @@ func TestSchemas(t *testing.T) {
 func TestSchemaIsServed(t *testing.T) {
 	client, _ := startServer(t, nil)
 	conn := rawConn(t, client)
-	r := newFrameReader(conn, 1<<20, 0)
-	defer r.close()
-	ask := func(call string) reply {
-		if err := writeFrame(conn, []byte(call), nil); err != nil {
+	r := varlink.NewReader(conn, 1<<20, 0)
+	defer r.Close()
+	ask := func(call string) varlink.Reply {
+		if err := varlink.Write(conn, []byte(call), nil); err != nil {
 			t.Fatal(err)
 		}
 		return rawReply(t, r)

@@ -13,6 +13,8 @@ import (
 
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/tracer"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A Config is the configuration of a [Server]. Zero fields have default values.
@@ -45,7 +47,7 @@ type Config struct {
 // DefaultLimits returns the limits of a server whose [Config] has none.
 func DefaultLimits() Limits {
 	return Limits{
-		Sessions: 256, Connections: 1024, MessageBytes: 8 << 20, Descriptors: kernelFiles, MemoryBytes: 512 << 20,
+		Sessions: 256, Connections: 1024, MessageBytes: 8 << 20, Descriptors: varlink.MaxFiles, MemoryBytes: 512 << 20,
 		RetainSessions: 100, RetainSeconds: 3600, SpoolBytes: 4 << 30,
 	}
 }
@@ -67,7 +69,7 @@ func (c *Config) setDefaults() {
 	l.Sessions = cmp.Or(l.Sessions, d.Sessions)
 	l.Connections = cmp.Or(l.Connections, d.Connections)
 	l.MessageBytes = cmp.Or(l.MessageBytes, d.MessageBytes)
-	l.Descriptors = min(cmp.Or(l.Descriptors, d.Descriptors), kernelFiles)
+	l.Descriptors = min(cmp.Or(l.Descriptors, d.Descriptors), varlink.MaxFiles)
 	l.MemoryBytes = cmp.Or(l.MemoryBytes, d.MemoryBytes)
 	l.SpoolBytes = cmp.Or(l.SpoolBytes, d.SpoolBytes)
 	c.Spool = cmp.Or(c.Spool, "/var/tmp")
@@ -87,11 +89,11 @@ func (c *Config) setDefaults() {
 // called concurrently.
 type Server struct {
 	config Config
-	budget *budget // of spools
-	inbox  *budget // of messages that have been received and not been answered
-	held   *budget // of descriptors that came with them
-	gate   *gate   // of the memory that requests take
-	memory *budget // of what sessions have in memory
+	spools *room           // of spools
+	inbox  *varlink.Budget // of messages that have been received and not been answered
+	held   *varlink.Budget // of descriptors that came with them
+	gate   *varlink.Gate   // of the memory that requests take
+	memory *room           // of what sessions have in memory
 	began  time.Time
 
 	mu           sync.Mutex
@@ -127,11 +129,11 @@ func NewServer(c Config) *Server {
 		conns: make(map[*connection]bool), running: make(map[*session]bool), sessions: make(map[string]*session),
 		monitors: make(map[*monitor]bool), forgottenIDs: make(map[string]bool), ending: make(chan struct{}), changed: make(chan struct{}),
 	}
-	s.inbox = &budget{limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
-	s.gate = newGate(c.Limits.MemoryBytes)
-	s.memory = &budget{limit: c.Limits.MemoryBytes, evict: s.evict}
-	s.held = &budget{limit: max(heldFiles, 4*int64(c.Limits.Descriptors))}
-	s.budget = &budget{limit: c.Limits.SpoolBytes, floor: spoolFloor, evict: s.makeRoom, evictFollowed: s.evictFollowed}
+	s.inbox = &varlink.Budget{Limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
+	s.gate = &varlink.Gate{Limit: c.Limits.MemoryBytes}
+	s.memory = &room{Budget: varlink.Budget{Limit: c.Limits.MemoryBytes}, evict: s.evict}
+	s.held = &varlink.Budget{Limit: max(heldFiles, 4*int64(c.Limits.Descriptors))}
+	s.spools = &room{Budget: varlink.Budget{Limit: c.Limits.SpoolBytes}, floor: spoolFloor, evict: s.makeRoom, evictFollowed: s.evictFollowed}
 	return s
 }
 
@@ -185,7 +187,7 @@ func (s *Server) arrive(change int) {
 func (s *Server) serve(conn *net.UnixConn) { s.serveAs(conn, false) }
 
 func (s *Server) serveAs(conn *net.UnixConn, sibling bool) {
-	peer, err := PeerOf(conn)
+	peer, err := peerOf(conn)
 	switch {
 	case err != nil:
 		s.refuse(conn, newError(ErrNotPermitted, "message", err.Error()))
@@ -235,7 +237,7 @@ func (s *Server) enter(c *connection) *Error {
 func (s *Server) refuse(conn *net.UnixConn, reason *Error) {
 	defer conn.Close()
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
-	if data, err := encode(reply{Error: reason.Name, Parameters: reason.Parameters}); err == nil {
-		_ = writeFrame(conn, data, nil)
+	if data, err := varlink.Encode(varlink.Reply{Error: reason.Name, Parameters: reason.Parameters}); err == nil {
+		_ = varlink.Write(conn, data, nil)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A command is what runs: *tracer.Cmd, or a test's own.
@@ -81,7 +83,7 @@ func (s *session) finish(t *events.Trailer, line []byte) {
 func (s *session) run() {
 	cmd := s.command()
 	err := cmd.Start()
-	closeAll(s.files)
+	varlink.CloseAll(s.files)
 	var notRun *tracer.ExecError
 	executed := err == nil
 	if errors.As(err, &notRun) {
@@ -128,7 +130,7 @@ func (s *session) conclude(result *tracer.Result) {
 	if s.manifest != nil {
 		size = int64(s.manifest.Len())
 		if json.Valid(s.manifest.Bytes()) { // whole
-			weight = weigh(s.manifest.Bytes())
+			weight = varlink.Weigh(s.manifest.Bytes(), patterns)
 		}
 		var putErr error
 		if at, putErr = s.spool.putManifest(s.manifest.Bytes()); putErr != nil {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // Siblings are servers of the same user that have other groups. A user who has connected
@@ -56,20 +58,20 @@ func (s *Server) listSiblings() []*sibling {
 // A relayed call is one that a sibling answers.
 type relayed struct {
 	conn   *net.UnixConn
-	frames *frameReader
-	first  frame
-	reply  reply // that first holds
+	frames *varlink.Reader
+	first  varlink.Frame
+	reply  varlink.Reply // that first holds
 	stop   chan struct{}
 }
 
 // call sends a call to a sibling, and returns with the first reply. If gone is closed,
 // the call ends.
-func (b *sibling) call(q call, gone <-chan struct{}, patience time.Duration) (*relayed, error) {
+func (b *sibling) call(q varlink.Call, gone <-chan struct{}, patience time.Duration) (*relayed, error) {
 	conn, err := b.dial()
 	if err != nil {
 		return nil, err
 	}
-	c := &relayed{conn: conn, frames: newFrameReader(conn, maxReply, 1), stop: make(chan struct{})}
+	c := &relayed{conn: conn, frames: varlink.NewReader(conn, maxReply, 1), stop: make(chan struct{})}
 	go func() {
 		select {
 		case <-gone:
@@ -77,19 +79,19 @@ func (b *sibling) call(q call, gone <-chan struct{}, patience time.Duration) (*r
 		case <-c.stop:
 		}
 	}()
-	data, err := encode(q)
+	data, err := varlink.Encode(q)
 	if err == nil {
 		if patience > 0 {
 			_ = conn.SetDeadline(time.Now().Add(patience))
 		}
-		err = writeFrame(conn, data, nil)
+		err = varlink.Write(conn, data, nil)
 	}
 	if err == nil {
-		c.first, err = c.frames.next()
+		c.first, err = c.frames.Next()
 	}
 	if err == nil {
 		_ = conn.SetDeadline(time.Time{})
-		err = json.Unmarshal(c.first.data, &c.reply)
+		err = json.Unmarshal(c.first.Data, &c.reply)
 	}
 	if err != nil {
 		c.close()
@@ -100,13 +102,13 @@ func (b *sibling) call(q call, gone <-chan struct{}, patience time.Duration) (*r
 
 func (c *relayed) close() {
 	close(c.stop)
-	c.first.closeFiles()
-	c.frames.close()
+	c.first.CloseFiles()
+	c.frames.Close()
 	c.conn.Close()
 }
 
 // ask returns the first sibling's reply that does not say that there is no such session.
-func (s *Server) ask(q call, gone <-chan struct{}) (*relayed, error) {
+func (s *Server) ask(q varlink.Call, gone <-chan struct{}) (*relayed, error) {
 	for _, b := range s.listSiblings() {
 		c, err := b.call(q, gone, siblingPatience)
 		switch {
@@ -122,7 +124,7 @@ func (s *Server) ask(q call, gone <-chan struct{}) (*relayed, error) {
 }
 
 // askOwner is ask for a call whose first reply may take as long as a session.
-func (s *Server) askOwner(q call, session string, gone <-chan struct{}) (*relayed, error) {
+func (s *Server) askOwner(q varlink.Call, session string, gone <-chan struct{}) (*relayed, error) {
 	for _, b := range s.listSiblings() {
 		has := func(n SessionInfo) bool { return n.Session == session }
 		if slices.ContainsFunc(s.sessionsOf(b, wireLabel{}, gone), has) {
@@ -141,7 +143,7 @@ func (s *Server) forward(r *request, answer error) error {
 	if r.sibling || r.Oneway && r.More || !slices.Contains([]string{"Subscribe", "GetManifest", "GetRecord", "Cancel", "Signal"}, r.name()) {
 		return answer
 	}
-	q := call{Method: r.Method, Parameters: r.Parameters, More: r.More}
+	q := varlink.Call{Method: r.Method, Parameters: r.Parameters, More: r.More}
 	var c *relayed
 	var err error
 	if r.name() == "GetRecord" {
@@ -162,15 +164,15 @@ func (s *Server) forward(r *request, answer error) error {
 		return nil
 	}
 	for f := c.first; ; {
-		last := !bytes.HasSuffix(f.data, []byte(`,"continues":true}`)) // as our server writes it
-		err := writeFrame(r.conn, f.data, f.files)
-		closeAll(f.files)
-		c.first.files = nil
+		last := !bytes.HasSuffix(f.Data, []byte(`,"continues":true}`)) // as our server writes it
+		err := varlink.Write(r.conn, f.Data, f.Files)
+		varlink.CloseAll(f.Files)
+		c.first.Files = nil
 		if err != nil || last {
 			return err
 		}
-		if f, err = c.frames.next(); err != nil {
-			return errBrokenOff // the sibling has ended, and the session with it
+		if f, err = c.frames.Next(); err != nil {
+			return varlink.ErrBrokenOff // the sibling has ended, and the session with it
 		}
 	}
 }
@@ -184,11 +186,11 @@ func (s *Server) siblingSessions(p wireLabel, gone <-chan struct{}) (list []Sess
 }
 
 func (s *Server) sessionsOf(b *sibling, p wireLabel, gone <-chan struct{}) []SessionInfo {
-	parameters, err := encode(p)
+	parameters, err := varlink.Encode(p)
 	if err != nil {
 		return nil
 	}
-	c, err := b.call(call{Method: Interface + ".List", Parameters: parameters}, gone, siblingPatience)
+	c, err := b.call(varlink.Call{Method: Interface + ".List", Parameters: parameters}, gone, siblingPatience)
 	if err != nil {
 		s.config.Log.Debug("sibling", "error", err)
 		return nil
@@ -205,11 +207,11 @@ func (s *Server) sessionsOf(b *sibling, p wireLabel, gone <-chan struct{}) []Ses
 // siblingManifest returns the manifest of a session that a sibling has, as a file. It is
 // checked here, with the groups of the client that asks.
 func (s *Server) siblingManifest(session string, gone <-chan struct{}) (*os.File, error) {
-	parameters, err := encode(wireGetManifest{session, true})
+	parameters, err := varlink.Encode(wireGetManifest{session, true})
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.ask(call{Method: Interface + ".GetManifest", Parameters: parameters}, gone)
+	c, err := s.ask(varlink.Call{Method: Interface + ".GetManifest", Parameters: parameters}, gone)
 	if err != nil {
 		return nil, newError(ErrNoSuchSession, "session", session)
 	}
@@ -217,10 +219,10 @@ func (s *Server) siblingManifest(session string, gone <-chan struct{}) (*os.File
 	if c.reply.Error != "" {
 		return nil, &Error{Name: c.reply.Error, Parameters: c.reply.Parameters}
 	}
-	if len(c.first.files) != 1 {
+	if len(c.first.Files) != 1 {
 		return nil, newError(ErrNoSuchSession, "session", session)
 	}
-	f := os.NewFile(uintptr(c.first.files[0]), "manifest")
-	c.first.files = nil
+	f := os.NewFile(uintptr(c.first.Files[0]), "manifest")
+	c.first.Files = nil
 	return f, nil
 }

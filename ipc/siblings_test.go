@@ -10,6 +10,8 @@ import (
 
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // join makes two servers siblings of each other.
@@ -110,7 +112,7 @@ func TestSiblingRuns(t *testing.T) {
 	_, a := startServer(t, nil)
 	_, b := startServer(t, nil)
 	join(t, a, b)
-	for _, q := range []call{
+	for _, q := range []varlink.Call{
 		{Method: Interface + ".Run", Parameters: []byte(`{"argv":["true"],"env":[],"cwd":"/"}`)},
 		{Method: Interface + ".Check", Parameters: []byte(`{"manifest":{}}`)},
 	} {
@@ -119,7 +121,7 @@ func TestSiblingRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 		if c.reply.Error != ErrNotPermitted.Name {
-			t.Errorf("%s: %s", q.Method, c.first.data)
+			t.Errorf("%s: %s", q.Method, c.first.Data)
 		}
 		c.close()
 	}

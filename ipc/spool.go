@@ -26,8 +26,8 @@ import (
 // been written is true all the same. After that nothing more is written, even if there
 // were space again: a record has no holes in its middle.
 type spool struct {
-	file   *os.File
-	budget *budget
+	file *os.File
+	room *room
 
 	mu      sync.Mutex
 	pending []byte // whole lines, not yet in the file
@@ -58,16 +58,17 @@ type mark struct {
 const (
 	spoolPending = 256 << 10 // bytes that may wait for the writer
 	spoolStride  = 64 << 10  // bytes between two marks
+	spoolRead    = 64 << 10  // bytes of one read
 )
 
 // newSpool makes a spool in a directory.
-func newSpool(dir string, b *budget) (*spool, error) {
+func newSpool(dir string, r *room) (*spool, error) {
 	file, err := unnamedFile(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open spool in %s: %w", dir, err)
 	}
 	s := &spool{
-		file: file, budget: b, readers: make(map[*reader]bool),
+		file: file, room: r, readers: make(map[*reader]bool),
 		moved: make(chan struct{}), changed: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.space.L, s.work.L = &s.mu, &s.mu
@@ -176,7 +177,7 @@ func (s *spool) put(b []byte, at int64) error {
 	n := int64(len(b))
 	for !s.account(n) {
 		if !s.makeRoom() {
-			return fmt.Errorf("the limit of %d bytes for all sessions is reached", s.budget.limit)
+			return fmt.Errorf("the limit of %d bytes for all sessions is reached", s.room.Limit)
 		}
 	}
 	for {
@@ -192,7 +193,7 @@ func (s *spool) put(b []byte, at int64) error {
 		s.mu.Lock()
 		s.held -= n
 		s.mu.Unlock()
-		s.budget.give(n)
+		s.room.Give(n)
 		return cause(err)
 	}
 }
@@ -201,11 +202,11 @@ func (s *spool) put(b []byte, at int64) error {
 func (s *spool) account(n int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.budget.take(n) {
-		if s.held+n > s.budget.floor {
+	if !s.room.Take(n) {
+		if s.held+n > s.room.floor {
 			return false
 		}
-		s.budget.give(-n) // others have it all, who do not read
+		s.room.Give(-n) // others have it all, who do not read
 	}
 	s.held += n
 	return true
@@ -216,7 +217,7 @@ func (s *spool) account(n int64) bool {
 // read within a moment; and what is kept of sessions that somebody follows and does not
 // read.
 func (s *spool) makeRoom() bool {
-	return s.budget.evict() || s.awaitReaders() || s.budget.evictFollowed != nil && s.budget.evictFollowed()
+	return s.room.evict() || s.awaitReaders() || s.room.evictFollowed != nil && s.room.evictFollowed()
 }
 
 // putManifest stores a document behind the events. seal must have been called. The
@@ -267,5 +268,5 @@ func (s *spool) close() {
 	held := s.held
 	s.mu.Unlock()
 	_ = s.file.Close()
-	s.budget.give(held)
+	s.room.Give(held)
 }

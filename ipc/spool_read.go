@@ -45,7 +45,7 @@ func (s *spool) seek(seq uint64) (int64, error) {
 	var buf []byte
 	for offset < end {
 		var err error
-		if buf, err = s.read(buf, offset, end, readSize); err != nil {
+		if buf, err = s.read(buf, offset, end, spoolRead); err != nil {
 			return 0, err
 		}
 		for line := range bytes.Lines(buf) {

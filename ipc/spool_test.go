@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
-func testSpool(t testing.TB, limit int64) (*spool, *budget) {
+func testSpool(t testing.TB, limit int64) (*spool, *room) {
 	t.Helper()
-	b := &budget{limit: limit, evict: func() bool { return false }}
+	b := &room{Budget: varlink.Budget{Limit: limit}, evict: func() bool { return false }}
 	s, err := newSpool(t.TempDir(), b)
 	if err != nil {
 		t.Fatal(err)
@@ -18,7 +20,7 @@ func testSpool(t testing.TB, limit int64) (*spool, *budget) {
 	t.Cleanup(func() {
 		_, _ = s.seal()
 		s.close()
-		if used := b.inUse(); used != 0 {
+		if used := b.InUse(); used != 0 {
 			t.Errorf("%d bytes are accounted for that nobody has", used)
 		}
 	})
@@ -130,7 +132,7 @@ func TestSpoolBudget(t *testing.T) {
 			t.Fatalf("event %d is %d", i+1, seq)
 		}
 	}
-	if used := b.inUse(); used > 10_000 {
+	if used := b.InUse(); used > 10_000 {
 		t.Errorf("%d bytes in use", used)
 	}
 }

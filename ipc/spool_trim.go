@@ -119,7 +119,7 @@ func (s *spool) trim() bool {
 	for len(s.marks) > 0 && s.marks[0].offset < end {
 		s.marks = s.marks[1:]
 	}
-	s.budget.give(freed)
+	s.room.Give(freed)
 	return true
 }
 
@@ -139,7 +139,7 @@ func (s *spool) trimmed(seq uint64, offset, end int64) error {
 	}
 	first := last + 1
 	if begin < end {
-		buf, err := s.read(nil, begin, end, readSize)
+		buf, err := s.read(nil, begin, end, spoolRead)
 		if err != nil {
 			return err
 		}

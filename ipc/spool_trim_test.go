@@ -42,7 +42,7 @@ func TestSpoolTrim(t *testing.T) {
 					t.Errorf("a reader got %d events", got)
 				}
 			}
-			if used := b.inUse(); used > 1<<20 {
+			if used := b.InUse(); used > 1<<20 {
 				t.Errorf("%d bytes in use", used)
 			}
 			_, _, err := s.follow(1)
@@ -130,7 +130,7 @@ func TestSpoolFullOnlyUnread(t *testing.T) {
 
 	stalled := fakeRun(Options{})
 	defer stalled.Close()
-	harness.Eventually(t, "the room is taken", func() bool { return s.budget.inUse() > 5<<19 })
+	harness.Eventually(t, "the room is taken", func() bool { return s.spools.InUse() > 5<<19 })
 	complete("beside one that is not read", fakeRun(Options{}), n)
 	harness.Eventually(t, "it ends", func() bool {
 		list, err := client.List(ctx)

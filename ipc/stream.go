@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/tracer"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A RunRequest is a command to be run.
@@ -51,7 +53,7 @@ type Stream struct {
 	ctx    context.Context // of the call
 	stop   func() bool
 	conn   *net.UnixConn
-	frames *frameReader
+	frames *varlink.Reader
 
 	session string
 	start   *Update // the first, until it is read
@@ -111,8 +113,8 @@ func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
 	for _, f := range keep {
 		files = append(files, int(f.Fd()))
 	}
-	if len(files) > kernelFiles {
-		return nil, newError(ErrTooManyDescriptors, "limit", kernelFiles)
+	if len(files) > varlink.MaxFiles {
+		return nil, newError(ErrTooManyDescriptors, "limit", varlink.MaxFiles)
 	}
 	return c.follow(ctx, "Run", in, files)
 }
@@ -231,24 +233,24 @@ func (s *Stream) Next() (*Update, error) {
 // message reads one reply.
 func (s *Stream) message() ([]byte, error) {
 	f, err := s.frame()
-	return f.data, err
+	return f.Data, err
 }
 
 // frame is message with the descriptors that came with it.
-func (s *Stream) frame() (frame, error) {
-	f, err := s.frames.next()
+func (s *Stream) frame() (varlink.Frame, error) {
+	f, err := s.frames.Next()
 	if err == nil {
 		return f, nil
 	}
 	if s.ctx.Err() != nil {
-		return frame{}, s.ctx.Err()
+		return varlink.Frame{}, s.ctx.Err()
 	}
-	return frame{}, fmt.Errorf("%s: %w", s.method, gone(err))
+	return varlink.Frame{}, fmt.Errorf("%s: %w", s.method, gone(err))
 }
 
 // decode takes a reply apart. One that says what is wrong is an error.
-func (s *Stream) decode(data []byte) (*reply, error) {
-	var r reply
+func (s *Stream) decode(data []byte) (*varlink.Reply, error) {
+	var r varlink.Reply
 	if err := json.Unmarshal(data, &r); err != nil {
 		return nil, fmt.Errorf("fstraced: %s: reply: %w", s.method, err)
 	}

@@ -49,8 +49,8 @@ func newView(from uint64, only, ignore []string, batch *int, latencyMs int64, pr
 // client that does not read keeps them. What is reserved is given back with the answer.
 func (r *request) reserve(v *view) error {
 	n := 2 * int64(max(0, v.batch-batchSize))
-	if !r.server.memory.take(n) {
-		return newError(ErrTooMuchMemory, "limit", r.server.memory.limit)
+	if !r.server.memory.Take(n) {
+		return newError(ErrTooMuchMemory, "limit", r.server.memory.Limit)
 	}
 	r.reserved = n
 	return nil

@@ -11,6 +11,8 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/testdata/harness"
+
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // TestSubscribeFilter: a filter is for one reader alone, and hides accesses only.
@@ -205,10 +207,10 @@ func TestLabel(t *testing.T) {
 func watchSessions(t testing.TB, client *Client, parameters string) func() wireNotice {
 	t.Helper()
 	conn := rawConn(t, client)
-	if err := writeFrame(conn, []byte(`{"method":"io.fstrace.v1.Monitor","more":true,"parameters":`+parameters+`}`), nil); err != nil {
+	if err := varlink.Write(conn, []byte(`{"method":"io.fstrace.v1.Monitor","more":true,"parameters":`+parameters+`}`), nil); err != nil {
 		t.Fatal(err)
 	}
-	r := newFrameReader(conn, 1<<20, 0)
+	r := varlink.NewReader(conn, 1<<20, 0)
 	return func() (n wireNotice) {
 		t.Helper()
 		got := rawReply(t, r)
@@ -285,10 +287,10 @@ func TestMonitorShutdown(t *testing.T) {
 	}
 	defer stream.Close()
 	conn := rawConn(t, client)
-	if err := writeFrame(conn, []byte(`{"method":"io.fstrace.v1.Monitor","more":true}`), nil); err != nil {
+	if err := varlink.Write(conn, []byte(`{"method":"io.fstrace.v1.Monitor","more":true}`), nil); err != nil {
 		t.Fatal(err)
 	}
-	r := newFrameReader(conn, 1<<20, 0)
+	r := varlink.NewReader(conn, 1<<20, 0)
 	rawReply(t, r)
 	done := make(chan struct{})
 	go func() {

@@ -37,7 +37,8 @@ var mayImport = map[string][]string{
 	"tracer/internal/syscalls":  {"tracer/internal/shim", "seccomp", "events"},
 	"tracer/internal/recorder":  {"seccomp", "events"},
 	"tracer/internal/nested":    {"events"},
-	"ipc":                       {"tracer", "events", "events/manifest"},
+	"ipc":                       {"tracer", "events", "events/manifest", "ipc/internal/varlink"},
+	"ipc/internal/varlink":      {},
 
 	"docs":                       {},
 	"docs/examples/minibuild":    {"ipc"},

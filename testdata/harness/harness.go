@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Patience is how long a test waits for what must happen. It is much longer than
@@ -138,3 +140,27 @@ var root = sync.OnceValue(func() string {
 	}
 	panic("no go.mod above the working directory")
 })
+
+// NullFiles opens n descriptors, which are closed after the test.
+func NullFiles(t testing.TB, n int) (list []int) {
+	t.Helper()
+	for range n {
+		fd, err := unix.Open(os.DevNull, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { unix.Close(fd) })
+		list = append(list, fd)
+	}
+	return list
+}
+
+// OpenFiles returns the number of descriptors of this process.
+func OpenFiles(t testing.TB) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
+}

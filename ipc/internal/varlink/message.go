@@ -1,4 +1,4 @@
-package ipc
+package varlink
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// A call is what a client sends.
-type call struct {
+// A Call is what a client sends.
+type Call struct {
 	Method     string          `json:"method"`
 	Parameters json.RawMessage `json:"parameters,omitempty"`
 	More       bool            `json:"more,omitempty"`
@@ -21,16 +21,16 @@ type call struct {
 	Upgrade    bool            `json:"upgrade,omitempty"`
 }
 
-// A reply is what the server sends.
-type reply struct {
+// A Reply is what the server sends.
+type Reply struct {
 	Parameters json.RawMessage `json:"parameters,omitempty"`
 	Continues  bool            `json:"continues,omitempty"`
 	Error      string          `json:"error,omitempty"`
 }
 
-// decodeCall reads a client's message. Fields that it does not know are passed over,
-// as varlink has it; those of parameters are not.
-func decodeCall(data []byte) (*call, error) {
+// DecodeCall decodes a client's message. It ignores unknown fields, as varlink demands.
+// [DecodeParameters] does not.
+func DecodeCall(data []byte) (*Call, error) {
 	if !utf8.Valid(data) { // encoding/json would put U+FFFD there and say nothing
 		return nil, errors.New("not UTF-8")
 	}
@@ -41,7 +41,7 @@ func decodeCall(data []byte) (*call, error) {
 	if i.space(); data[i.at] != '{' {
 		return nil, errors.New("not an object")
 	}
-	var c call
+	var c Call
 	err := i.members("", true, func(key string) error {
 		begin := i.at
 		if key == "parameters" { // they are inspected when their type is known
@@ -72,23 +72,28 @@ func decodeCall(data []byte) (*call, error) {
 	return &c, nil
 }
 
-// decodeParameters reads parameters, as decodeCall has returned them, into a struct. It
-// returns an *Error for the client, with the name of the parameter that is wrong. A field
-// that is not known is an error: an option that has no effect would be worse.
-func decodeParameters(data json.RawMessage, into any) error {
+// A ParameterError names a parameter that is wrong.
+type ParameterError struct{ Name string }
+
+func (e *ParameterError) Error() string { return "invalid parameter " + e.Name }
+
+// DecodeParameters decodes the parameters of a [Call] into a struct. The error is a
+// [*ParameterError]. An unknown field is an error: an option without effect would be
+// worse. A field with the tag check:"nonempty" must not be an empty string.
+func DecodeParameters(data json.RawMessage, into any) error {
 	data = bytes.TrimSpace(data)
 	switch {
 	case len(data) == 0 || string(data) == "null":
 		return nil
 	case data[0] != '{':
-		return invalidParameter("parameters")
+		return &ParameterError{"parameters"}
 	}
 	var wrong *fault
 	if err := inspect(data, reflect.TypeOf(into)); errors.As(err, &wrong) {
-		return invalidParameter(cmp.Or(wrong.name, "parameters"))
+		return &ParameterError{cmp.Or(wrong.name, "parameters")}
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return invalidParameter(nameOf(err, data, into))
+		return &ParameterError{nameOf(err, data, into)}
 	}
 	return nil
 }
@@ -113,8 +118,8 @@ func nameOf(err error, data []byte, into any) string {
 	return "parameters"
 }
 
-// encode is json.Marshal without escaping what only matters within HTML.
-func encode(v any) ([]byte, error) {
+// Encode is json.Marshal without escaping what only matters within HTML.
+func Encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -122,49 +127,4 @@ func encode(v any) ([]byte, error) {
 		return nil, fmt.Errorf("encode message: %w", err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
-}
-
-// A text is a string that need not be UTF-8, in the two fields that it has.
-func toText(s string) (text *string, b64 []byte) {
-	if utf8.ValidString(s) {
-		return &s, nil
-	}
-	return nil, []byte(s)
-}
-
-func fromText(text *string, b64 []byte) string {
-	if b64 != nil {
-		return string(b64)
-	}
-	if text != nil {
-		return *text
-	}
-	return ""
-}
-
-// toTexts is toText for lists: either all elements are text, or all bytes.
-func toTexts(list []string) (text []string, b64 [][]byte) {
-	for _, s := range list {
-		if !utf8.ValidString(s) {
-			for _, s := range list {
-				b64 = append(b64, []byte(s))
-			}
-			return nil, b64
-		}
-	}
-	if list == nil {
-		list = []string{}
-	}
-	return list, nil
-}
-
-func fromTexts(text []string, b64 [][]byte) []string {
-	if b64 == nil {
-		return text
-	}
-	list := make([]string, len(b64))
-	for i := range b64 {
-		list[i] = string(b64[i])
-	}
-	return list
 }

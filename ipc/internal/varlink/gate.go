@@ -1,15 +1,16 @@
-package ipc
+package varlink
 
 import (
+	"errors"
 	"slices"
 	"sync"
 )
 
-// A gate limits how much memory the requests that are dealt with take together. A request
-// that finds too little waits; those that wait are let in in their order. A request that
-// waits must not hold a part already, or all might wait for each other.
-type gate struct {
-	limit int64
+// A Gate limits how much memory the requests that are being answered take together. A
+// request that finds too little waits, and the first that waits is the first to enter. A
+// request that waits must not hold memory already, or all might wait for each other.
+type Gate struct {
+	Limit int64 // of all together, in bytes; set before use
 
 	mu    sync.Mutex
 	used  int64
@@ -21,19 +22,20 @@ type gateWaiter struct {
 	open chan struct{}
 }
 
+// ErrTooHeavy means that one message needs more memory than the gate allows for all.
+var ErrTooHeavy = errors.New("the message needs too much memory")
+
 // freeWeight is what needs no gate: most requests.
 const freeWeight = 32 << 10
 
-func newGate(limit int64) *gate { return &gate{limit: limit} }
-
 // enter waits until n bytes may be taken, and takes them. It gives up when gone is
 // closed.
-func (g *gate) enter(n int64, gone <-chan struct{}) error {
-	if n > g.limit {
-		return newError(ErrTooMuchMemory, "limit", g.limit)
+func (g *Gate) enter(n int64, gone <-chan struct{}) error {
+	if n > g.Limit {
+		return ErrTooHeavy
 	}
 	g.mu.Lock()
-	if len(g.queue) == 0 && g.used+n <= g.limit {
+	if len(g.queue) == 0 && g.used+n <= g.Limit {
 		g.used += n
 		g.mu.Unlock()
 		return nil
@@ -54,27 +56,28 @@ func (g *gate) enter(n int64, gone <-chan struct{}) error {
 		g.used -= n
 	}
 	g.admit()
-	return errBrokenOff
+	return ErrBrokenOff
 }
 
 // leave gives n bytes back.
-func (g *gate) leave(n int64) {
+func (g *Gate) leave(n int64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.used -= n
 	g.admit()
 }
 
-// admit lets in who fits. The caller holds mu.
-func (g *gate) admit() {
-	for len(g.queue) > 0 && g.used+g.queue[0].n <= g.limit {
+// admit opens the gate for those that fit. The caller holds mu.
+func (g *Gate) admit() {
+	for len(g.queue) > 0 && g.used+g.queue[0].n <= g.Limit {
 		g.used += g.queue[0].n
 		close(g.queue[0].open)
 		g.queue = g.queue[1:]
 	}
 }
 
-func (g *gate) inUse() int64 {
+// InUse returns the sum of what has entered.
+func (g *Gate) InUse() int64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.used

@@ -1,4 +1,4 @@
-package ipc
+package varlink
 
 // What a value takes in memory once it is decoded and dealt with, about and at most, as
 // measured with messages of 8 MB that hold nothing but such values. In bytes.
@@ -6,31 +6,28 @@ const (
 	weightObject  = 1536 // an entry of a manifest, and the reason that it is stale
 	weightElement = 64
 	weightString  = 128
-	weightPattern = 320 // of an "only" or "ignore" list, more than a string
 )
 
-// weigh returns how much memory it takes to deal with valid JSON text. A message of a few
-// bytes for each value becomes a hundred times as large: "{},{},{}".
-func weigh(data []byte) int64 {
+// Weigh returns how much memory, in bytes, it takes to decode valid JSON text and to deal
+// with it. A message such as "{},{},{}" becomes a hundred times as large. extra has the
+// names of members whose strings take more.
+func Weigh(data []byte, extra map[string]int64) int64 {
 	if len(data) == 0 {
 		return 0
 	}
 	i := inspector{data: data}
 	i.space()
-	return i.weigh("")
+	return i.weigh("", extra)
 }
 
-func (i *inspector) weigh(key string) (n int64) {
+func (i *inspector) weigh(key string, extra map[string]int64) (n int64) {
 	switch i.data[i.at] {
 	case '"':
-		n = weightString + 2*int64(len(i.text()))
-		if key == "only" || key == "ignore" {
-			n += weightPattern
-		}
+		n = weightString + 2*int64(len(i.text())) + extra[key]
 	case '[':
 		i.at++
 		for i.more(']') {
-			n += weightElement + i.weigh(key)
+			n += weightElement + i.weigh(key, extra)
 		}
 	case '{':
 		n = weightObject
@@ -40,7 +37,7 @@ func (i *inspector) weigh(key string) (n int64) {
 			i.space()
 			i.at++
 			i.space()
-			n += i.weigh(key)
+			n += i.weigh(key, extra)
 		}
 	default:
 		i.skip()
