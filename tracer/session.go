@@ -185,8 +185,11 @@ func (s *session) tellShim() error {
 		m.Dir, m.Apart, m.Umask = "", false, -1
 		m.Signals, m.Tracer = shim.Signals{Mask: a.Mask, Ignored: a.Ignored}, uint32(unix.Getpid())
 	}
-	if s.spare != nil {
-		m.Files = len(s.files)
+	switch {
+	case s.spare != nil:
+		m.Files, m.Rest = len(s.files), spareSocket+1
+	case s.cmd.Descriptors != nil && s.cmd.Adopt == nil && !s.cmd.InheritFiles:
+		m.Rest = len(s.files) + 1 // behind the socket
 	}
 	failpoint.At("before-filter")
 	err = shim.WriteFull(s.control, m.Encode())

@@ -12,8 +12,8 @@ import (
 // time: the process is there, and waits for what to run. It is this program's child, named
 // fstrace-shim, and has no descriptor but its socket.
 //
-// It serves commands with Setsid whose descriptors are 0 to n without a gap. Others start as
-// without it. The zero Spare is ready to use, by several commands at once (Cmd.Spare).
+// It serves commands with Setsid and Descriptors, if these are 0 to at most 9 without a gap.
+// Others start as without it. The zero Spare is ready to use, by several commands at once (Cmd.Spare).
 // The first process is started after the first command. Close ends the one that waits.
 //
 // The process has what this program had when the process was started: user, limits,
@@ -39,7 +39,7 @@ const spareSocket = 10
 
 // serves reports whether a prestarted process can become a command with such descriptors.
 func (s *Spare) serves(c *Cmd, files []uintptr) bool {
-	return s != nil && c.Setsid && c.Adopt == nil && !c.InheritFiles &&
+	return s != nil && c.Setsid && c.Descriptors != nil && c.Adopt == nil && !c.InheritFiles &&
 		len(files) <= spareSocket && !slices.Contains(files, closedFD)
 }
 

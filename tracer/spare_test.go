@@ -49,7 +49,7 @@ func TestSpare(t *testing.T) {
 	needTracing(t)
 	script := `env | sort | grep -v ^_=; pwd -P; umask; nice; ulimit -n; ulimit -Hn
 grep -E '^(Sig(Pnd|Blk|Ign|Cgt)|ShdPnd|Seccomp|NoNewPrivs|Uid|Gid|Groups):' /proc/self/status
-readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2 /proc/$$/fd/3 /proc/$$/fd/4 /proc/$$/fd/5
+ls /proc/$$/fd; readlink /proc/$$/fd/0 /proc/$$/fd/1 /proc/$$/fd/2 /proc/$$/fd/3
 cut -d' ' -f5-7 /proc/$$/stat | sed "s/\<$$\>/self/g"; cat /proc/$$/timerslack_ns`
 	s := new(Spare)
 	defer s.Close()
@@ -92,21 +92,22 @@ func TestSpareKilled(t *testing.T) {
 
 // TestSpareServes: what it serves, it serves as described.
 func TestSpareServes(t *testing.T) {
-	s := new(Spare)
+	s, given := new(Spare), map[int]int{}
 	for name, test := range map[string]struct {
 		cmd   *Cmd
 		files []uintptr
 		want  bool
 	}{
-		"usual":          {&Cmd{Setsid: true}, []uintptr{4, 4, 5}, true},
-		"none":           {&Cmd{Setsid: true}, nil, true},
-		"no session":     {&Cmd{}, []uintptr{4, 4, 5}, false},
-		"adopted":        {&Cmd{Setsid: true, Adopt: new(Launch)}, nil, false},
-		"inherited":      {&Cmd{Setsid: true, InheritFiles: true}, []uintptr{0, 1, 2}, false},
-		"a gap":          {&Cmd{Setsid: true}, []uintptr{4, 4, 5, closedFD, 6}, false},
-		"up to 9":        {&Cmd{Setsid: true}, make([]uintptr, 10), true},
-		"the socket's":   {&Cmd{Setsid: true}, make([]uintptr, 11), false},
-		"none is set up": {&Cmd{Setsid: true}, []uintptr{4}, false},
+		"usual":          {&Cmd{Setsid: true, Descriptors: given}, []uintptr{4, 4, 5}, true},
+		"none":           {&Cmd{Setsid: true, Descriptors: given}, nil, true},
+		"not described":  {&Cmd{Setsid: true}, []uintptr{4, 4, 5}, false},
+		"no session":     {&Cmd{Descriptors: given}, []uintptr{4, 4, 5}, false},
+		"adopted":        {&Cmd{Setsid: true, Descriptors: given, Adopt: new(Launch)}, nil, false},
+		"inherited":      {&Cmd{Setsid: true, Descriptors: given, InheritFiles: true}, []uintptr{0, 1, 2}, false},
+		"a gap":          {&Cmd{Setsid: true, Descriptors: given}, []uintptr{4, 4, 5, closedFD, 6}, false},
+		"up to 9":        {&Cmd{Setsid: true, Descriptors: given}, make([]uintptr, 10), true},
+		"the socket's":   {&Cmd{Setsid: true, Descriptors: given}, make([]uintptr, 11), false},
+		"none is set up": {&Cmd{Setsid: true, Descriptors: given}, []uintptr{4}, false},
 	} {
 		spare := s
 		if name == "none is set up" {

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"math"
 	"strings"
 	"syscall"
 
@@ -20,6 +21,7 @@ type Launch struct {
 	Apart   bool   // it is in a session of its own, and stays there
 	Tracer  uint32 // the process that is going to trace it, 0 for its parent
 	Files   int    // so many descriptors follow, which become 0 and up; 0 if it has its own
+	Rest    int    // from this number on, descriptors are closed; 0 keeps them
 }
 
 // instructionSize is that of struct sock_filter.
@@ -40,6 +42,9 @@ func (l *Launch) Encode() []byte {
 	b.call(syscall.SYS_FCNTL, b.end, socket(), number(syscall.F_SETFD), number(syscall.FD_CLOEXEC))
 	if l.Files > 0 {
 		b.receiveFiles()
+	}
+	if l.Rest > 0 { // Linux 5.9; a sandbox may forbid it
+		b.call(unix.SYS_CLOSE_RANGE, 0, number(uint64(l.Rest)), number(math.MaxUint32), number(0))
 	}
 	b.become()
 	b.handOver()

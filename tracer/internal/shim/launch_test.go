@@ -30,7 +30,7 @@ var callNames = map[uint64]string{
 	syscall.SYS_GETPPID: "getppid", syscall.SYS_GETPGID: "getpgid", syscall.SYS_SETPGID: "setpgid", syscall.SYS_UMASK: "umask",
 	syscall.SYS_PRCTL: "prctl", syscall.SYS_CHDIR: "chdir", unix.SYS_SECCOMP: "seccomp", syscall.SYS_SENDMSG: "sendmsg",
 	syscall.SYS_SENDTO: "sendto", syscall.SYS_READ: "read", syscall.SYS_EXECVE: "execve", syscall.SYS_EXIT_GROUP: "exit_group",
-	syscall.SYS_RECVMSG: "recvmsg",
+	syscall.SYS_RECVMSG: "recvmsg", unix.SYS_CLOSE_RANGE: "close_range",
 }
 
 func (k *kernel) at(address uint64) []byte {
@@ -116,6 +116,8 @@ func (k *kernel) call(name string, args [6]uint64) (result int64, ended bool) {
 		k.at(header(4) + control - 1) // is the program's
 	case "seccomp":
 		line = fmt.Sprintf("seccomp %#x %d", args[1], k.word(args[2]))
+	case "close_range":
+		line = fmt.Sprintf("close_range %d %#x", args[0], args[1])
 	case "fcntl", "setpgid", "umask", "getpgid":
 		line = fmt.Sprintf("%s %d %d", name, args[0], args[1])
 	case "prctl":
@@ -227,7 +229,7 @@ func TestLaunchCalls(t *testing.T) {
 
 // TestLaunchFiles: descriptors that are sent, rather than inherited.
 func TestLaunchFiles(t *testing.T) {
-	l := &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Apart: true, Files: 3}
+	l := &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Apart: true, Files: 3, Rest: 11}
 	const received = "recvmsg 7: 1 bytes, 3 of descriptors"
 	for name, test := range map[string]struct {
 		errnos map[string][]syscall.Errno
@@ -235,7 +237,7 @@ func TestLaunchFiles(t *testing.T) {
 		sent   string
 		last   string
 	}{
-		"received":        {nil, []string{"fcntl 7 2", received, "fcntl 2 1", "rt_sigprocmask 0x380000"}, "", "execve"},
+		"received":        {nil, []string{"fcntl 7 2", received, "fcntl 2 1", "close_range 11 0xffffffff", "rt_sigprocmask 0x380000"}, "", "execve"},
 		"interrupted":     {map[string][]syscall.Errno{"recvmsg": {syscall.EINTR}}, []string{"fcntl 7 2", received, received, "fcntl 2 1"}, "", "execve"},
 		"supervisor gone": {map[string][]syscall.Errno{"recvmsg": {0}}, []string{"fcntl 7 2", received, "exit 125"}, "", "exit 125"},
 		"too many":        {map[string][]syscall.Errno{"fcntl": {0, syscall.EBADF}}, []string{"fcntl 7 2", received, "fcntl 2 1"}, "receive the descriptors: EMFILE", "exit 125"},
