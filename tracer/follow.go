@@ -76,8 +76,11 @@ type follower struct {
 	// held are callers of ptrace that stay stopped until their target is let out.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
-	// orphaned is called for a process whose parent is not known.
-	orphaned func(p *process)
+	// orphaned is called for a process of which it is not known who has made it, but that
+	// it is in a family; nil for none.
+	orphaned func(p *process, of *family)
+	// isChild reports whether a process was made by its parent.
+	isChild func(parent *process, pid int) bool
 
 	rootDone  bool
 	rootState unix.WaitStatus
@@ -92,7 +95,7 @@ func newFollower(k kernel, g *registry, emit func(*process, *events.Event)) *fol
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
 		requests: new(ptraceRequests), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
-		executed: func(*process, string, []string) {}, escaped: func(*process) {}, orphaned: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
+		executed: func(*process, string, []string) {}, escaped: func(*process) {}, orphaned: func(*process, *family) {}, isChild: func(*process, int) bool { return true }, isEcho: func(int, unix.Signal) bool { return false },
 	}
 }
 
@@ -194,7 +197,7 @@ func (f *follower) born(parent *task, tid, event int) {
 		child.named = true
 		if child.proc != parent.proc && child.proc.family.Load() != parent.proc.family.Load() {
 			child.proc.bear(parent.proc)
-			f.orphaned(child.proc) // until now it was taken for another's
+			f.orphaned(child.proc, nil) // until now it was taken for another's
 		}
 		return
 	case f.unnamed[tid]:
@@ -233,11 +236,14 @@ func (f *follower) adopt(tid int) *task {
 	if p, _ := f.registry.find(st.TGID); p != nil { // let go, if not its leader's tid
 		return f.add(tid, p)
 	}
-	if st.TGID != tid { // a thread whose process is not known either
-		f.addProcess(st.TGID, st.PPID)
-		return f.add(tid, f.tasks[st.TGID].proc)
+	leader := f.addProcess(st.TGID, st.PPID)
+	if parent, _ := f.registry.find(st.PPID); parent != nil && !f.isChild(parent, st.TGID) {
+		f.orphaned(leader.proc, parent.family.Load())
 	}
-	return f.addProcess(tid, st.PPID)
+	if st.TGID != tid { // a thread whose process is not known either
+		return f.add(tid, leader.proc)
+	}
+	return leader
 }
 
 func (f *follower) add(tid int, p *process) *task {
@@ -254,7 +260,7 @@ func (f *follower) addProcess(pid, ppid int) *task {
 		p.exe, p.argv = f.registry.program(parent)
 		p.bear(parent)
 	} else {
-		f.orphaned(p)
+		f.orphaned(p, nil)
 	}
 	t := f.add(pid, p)
 	f.started(p)

@@ -246,7 +246,8 @@ func (l *launcher) follow() traceEnd {
 		emit = func(*process, *events.Event) {} // the fstrace above tells
 	}
 	f := newFollower(k, s.registry, emit)
-	f.orphaned = func(p *process) { s.inners.orphaned(p.pid) }
+	f.orphaned = func(p *process, of *family) { s.inners.orphaned(p.pid, of) }
+	f.isChild = s.inners.isChild
 	usage.tasks = func() int { return len(f.tasks) }
 	unheld := make(map[*process]bool) // for which there was no pidfd to spare
 	f.started = func(p *process) {

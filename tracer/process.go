@@ -26,10 +26,12 @@ type process struct {
 
 	dir observe.WorkDir // not guarded: the receiver's alone
 
-	// family is that of the fstraces inside of the session that get its events, and
-	// endUnseen says that nobody will tell of its end. Neither is guarded.
+	// family is that of the fstraces inside of the session that get its events, endUnseen
+	// says that nobody will tell of its end, and adopts that it may be a subreaper:
+	// PR_SET_CHILD_SUBREAPER. None is guarded.
 	family    atomic.Pointer[family]
 	endUnseen atomic.Bool
+	adopts    atomic.Bool
 }
 
 // A registry says which process a thread belongs to. The tracer thread enters

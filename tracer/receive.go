@@ -118,6 +118,9 @@ func (r *hand) handle(n *seccomp.Notification) error {
 		return r.ptraceRequest(n, proc, followed)
 	case row.How == syscalls.BySeccomp && isJoinCall(&n.Data):
 		return r.welcome(n)
+	case row.How == syscalls.ByPrctl && uint32(n.Data.Args[0]) == unix.PR_SET_CHILD_SUBREAPER:
+		proc.adopts.Store(true)
+		return r.letThrough(n)
 	case row.How == syscalls.BySeccomp, row.How == syscalls.ByPrctl:
 		r.inspectFilter(n, proc, row, abi)
 		return r.letThrough(n)

@@ -72,9 +72,9 @@ const endUnseen = "its end is not seen: more processes than files may be open"
 // newUntraced enters a process known by its first call.
 func (r *receiver) newUntraced(s *untraced) *process {
 	p := &process{pid: s.pid, ppid: s.ppid, argv: procfs.Argv(s.pid), exe: procfs.ReadLink(s.pid, "exe")}
-	family, known := r.familyOf(s.ppid)
+	family, known := r.familyOf(s.pid, s.ppid)
 	if p.family.Store(family); !known {
-		r.inners.orphaned(s.pid)
+		r.inners.orphaned(s.pid, family)
 	}
 	r.registry.enter(s.pid, p, false)
 	_ = r.keeper.need() // it will not die with us; at the end another attempt is made

@@ -20,9 +20,9 @@ const syscallsHead = `# System calls
 ` + "`make docs`" + ` writes this page from tracer/internal/syscalls/table.go, and a test compares them.
 
 The calls in this table are notified, on each ABI that has them; no others are. Some are notified
-only with certain arguments: prctl with PR_SET_SECCOMP, ioctl with FS_IOC_SETFLAGS and
-FS_IOC_FSSETXATTR, bpf with BPF_OBJ_PIN, BPF_OBJ_GET and BPF_LINK_CREATE, sendto with an address,
-socketcall for bind, connect, sendto, sendmsg and sendmmsg.
+only with certain arguments: prctl with PR_SET_SECCOMP and PR_SET_CHILD_SUBREAPER, ioctl with
+FS_IOC_SETFLAGS and FS_IOC_FSSETXATTR, bpf with BPF_OBJ_PIN, BPF_OBJ_GET and BPF_LINK_CREATE, sendto
+with an address, socketcall for bind, connect, sendto, sendmsg and sendmmsg.
 
 *op* is the operation in a record. For calls that open a file, it depends on the flags and on the
 file: ` + "`read`" + ` for reading, ` + "`write`" + ` for writing, truncating or creating, ` + "`stat`" + ` with O_PATH or for a
