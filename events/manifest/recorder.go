@@ -94,8 +94,12 @@ func (r *Recorder) Begin(h *events.Header) error {
 	return nil
 }
 
-// Event processes one event.
+// Event processes one event. It leaves out that a fstrace inside of the session opens the
+// cache of this one: what is in it does not matter to anybody.
 func (r *Recorder) Event(e *events.Event) error {
+	if r.options.Cache.isWriting(e.Op, &e.Info) {
+		return nil
+	}
 	r.watch.event()
 	r.fold.event(e)
 	return nil
@@ -116,7 +120,7 @@ func (r *Recorder) Event(e *events.Event) error {
 // Guard must be called at least as often as the session opens files for writing, renames
 // and removes them. The recorder attributes further changes to other processes.
 func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
-	if isVolatile(path) {
+	if isVolatile(path) || r.options.Cache.isWriting(op, &info) {
 		return
 	}
 	if r.listings.guard(op, path); op == events.OpList {

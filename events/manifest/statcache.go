@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/fstrace/fstrace/events"
 	"golang.org/x/sys/unix"
 )
 
@@ -34,6 +35,7 @@ import (
 // which is empty.
 type Cache struct {
 	file   *os.File
+	inode  inode
 	mapped []byte // the file as it was opened, as far as it went; nil if it cannot be mapped
 
 	fetched atomic.Uint32
@@ -103,12 +105,18 @@ func OpenCache(dir string) (*Cache, error) {
 		f.Close()
 		return nil, fmt.Errorf("open cache %s: %w", f.Name(), err)
 	}
-	c := &Cache{file: f}
+	c := &Cache{file: f, inode: inode{st.Dev, st.Ino}}
 	if size := min(st.Size, cacheFileMax) / setSize * setSize; size > 0 {
 		// If it cannot be mapped, it is read.
 		c.mapped, _ = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_SHARED)
 	}
 	return c, nil
+}
+
+// isWriting reports whether an operation opens the file of the cache for writing. Only
+// another fstrace does, in the session of this one.
+func (c *Cache) isWriting(op events.Op, info *events.FileInfo) bool {
+	return c != nil && op == events.OpWrite && info.Known() && inodeOf(info) == c.inode
 }
 
 // Close closes the file of the cache.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fstrace/fstrace/testdata/harness"
@@ -85,6 +86,39 @@ func TestNestedManifest(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// That an inner fstrace writes to the cache of hashes of the outer one is no output of the
+// command. Who else reads that reads a file, which changes.
+func TestNestedCache(t *testing.T) {
+	exe := harness.Fstrace(t)
+	for script, want := range map[string][]string{
+		`"$@"`:                    nil,
+		`"$@" && head -c 10 "$0"`: {"incomplete", "inputs"},
+	} {
+		dir := harness.OpenDir(t)
+		cache := filepath.Join(dir, "cache")
+		tr := &harness.Trial{Dir: nestedDir(t, dir), Env: []string{"XDG_CACHE_HOME=" + cache}}
+		outer := filepath.Join(dir, "outer")
+		got := tr.Run(t, []string{
+			exe, "-q", "-f", "manifest", "-o", outer, "--", "sh", "-c", script, filepath.Join(cache, "fstrace/sums-2"),
+			exe, "-q", "-f", "manifest", "-o", "inner", "--", "cat", "in.txt",
+		})
+		if got.Status != 0 {
+			t.Fatalf("%s: ended with %s:\n%s", script, harness.StatusName(got.Status), got.Stderr)
+		}
+		facts, complete := manifestFacts(t, outer)
+		var says []string
+		for _, f := range facts {
+			if strings.Contains(f, "/sums-2") {
+				kind, _, _ := strings.Cut(f, " ")
+				says = append(says, kind)
+			}
+		}
+		if !slices.Equal(says, want) || complete != (want == nil) {
+			t.Errorf("%s: the cache is among %q, want %q; complete: %v", script, says, want, complete)
 		}
 	}
 }
