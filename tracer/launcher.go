@@ -240,7 +240,7 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 func (l *launcher) follow() traceEnd {
 	s := l.session
 	usage := &rootUsage{pid: s.root.pid}
-	k := linux{index: s.index, blocked: s.blocked, restarts: new(restarts), usage: usage}
+	k := linux{index: s.index, blocked: s.blocked, restarts: new(restarts), frames: new(handlerFrames), usage: usage}
 	emit := s.queue.process
 	if s.outer != nil {
 		emit = func(*process, *events.Event) {} // the fstrace above tells

@@ -21,6 +21,7 @@ type linux struct {
 	index    *syscalls.Index
 	blocked  *blockedCalls
 	restarts *restarts
+	frames   *handlerFrames
 	usage    *rootUsage // nil if nobody wants it
 }
 
@@ -56,6 +57,10 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 		}
 		k.usage.note(tid, ws)
 		e := waitEvent{tid: tid, status: ws}
+		if k.frames.stopped(&e) {
+			_ = sys.PtraceCall(unix.PTRACE_CONT, tid, 0, 0)
+			continue
+		}
 		switch e.kind() {
 		case evDead:
 			k.blocked.note(tid, 0, false)
@@ -71,7 +76,10 @@ func (k linux) wait(block bool) (waitEvent, bool, error) {
 	}
 }
 
-func (linux) resume(tid int, sig unix.Signal) {
+func (k linux) resume(tid int, sig unix.Signal) {
+	if k.frames.step(tid, sig) {
+		return
+	}
 	_ = sys.PtraceCall(unix.PTRACE_CONT, tid, 0, uintptr(sig))
 }
 
@@ -80,7 +88,10 @@ func (k linux) listen(tid int) {
 	_ = sys.PtraceCall(unix.PTRACE_LISTEN, tid, 0, 0)
 }
 func (linux) interrupt(tid int) { _ = sys.PtraceCall(unix.PTRACE_INTERRUPT, tid, 0, 0) }
-func (linux) detach(tid int, sig unix.Signal) {
+func (k linux) detach(tid int, sig unix.Signal) {
+	if k.frames.stepNow(tid, sig) {
+		sig = 0
+	}
 	_ = sys.PtraceCall(unix.PTRACE_DETACH, tid, 0, uintptr(sig))
 }
 
@@ -131,17 +142,10 @@ func (linux) awaitStop(tid int) {
 // yield lets another thread have the processor.
 func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
-// restartNoIntr is the kernel's -ERESTARTNOINTR, restartSys its -ERESTARTSYS: how
-// a call that a signal has interrupted says, to the code that delivers the signal
-// and never to the program, whether it is to run again. The one always does, the
-// other only if the signal's handler was installed with SA_RESTART.
-//
-// restartNoHandler is its -ERESTARTNOHAND: it runs again unless a handler has run.
-const (
-	restartSys       = -512
-	restartNoIntr    = -513
-	restartNoHandler = -514
-)
+// restartNoIntr is the kernel's -ERESTARTNOINTR: how a call that a signal has interrupted
+// says, to the code that delivers the signal and never to the program, that it is to run
+// again.
+const restartNoIntr = -513
 
 // settleSignal mends what waiting for a reply changes in a program: a file call
 // that never sleeps interruptibly by itself would give EINTR to a program whose
@@ -152,12 +156,12 @@ func (k linux) settleSignal(tid int, sig unix.Signal) {
 	if !ok {
 		return
 	}
-	switch regs.result() {
-	case restartSys:
+	switch {
+	case regs.interrupted(tid):
 		if k.rowOf(&regs) != nil && !k.blocked.has(tid, regs.number) {
-			regs.setResult(tid, restartNoIntr)
+			k.frames.restart(tid, sig, &regs)
 		}
-	case -int64(unix.EINTR):
+	case regs.result() == -int64(unix.EINTR):
 		k.restarts.settle(tid, sig, &regs)
 	}
 }

@@ -48,7 +48,11 @@ func (r *callRegisters) result() int64 {
 	return int64(r.user[regRAX])
 }
 
-// setResult changes it.
+// interrupted reports whether a signal has interrupted the call, which runs again only if
+// the signal's handler has SA_RESTART.
+func (r *callRegisters) interrupted(int) bool { return r.result() == restartSys }
+
+// setResult changes the result.
 func (r *callRegisters) setResult(tid int, v int64) {
 	r.user[regRAX] = uint64(v)
 	_ = sys.PtraceWords(unix.PTRACE_SETREGS, tid, r.user[:]) // ESRCH: killed since

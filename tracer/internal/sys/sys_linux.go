@@ -93,3 +93,13 @@ func PtraceWords(request, tid int, words []uint64) unix.Errno {
 		uintptr(unsafe.Pointer(&words[0])), 0, 0)
 	return errno
 }
+
+// PtraceRegisters reads a register set of a stopped tracee, and returns how many bytes it
+// has: PTRACE_GETREGSET.
+func PtraceRegisters(tid, set int, words []uint64) (int, unix.Errno) {
+	v := unix.Iovec{Base: (*byte)(unsafe.Pointer(&words[0]))}
+	v.SetLen(8 * len(words))
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, unix.PTRACE_GETREGSET, uintptr(tid), uintptr(set),
+		uintptr(unsafe.Pointer(&v)), 0, 0)
+	return int(v.Len), errno
+}
