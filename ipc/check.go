@@ -11,7 +11,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events/manifest"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
@@ -87,7 +86,7 @@ func (c *check) find(r *request) (err error) {
 	case ways != 1:
 		return invalidParameter("manifest") // one of the three
 	case p.Session != "":
-		if c.session, err = c.server.find(p.Session); errors.Is(err, ErrNoSuchSession) {
+		if c.session, err = c.server.registry.find(p.Session); errors.Is(err, ErrNoSuchSession) {
 			c.file, err = c.server.siblingManifest(p.Session, r.gone)
 		}
 	case p.Descriptor != nil:

@@ -14,10 +14,8 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events/manifest"
-
-	"golang.org/x/sys/unix"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"golang.org/x/sys/unix"
 )
 
 // A Client talks to a daemon. Each call uses its own connection, so calls do not wait for

@@ -8,9 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"golang.org/x/sys/unix"
 )
 
 // A connection is one client. Its calls are answered one after the other, as varlink
@@ -74,7 +73,7 @@ func (c *connection) hold(n *session) {
 	}
 	if last != nil {
 		last.hold(-1)
-		c.server.sweep()
+		c.server.registry.sweep()
 	}
 }
 
@@ -208,6 +207,74 @@ func (c *connection) answer(f *varlink.Frame) error {
 		return r.send(varlink.Reply{Error: e.Name, Parameters: e.Parameters})
 	}
 	return err
+}
+
+// dispatch answers a call. What it returns as an *Error is the answer.
+func (s *Server) dispatch(r *request) error {
+	name, ok := strings.CutPrefix(r.Method, Interface+".")
+	if !ok {
+		return s.dispatchService(r)
+	}
+	if r.sibling && (name == "Run" || name == "Check") {
+		return newError(ErrNotPermitted, "message", "no server runs or checks anything for another")
+	}
+	switch name {
+	case "Run":
+		return s.methodRun(r)
+	case "Subscribe":
+		return s.methodSubscribe(r)
+	case "List":
+		return s.methodList(r)
+	case "GetManifest":
+		return s.methodManifest(r)
+	case "Monitor":
+		return s.methodMonitor(r)
+	case "GetRecord":
+		return s.methodRecord(r)
+	case "Cancel":
+		return s.methodCancel(r)
+	case "Signal":
+		return s.methodSignal(r)
+	case "Check":
+		return s.methodCheck(r)
+	case "Info":
+		return s.methodInfo(r)
+	case "Statistics":
+		return s.methodStatistics(r)
+	}
+	return newError(ErrMethodNotFound, "method", r.Method)
+}
+
+// dispatchService answers varlink's own questions.
+func (s *Server) dispatchService(r *request) error {
+	name, ok := strings.CutPrefix(r.Method, ServiceInterface+".")
+	if !ok {
+		dot := max(0, strings.LastIndexByte(r.Method, '.'))
+		return newError(ErrInterfaceNotFound, "interface", r.Method[:dot])
+	}
+	switch name {
+	case "GetInfo":
+		if err := decodeParameters(r.Parameters, &struct{}{}); err != nil {
+			return err
+		}
+		return r.reply(map[string]any{
+			"vendor": "fstrace", "product": "fstraced", "version": s.config.Version,
+			"url": "https://github.com/fstrace/fstrace", "interfaces": []string{ServiceInterface, Interface},
+		})
+	case "GetInterfaceDescription":
+		var p struct {
+			Interface string `json:"interface"`
+		}
+		if err := decodeParameters(r.Parameters, &p); err != nil {
+			return err
+		}
+		schema, ok := map[string]string{Interface: Schema, ServiceInterface: serviceSchema}[p.Interface]
+		if !ok {
+			return newError(ErrInterfaceNotFound, "interface", p.Interface)
+		}
+		return r.reply(map[string]string{"description": schema})
+	}
+	return newError(ErrMethodNotFound, "method", r.Method)
 }
 
 // takeFile returns the descriptor at an index, which is the caller's then. Each can be

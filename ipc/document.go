@@ -19,7 +19,7 @@ func (s *Server) methodManifest(r *request) error {
 	if err := decodeParameters(r.Parameters, &p); err != nil {
 		return err
 	}
-	n, err := s.find(p.Session)
+	n, err := s.registry.find(p.Session)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (s *Server) methodRecord(r *request) error {
 	if err := decodeParameters(r.Parameters, &p); err != nil {
 		return err
 	}
-	n, err := s.find(p.Session)
+	n, err := s.registry.find(p.Session)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
@@ -32,7 +31,7 @@ func (s *Server) methodSubscribe(r *request) error {
 			return invalidParameter(name)
 		}
 	}
-	n, err := s.find(p.Session)
+	n, err := s.registry.find(p.Session)
 	if err != nil {
 		return err
 	}
@@ -182,7 +181,7 @@ func appendList(b, lines []byte) []byte {
 // replayGone tells a spool that was given up from one that cannot be read.
 func (n *session) replayGone(err error) error {
 	if errors.Is(err, os.ErrClosed) {
-		return n.server.gone(n.id())
+		return n.server.registry.gone(n.id())
 	}
 	var trimmed errTrimmed
 	if errors.As(err, &trimmed) {

@@ -7,10 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
-
-	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // TestHalfClosed: a client that has sent its last message gets all replies to it, however

@@ -9,10 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
-
-	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // rawConn connects without a client of ours.
@@ -202,7 +201,7 @@ func TestTooMuch(t *testing.T) {
 // TestDroppedDescriptors: those of messages that come to nothing are closed.
 func TestDroppedDescriptors(t *testing.T) {
 	client, s := startServer(t, func(c *Config) { c.Limits.RetainSessions = 0 }) // what is kept has a file
-	s.spare.Close() // the process that waits has descriptors
+	s.spare.Close()                                                              // the process that waits has descriptors
 	files := harness.NullFiles(t, 5)
 	harness.Eventually(t, "nobody is connected", func() bool {
 		idle, _ := s.idle()

@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"cmp"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -31,14 +32,14 @@ func (s *Server) logRefused(p Peer, err error) {
 
 // logStart and logEnd tell of sessions. What a command is called by, and no more of
 // its arguments: they may hold secrets.
-func (s *Server) logStart(n *session, r *request) {
+func (n *session) logStart(r *request) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s.config.Log.Info("session begins", "session", n.header.Session, "command", cmp.Or(slices.Concat(n.header.Argv, []string{""})[0], "?"),
+	n.server.config.Log.Info("session begins", "session", n.header.Session, "command", cmp.Or(slices.Concat(n.header.Argv, []string{""})[0], "?"),
 		"client", r.peer.PID, "adopted", n.launch != nil, "detached", n.detached)
 }
 
-func (s *Server) logEnd(n *session) {
+func (n *session) logEnd(log *slog.Logger) {
 	last, written := n.spool.count()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -46,7 +47,7 @@ func (s *Server) logEnd(n *session) {
 	if t := n.trailer; t != nil {
 		complete, code, sig = t.Complete(), t.Exit.Code, t.Exit.Signal
 	}
-	s.config.Log.Info("session ends", "session", n.header.Session, "exit", code, "signal", sig, "complete", complete,
+	log.Info("session ends", "session", n.header.Session, "exit", code, "signal", sig, "complete", complete,
 		"events", last, "bytes", written, "error", n.result.Error)
 }
 

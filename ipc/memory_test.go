@@ -12,10 +12,9 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
-
-	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 const manifestHead = `{"fstrace":1,"session":"x","command":{"argv":["x"],"cwd":"/","exit":{"code":0}},"complete":true,"incomplete":[]`

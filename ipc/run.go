@@ -8,9 +8,8 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
-	"github.com/fstrace/fstrace/tracer"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"github.com/fstrace/fstrace/tracer"
 )
 
 // highestDescriptor is the largest number that a descriptor may have in a command.
@@ -50,7 +49,7 @@ func (s *Server) methodRun(r *request) error {
 	if err != nil {
 		return asError(err)
 	}
-	s.logStart(n, r)
+	n.logStart(r)
 	switch {
 	case r.More:
 		if p.Options.Events != nil && !*p.Options.Events {
@@ -95,11 +94,11 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	n := &session{
 		server: s, label: p.Options.Label, detached: p.Options.Detach, started: make(chan struct{}), done: make(chan struct{}),
 	}
-	if err := s.reserve(n); err != nil {
+	if err := s.registry.reserve(n); err != nil {
 		return nil, err
 	}
 	fail := func(err error) (*session, error) {
-		s.forget(n)
+		s.registry.forget(n)
 		n.keepMemory(0)
 		varlink.CloseAll(n.files)
 		n.closeLaunch()
@@ -130,20 +129,6 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	r.hold(n)
 	go n.run()
 	return n, nil
-}
-
-// reserve counts a session in, if there is room for it.
-func (s *Server) reserve(n *session) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch limit := s.config.Limits.Sessions; {
-	case s.draining:
-		return newError(ErrShuttingDown)
-	case len(s.running) >= limit:
-		return newError(ErrTooManySessions, "limit", limit)
-	}
-	s.running[n] = true
-	return nil
 }
 
 // sink makes the sinks for what is asked for.

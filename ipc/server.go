@@ -12,9 +12,8 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events/manifest"
-	"github.com/fstrace/fstrace/tracer"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"github.com/fstrace/fstrace/tracer"
 )
 
 // A Config is the configuration of a [Server]. Zero fields have default values.
@@ -96,23 +95,19 @@ type Server struct {
 	memory *room           // of what sessions have in memory
 	began  time.Time
 
-	mu           sync.Mutex
-	listeners    []io.Closer
-	serving      int // connections, also those that are not in conns yet, or are refused
-	conns        map[*connection]bool
-	running      map[*session]bool   // those that have not ended
-	sessions     map[string]*session // those that have begun, and are kept
-	kept         []*session          // those that have ended, in that order
-	forgotten    []string            // the ids of those that were
-	forgottenIDs map[string]bool
-	timer        *time.Timer
-	siblings     []*sibling
-	monitors     map[*monitor]bool
-	statistics   Statistics
-	draining     bool
-	closed       bool
-	ending       chan struct{} // closed when no session runs any more, at the end
-	changed      chan struct{} // closed and replaced when something may have become idle
+	registry *registry // of sessions
+
+	mu         sync.Mutex
+	listeners  []io.Closer
+	serving    int // connections, also those that are not in conns yet, or are refused
+	conns      map[*connection]bool
+	siblings   []*sibling
+	monitors   map[*monitor]bool
+	statistics Statistics
+	draining   bool          // no more listeners are served
+	closed     bool          // no more connections are served
+	ending     chan struct{} // closed when no session runs any more, at the end
+	changed    chan struct{} // closed and replaced when something may have become idle
 
 	spare tracer.Spare // the process of the next command
 
@@ -126,14 +121,18 @@ func NewServer(c Config) *Server {
 	c.setDefaults()
 	s := &Server{
 		config: c, began: time.Now(),
-		conns: make(map[*connection]bool), running: make(map[*session]bool), sessions: make(map[string]*session),
-		monitors: make(map[*monitor]bool), forgottenIDs: make(map[string]bool), ending: make(chan struct{}), changed: make(chan struct{}),
+		conns: make(map[*connection]bool), monitors: make(map[*monitor]bool),
+		ending: make(chan struct{}), changed: make(chan struct{}),
+	}
+	s.registry = &registry{
+		limits: &s.config.Limits, log: c.Log, changed: s.poke,
+		running: make(map[*session]bool), sessions: make(map[string]*session), forgottenIDs: make(map[string]bool),
 	}
 	s.inbox = &varlink.Budget{Limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
 	s.gate = &varlink.Gate{Limit: c.Limits.MemoryBytes}
-	s.memory = &room{Budget: varlink.Budget{Limit: c.Limits.MemoryBytes}, evict: s.evict}
+	s.memory = &room{Budget: varlink.Budget{Limit: c.Limits.MemoryBytes}, evict: s.registry.evict}
 	s.held = &varlink.Budget{Limit: max(heldFiles, 4*int64(c.Limits.Descriptors))}
-	s.spools = &room{Budget: varlink.Budget{Limit: c.Limits.SpoolBytes}, floor: spoolFloor, evict: s.makeRoom, evictFollowed: s.evictFollowed}
+	s.spools = &room{Budget: varlink.Budget{Limit: c.Limits.SpoolBytes}, floor: spoolFloor, evict: s.registry.makeRoom, evictFollowed: s.registry.evictFollowed}
 	return s
 }
 

@@ -19,18 +19,21 @@ func (s *Server) pokeLocked() {
 }
 
 // idle reports whether nothing runs and nobody is connected, and returns a channel that
-// is closed when that may have changed.
+// is closed when that may have changed. The channel is older than the answer, so no
+// change is missed.
 func (s *Server) idle() (bool, <-chan struct{}) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.running) == 0 && len(s.conns) == 0 && s.serving == 0, s.changed
+	changed, connected := s.changed, len(s.conns) > 0 || s.serving > 0
+	s.mu.Unlock()
+	running, _, _ := s.registry.count()
+	return running == 0 && !connected, changed
 }
 
 // unused is idle, and that no record is kept either.
 func (s *Server) unused() (bool, <-chan struct{}) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.running) == 0 && len(s.conns) == 0 && s.serving == 0 && len(s.kept) == 0, s.changed
+	idle, changed := s.idle()
+	_, kept, _ := s.registry.count()
+	return idle && kept == 0, changed
 }
 
 // AwaitIdle waits until there was no running session and no connection for the time d. It
@@ -76,16 +79,20 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 	s.draining = true
 	listeners := slices.Clone(s.listeners)
 	s.mu.Unlock()
+	s.registry.drain()
 	for _, l := range listeners {
 		_ = l.Close()
 	}
-	ended := func() bool { return len(s.running) == 0 }
+	ended := func() bool {
+		running, _, _ := s.registry.count()
+		return running == 0
+	}
 	if !cancel {
 		over, stop := context.WithTimeout(ctx, s.config.DrainTime)
 		s.await(over, ended)
 		stop()
 	}
-	s.cancelAll()
+	s.registry.cancel(s.config.Grace)
 	if !s.awaitFor(ended, s.config.Grace+shutdownPatience) {
 		s.config.Log.Error("sessions do not end by SIGKILL: left behind")
 	}
@@ -97,28 +104,34 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 		close(s.ending)
 	}
 	s.mu.Unlock()
-	s.awaitFor(func() bool {
-		for c := range s.conns {
-			if c.busy.Load() {
-				return false
-			}
-		}
-		return true
-	}, s.config.Drain)
+	s.awaitFor(func() bool { return !s.answering() }, s.config.Drain)
 	s.mu.Lock()
 	s.closed = true
 	for c := range s.conns {
 		_ = c.conn.Close()
 	}
-	if s.timer != nil {
-		s.timer.Stop()
-	}
 	s.mu.Unlock()
-	if !s.awaitFor(func() bool { return len(s.conns) == 0 }, shutdownPatience) {
+	disconnected := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(s.conns) == 0
+	}
+	if !s.awaitFor(disconnected, shutdownPatience) {
 		s.config.Log.Error("connections do not end: left behind")
 	}
-	for s.evict() {
+	s.registry.close()
+}
+
+// answering reports whether a call is being answered.
+func (s *Server) answering() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.busy.Load() {
+			return true
+		}
 	}
+	return false
 }
 
 // await waits until a condition holds, or ctx is done. It reports whether the condition
@@ -126,9 +139,9 @@ func (s *Server) Shutdown(ctx context.Context, cancel bool) {
 func (s *Server) await(ctx context.Context, holds func() bool) bool {
 	for {
 		s.mu.Lock()
-		ok, changed := holds(), s.changed
+		changed := s.changed
 		s.mu.Unlock()
-		if ok {
+		if holds() {
 			return true
 		}
 		select {
@@ -144,12 +157,4 @@ func (s *Server) awaitFor(holds func() bool, limit time.Duration) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	return s.await(ctx, holds)
-}
-
-func (s *Server) cancelAll() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for n := range s.running {
-		go n.cancel(s.config.Grace)
-	}
 }

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/testdata/harness"
 	"golang.org/x/sys/unix"
-
-	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // join makes two servers siblings of each other.

@@ -183,9 +183,8 @@ func TestStormClientsGone(t *testing.T) {
 		stream.Close()
 	}
 	harness.Eventually(t, "the sessions end", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.running) == 0
+		running, _, _ := s.registry.count()
+		return running == 0
 	})
 	request := &RunRequest{Argv: []string{"fake"}, Env: []string{}, Cwd: "/", Options: Options{Detach: true}}
 	stream, err := client.Run(testContext(t), request)

@@ -12,9 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/fstrace/fstrace/tracer"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"github.com/fstrace/fstrace/tracer"
 )
 
 // A RunRequest is a command to be run.

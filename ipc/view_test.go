@@ -10,9 +10,8 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
-	"github.com/fstrace/fstrace/testdata/harness"
-
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"github.com/fstrace/fstrace/testdata/harness"
 )
 
 // TestSubscribeFilter: a filter is for one reader alone, and hides accesses only.

@@ -5,79 +5,10 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/fstrace/fstrace/tracer"
 )
-
-// dispatch answers a call. What it returns as an *Error is the answer.
-func (s *Server) dispatch(r *request) error {
-	name, ok := strings.CutPrefix(r.Method, Interface+".")
-	if !ok {
-		return s.dispatchService(r)
-	}
-	if r.sibling && (name == "Run" || name == "Check") {
-		return newError(ErrNotPermitted, "message", "no server runs or checks anything for another")
-	}
-	switch name {
-	case "Run":
-		return s.methodRun(r)
-	case "Subscribe":
-		return s.methodSubscribe(r)
-	case "List":
-		return s.methodList(r)
-	case "GetManifest":
-		return s.methodManifest(r)
-	case "Monitor":
-		return s.methodMonitor(r)
-	case "GetRecord":
-		return s.methodRecord(r)
-	case "Cancel":
-		return s.methodCancel(r)
-	case "Signal":
-		return s.methodSignal(r)
-	case "Check":
-		return s.methodCheck(r)
-	case "Info":
-		return s.methodInfo(r)
-	case "Statistics":
-		return s.methodStatistics(r)
-	}
-	return newError(ErrMethodNotFound, "method", r.Method)
-}
-
-// dispatchService answers varlink's own questions.
-func (s *Server) dispatchService(r *request) error {
-	name, ok := strings.CutPrefix(r.Method, ServiceInterface+".")
-	if !ok {
-		dot := max(0, strings.LastIndexByte(r.Method, '.'))
-		return newError(ErrInterfaceNotFound, "interface", r.Method[:dot])
-	}
-	switch name {
-	case "GetInfo":
-		if err := decodeParameters(r.Parameters, &struct{}{}); err != nil {
-			return err
-		}
-		return r.reply(map[string]any{
-			"vendor": "fstrace", "product": "fstraced", "version": s.config.Version,
-			"url": "https://github.com/fstrace/fstrace", "interfaces": []string{ServiceInterface, Interface},
-		})
-	case "GetInterfaceDescription":
-		var p struct {
-			Interface string `json:"interface"`
-		}
-		if err := decodeParameters(r.Parameters, &p); err != nil {
-			return err
-		}
-		schema, ok := map[string]string{Interface: Schema, ServiceInterface: serviceSchema}[p.Interface]
-		if !ok {
-			return newError(ErrInterfaceNotFound, "interface", p.Interface)
-		}
-		return r.reply(map[string]string{"description": schema})
-	}
-	return newError(ErrMethodNotFound, "method", r.Method)
-}
 
 func (s *Server) methodList(r *request) error {
 	var p wireLabel
@@ -94,17 +25,11 @@ func (s *Server) methodList(r *request) error {
 
 // list lists the sessions that have a label, or all.
 func (s *Server) list(label *string) []SessionInfo {
-	s.mu.Lock()
-	list := make([]*session, 0, len(s.sessions))
-	for _, n := range s.sessions {
+	infos := []SessionInfo{}
+	for _, n := range s.registry.list() {
 		if label == nil || *label == n.label {
-			list = append(list, n)
+			infos = append(infos, n.info())
 		}
-	}
-	s.mu.Unlock()
-	infos := make([]SessionInfo, 0, len(list))
-	for _, n := range list {
-		infos = append(infos, n.info())
 	}
 	return infos
 }
@@ -120,7 +45,7 @@ func (s *Server) methodCancel(r *request) error {
 			return invalidParameter("graceMs")
 		}
 	}
-	n, err := s.find(p.Session)
+	n, err := s.registry.find(p.Session)
 	if err != nil {
 		return err
 	}
@@ -141,7 +66,7 @@ func (s *Server) methodSignal(r *request) error {
 	if !ok {
 		return invalidParameter("signal")
 	}
-	n, err := s.find(p.Session)
+	n, err := s.registry.find(p.Session)
 	if err != nil {
 		return err
 	}
@@ -173,14 +98,10 @@ func (s *Server) methodStatistics(r *request) error {
 	runtime.ReadMemStats(&memory)
 	s.mu.Lock()
 	out := s.statistics
-	out.SessionsRunning, out.SessionsKept = len(s.running), len(s.kept)
 	out.Connections = len(s.conns)
-	list := make([]*session, 0, len(s.sessions))
-	for _, n := range s.sessions {
-		list = append(list, n)
-	}
 	s.mu.Unlock()
-	for _, n := range list {
+	out.SessionsRunning, out.SessionsKept, out.SessionsTotal = s.registry.count()
+	for _, n := range s.registry.list() {
 		n.mu.Lock()
 		out.Subscribers += n.subscribers
 		n.mu.Unlock()
