@@ -177,13 +177,6 @@ func (e *Event) IsProcess() bool {
 	return e.Op == OpStart || e.Op == OpExit || e.Op == OpExec && e.Syscall == ""
 }
 
-// An Exit says how a process ended.
-type Exit struct {
-	Code   int    // exit status, 0 to 255, if Signal is empty
-	Signal string // name of the signal that killed it, as "SIGKILL"
-	Core   bool   // it dumped core
-}
-
 // A Reason says why a record is incomplete. The list is closed, so consumers may switch
 // on it. docs/completeness.md explains each reason.
 type Reason string

@@ -73,20 +73,6 @@ func appendLinks(b []byte, links []Link) []byte {
 	return append(b, ']')
 }
 
-// appendExit appends the fields of x, without braces: an event has them beside
-// its others.
-func appendExit(b []byte, x *Exit) []byte {
-	if x.Signal == "" {
-		b = append(b, `"code":`...)
-		return strconv.AppendInt(b, int64(x.Code), 10)
-	}
-	b = appendString(b, `"signal`, x.Signal)
-	if x.Core {
-		b = append(b, `,"core":true`...)
-	}
-	return b
-}
-
 func appendIncomplete(b []byte, i *Incomplete) []byte {
 	b = appendString(b, `{"reason`, string(i.Reason))
 	if i.PID != 0 {

@@ -43,22 +43,6 @@ type wireHeader struct {
 	CwdBytes     []byte      `json:"cwdBase64"`
 }
 
-type wireExit struct {
-	Code   *int   `json:"code"`
-	Signal string `json:"signal"`
-	Core   bool   `json:"core"`
-}
-
-func (w *wireExit) exit() *Exit {
-	switch {
-	case w.Signal != "":
-		return &Exit{Signal: w.Signal, Core: w.Core}
-	case w.Code != nil:
-		return &Exit{Code: *w.Code}
-	}
-	return nil
-}
-
 type wireLink struct {
 	Path        wireString `json:"path"`
 	PathBytes   []byte     `json:"pathBase64"`

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"encoding"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,26 +56,17 @@ const maxPatterns = 1000
 
 // apply sets what the options say.
 func (o *Options) apply(c *tracer.Cmd) error {
-	switch o.Wait {
-	case "", "root":
-	case "all":
-		c.WaitFor = tracer.WaitAll
-	default:
-		return invalidParameter("options.wait")
-	}
-	switch o.Lifecycle {
-	case "", "ptrace":
-	case "notify":
-		c.Lifecycle = tracer.LifecycleNotify
-	default:
-		return invalidParameter("options.lifecycle")
-	}
-	switch o.IOUring {
-	case "", "deny":
-	case "allow":
-		c.IOUring = tracer.IOUringAllow
-	default:
-		return invalidParameter("options.ioUring")
+	for _, option := range []struct {
+		name, word string
+		value      encoding.TextUnmarshaler
+	}{
+		{"wait", o.Wait, &c.WaitFor},
+		{"lifecycle", o.Lifecycle, &c.Lifecycle},
+		{"ioUring", o.IOUring, &c.IOUring},
+	} {
+		if option.word != "" && option.value.UnmarshalText([]byte(option.word)) != nil {
+			return invalidParameter("options." + option.name)
+		}
 	}
 	if !validMilliseconds(o.TimeoutMs) {
 		return invalidParameter("options.timeoutMs")

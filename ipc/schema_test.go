@@ -7,9 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/varlink/go/varlink/idl"
-
+	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
+	"github.com/varlink/go/varlink/idl"
 )
 
 // parse parses a schema with the varlink project's own parser.
@@ -88,7 +88,7 @@ func TestSchemaTypes(t *testing.T) {
 	i := parse(t, Schema)
 	for name, value := range map[string]any{
 		"Options": Options{}, "Descriptor": wireDescriptor{}, "Launched": wireLaunched{}, "Result": Result{},
-		"Session": SessionInfo{}, "Exit": ExitInfo{}, "Reason": CheckReason{}, "Limits": Limits{}, "ResourceLimit": ResourceLimit{}, "Usage": Usage{},
+		"Session": SessionInfo{}, "Exit": events.Exit{}, "Reason": CheckReason{}, "Limits": Limits{}, "ResourceLimit": ResourceLimit{}, "Usage": Usage{},
 	} {
 		at := slices.IndexFunc(i.Aliases, func(a *idl.Alias) bool { return a.Name == name })
 		if at < 0 {

@@ -9,10 +9,9 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
-
-	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
 // A command is what runs: *tracer.Cmd, or a test's own.
@@ -69,7 +68,7 @@ func (s *session) begin(h *events.Header, line []byte) {
 	s.header = events.Header{Session: h.Session, Argv: h.Argv, Cwd: h.Cwd}
 	s.headerLine, s.since = line, time.Now()
 	s.mu.Unlock()
-	s.server.register(s, h.Session)
+	s.server.registry.register(s, h.Session)
 }
 
 // finish is called with the record's trailer.
@@ -102,7 +101,7 @@ func (s *session) run() {
 	close(s.started)
 	if err != nil {
 		s.closeLaunch()
-		s.server.forget(s)
+		s.server.registry.forget(s)
 		s.keepMemory(0)
 		_, _ = s.spool.seal()
 		s.spool.close()
@@ -155,7 +154,7 @@ func (s *session) conclude(result *tracer.Result) {
 	s.keepMemory(memoryOf(argv))
 	close(s.done)
 	s.server.tell(s, true)
-	s.server.sessionEnded(s)
+	s.server.registry.ended(s)
 }
 
 // isDone reports whether the session has ended.
@@ -230,7 +229,7 @@ func (s *session) readManifest() ([]byte, error) {
 	}
 	doc := make([]byte, size)
 	if _, err := s.spool.file.ReadAt(doc, s.documentAt); err != nil {
-		return nil, s.server.gone(s.id())
+		return nil, s.server.registry.gone(s.id())
 	}
 	return doc, nil
 }
@@ -256,10 +255,7 @@ func (s *session) info() SessionInfo {
 		if t := s.trailer; t != nil {
 			complete := t.Complete()
 			i.Complete = &complete
-			i.Exit = &ExitInfo{Signal: t.Exit.Signal, Core: t.Exit.Core}
-			if t.Exit.Signal == "" {
-				i.Exit.Code = &t.Exit.Code
-			}
+			i.Exit = &t.Exit
 		}
 	}
 	return i
@@ -276,7 +272,7 @@ func (s *session) leave() {
 	s.mu.Lock()
 	s.subscribers--
 	s.mu.Unlock()
-	s.server.sweep()
+	s.server.registry.sweep()
 }
 
 // hold counts the connections that the session is kept for, though they do not follow it.

@@ -1,6 +1,10 @@
 package ipc
 
-import "encoding/json"
+import (
+	"encoding/json"
+
+	"github.com/fstrace/fstrace/events"
+)
 
 // The wire types are the schema's, as encoding/json writes and reads them. A []byte is
 // base64 there; a pointer is a field that may be missing.
@@ -162,24 +166,24 @@ type Result struct {
 
 // A SessionInfo is a session in a list.
 type SessionInfo struct {
-	Session     string    `json:"session"`
-	Label       string    `json:"label,omitempty"`
-	State       string    `json:"state"` // "running", "ended"
-	Argv        []string  `json:"argv,omitempty"`
-	ArgvBase64  [][]byte  `json:"argvBase64,omitempty"`
-	ArgvCut     bool      `json:"argvCut,omitempty"` // not all arguments are listed
-	Cwd         *string   `json:"cwd,omitempty"`
-	CwdBase64   []byte    `json:"cwdBase64,omitempty"`
-	PID         int       `json:"pid"`
-	Started     string    `json:"started"` // RFC 3339
-	Ended       string    `json:"ended,omitempty"`
-	Exit        *ExitInfo `json:"exit,omitempty"`
-	Complete    *bool     `json:"complete,omitempty"`
-	Events      int64     `json:"events"`
-	Bytes       int64     `json:"bytes"` // of its spool
-	Subscribers int       `json:"subscribers"`
-	Detached    bool      `json:"detached"`
-	Manifest    bool      `json:"manifest"` // it has one
+	Session     string       `json:"session"`
+	Label       string       `json:"label,omitempty"`
+	State       string       `json:"state"` // "running", "ended"
+	Argv        []string     `json:"argv,omitempty"`
+	ArgvBase64  [][]byte     `json:"argvBase64,omitempty"`
+	ArgvCut     bool         `json:"argvCut,omitempty"` // not all arguments are listed
+	Cwd         *string      `json:"cwd,omitempty"`
+	CwdBase64   []byte       `json:"cwdBase64,omitempty"`
+	PID         int          `json:"pid"`
+	Started     string       `json:"started"` // RFC 3339
+	Ended       string       `json:"ended,omitempty"`
+	Exit        *events.Exit `json:"exit,omitempty"`
+	Complete    *bool        `json:"complete,omitempty"`
+	Events      int64        `json:"events"`
+	Bytes       int64        `json:"bytes"` // of its spool
+	Subscribers int          `json:"subscribers"`
+	Detached    bool         `json:"detached"`
+	Manifest    bool         `json:"manifest"` // it has one
 }
 
 // Command returns the arguments of the command, whether they are UTF-8 or not.
@@ -187,13 +191,6 @@ func (s *SessionInfo) Command() []string { return fromTexts(s.Argv, s.ArgvBase64
 
 // Directory returns the directory in which the command was started.
 func (s *SessionInfo) Directory() string { return fromText(s.Cwd, s.CwdBase64) }
-
-// An ExitInfo says how a command ended.
-type ExitInfo struct {
-	Code   *int   `json:"code,omitempty"`
-	Signal string `json:"signal,omitempty"`
-	Core   bool   `json:"core,omitempty"`
-}
 
 // A CheckResult is the answer of [Client.Check], in the form of fstrace check --json.
 type CheckResult struct {

@@ -13,42 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An IOUringPolicy says what becomes of io_uring, whose requests pass no filter.
-type IOUringPolicy uint8
-
-// Policies for io_uring.
-const (
-	// IOUringDeny answers ENOSYS, as kernels without io_uring do: programs fall back.
-	IOUringDeny IOUringPolicy = iota
-	// IOUringAllow lets it be; the record is incomplete once a ring is set up.
-	IOUringAllow
-)
-
-// A Lifecycle says how processes are followed.
-type Lifecycle uint8
-
-// Ways to follow processes.
-const (
-	// LifecyclePtrace follows each process and thread by ptrace(2).
-	LifecyclePtrace Lifecycle = iota
-	// LifecycleNotify knows processes by their calls, pidfds and /proc alone: for
-	// commands that cannot be traced, and a little faster. A process that makes no
-	// file call is not seen; the command does not die with the supervisor.
-	LifecycleNotify
-)
-
-// A WaitPolicy says when a session ends.
-type WaitPolicy uint8
-
-// When a session ends.
-const (
-	// WaitRoot ends it with the command itself. Descendants that still run then go
-	// on undisturbed; they are named, and the record is incomplete.
-	WaitRoot WaitPolicy = iota
-	// WaitAll ends it with the last descendant.
-	WaitAll
-)
-
 // A Cmd is a command to run and trace. It is used as [os/exec.Cmd] is: set the
 // fields, then call Run, or Start and Wait. The fields must not be changed after
 // Start. A Cmd can be started once. Its methods are safe for concurrent use.

@@ -192,7 +192,7 @@ func (c *connected) brokenOff(cmd launchedJob, ended <-chan unix.WaitStatus, err
 		return exitFailed
 	}
 	exit := tracer.ExitOf(<-ended)
-	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record is cut off: %v\n", describe(exit), err)
+	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record is cut off: %v\n", exit, err)
 	return exitFailed
 }
 
@@ -214,7 +214,7 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 		fmt.Fprintf(os.Stderr, "fstrace: the record could not be written: %v\n", err)
 		return exitFailed
 	case err != nil:
-		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", describe(result.Exit), err)
+		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", result.Exit, err)
 		return exitFailed
 	case told.NotExecuted != "":
 		return status.ExitStatus()
@@ -222,7 +222,7 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 	c.counts = rec.counts
 	c.report(result)
 	if told.Ending != "" && (c.flags.timeout == 0 || time.Since(c.begun) < c.flags.timeout) {
-		fmt.Fprintf(os.Stderr, "fstrace: cancelled by fstraced; %s\n", describe(result.Exit))
+		fmt.Fprintf(os.Stderr, "fstrace: cancelled by fstraced; %s\n", result.Exit)
 	} else {
 		c.reportTimeout(result)
 	}

@@ -97,7 +97,7 @@ func tryTrace(how tracer.Lifecycle) finding {
 	case err != nil && !errors.As(err, &failed):
 		f.State, f.Found, f.Effect = weightMissing, err.Error(), "a command cannot be traced"
 	case result.Exit != (events.Exit{}):
-		f.State, f.Found, f.Effect = weightMissing, "a command that does nothing ended with "+describe(result.Exit), "commands behave differently under fstrace"
+		f.State, f.Found, f.Effect = weightMissing, "a command that does nothing ended with "+result.Exit.String(), "commands behave differently under fstrace"
 	case len(result.Incomplete) > 0:
 		gap := result.Incomplete[0]
 		f.State, f.Found, f.Effect = weightGap, "incomplete: "+string(gap.Reason), gap.Detail

@@ -8,7 +8,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/fstrace/fstrace/tracer"
 	"github.com/spf13/cobra"
 )
 
@@ -155,35 +154,4 @@ func version() string {
 		v = info.Main.Version
 	}
 	return v
-}
-
-// parseWait and the others read the words of their flags.
-func parseWait(word string) (tracer.WaitPolicy, error) {
-	switch word {
-	case "root":
-		return tracer.WaitRoot, nil
-	case "all":
-		return tracer.WaitAll, nil
-	}
-	return 0, fmt.Errorf("--wait %q: must be root or all", word)
-}
-
-func parseLifecycle(word string) (tracer.Lifecycle, error) {
-	switch word {
-	case "ptrace":
-		return tracer.LifecyclePtrace, nil
-	case "notify":
-		return tracer.LifecycleNotify, nil
-	}
-	return 0, fmt.Errorf("--lifecycle %q: must be ptrace or notify", word)
-}
-
-func parseIOUring(word string) (tracer.IOUringPolicy, error) {
-	switch word {
-	case "deny":
-		return tracer.IOUringDeny, nil
-	case "allow":
-		return tracer.IOUringAllow, nil
-	}
-	return 0, fmt.Errorf("--io-uring %q: must be deny or allow", word)
 }

@@ -50,17 +50,17 @@ func newRun(f *flags, args []string) (*run, error) {
 
 // command checks the flags, and makes of them what is to be run.
 func (f *flags) command(args []string) (*tracer.Cmd, error) {
-	wait, err := parseWait(f.wait)
-	if err != nil {
-		return nil, err
+	cmd := &tracer.Cmd{
+		Path: args[0], Args: args, InheritFiles: true, Timeout: f.timeout, KillAfter: f.killAfter,
 	}
-	ring, err := parseIOUring(f.ioUring)
-	if err != nil {
-		return nil, err
+	if err := cmd.WaitFor.UnmarshalText([]byte(f.wait)); err != nil {
+		return nil, fmt.Errorf("--wait %w", err)
 	}
-	lifecycle, err := parseLifecycle(f.lifecycle)
-	if err != nil {
-		return nil, err
+	if err := cmd.IOUring.UnmarshalText([]byte(f.ioUring)); err != nil {
+		return nil, fmt.Errorf("--io-uring %w", err)
+	}
+	if err := cmd.Lifecycle.UnmarshalText([]byte(f.lifecycle)); err != nil {
+		return nil, fmt.Errorf("--lifecycle %w", err)
 	}
 	if f.timeout < 0 || f.killAfter < 0 {
 		return nil, errors.New("--timeout, --kill-after: must not be negative")
@@ -69,11 +69,7 @@ func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	if _, err := newSink(f, nil, false); err != nil {
 		return nil, err
 	}
-	return &tracer.Cmd{
-		Path: args[0], Args: args, InheritFiles: true,
-		Timeout: f.timeout, KillAfter: f.killAfter,
-		Lifecycle: lifecycle, IOUring: ring, WaitFor: wait,
-	}, nil
+	return cmd, nil
 }
 
 // live reports whether somebody may be reading the record as it is written.
@@ -151,7 +147,7 @@ func (r *run) run(s *signals) int {
 		r.output.abort()
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", describe(result.Exit), err)
+		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", result.Exit, err)
 		return exitFailed
 	}
 	r.report(result)
@@ -205,7 +201,7 @@ func (r *run) report(result *tracer.Result) {
 		}
 	}
 	if r.flags.verbose {
-		fmt.Fprintf(os.Stderr, "fstrace: %d events: %s; %s\n", r.counts.Total(), summary(&r.counts), describe(result.Exit))
+		fmt.Fprintf(os.Stderr, "fstrace: %d events: %s; %s\n", r.counts.Total(), summary(&r.counts), result.Exit)
 	}
 }
 
@@ -213,7 +209,7 @@ func (r *run) report(result *tracer.Result) {
 func (r *run) reportTimeout(result *tracer.Result) {
 	switch result.Ending {
 	case tracer.EndedAfterTerm:
-		fmt.Fprintf(os.Stderr, "fstrace: timed out after %v: sent SIGTERM; %s\n", r.flags.timeout, describe(result.Exit))
+		fmt.Fprintf(os.Stderr, "fstrace: timed out after %v: sent SIGTERM; %s\n", r.flags.timeout, result.Exit)
 	case tracer.EndedByKill:
 		fmt.Fprintf(os.Stderr, "fstrace: timed out after %v: did not respond to SIGTERM within %v; killed\n", r.flags.timeout, r.flags.killAfter)
 	case tracer.EndedByItself:
@@ -228,13 +224,6 @@ func summary(c *events.Counts) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-func describe(e events.Exit) string {
-	if e.Signal != "" {
-		return "killed by " + e.Signal
-	}
-	return fmt.Sprintf("exit status %d", e.Code)
 }
 
 // otherDescriptors lists what this process was started with beyond standard

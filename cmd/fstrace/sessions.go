@@ -88,10 +88,7 @@ func writeSessions(w io.Writer, list []ipc.SessionInfo) error {
 func state(s *ipc.SessionInfo) string {
 	word := s.State
 	if e := s.Exit; e != nil {
-		word = e.Signal
-		if e.Code != nil {
-			word = "exit " + strconv.Itoa(*e.Code)
-		}
+		word = cmp.Or(e.Signal, "exit "+strconv.Itoa(e.Code))
 	}
 	if s.Complete != nil && !*s.Complete {
 		word += ", incomplete"

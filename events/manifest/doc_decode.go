@@ -167,7 +167,11 @@ func (d *document) manifest(read *entryLists) (*Manifest, error) {
 		return nil, err
 	}
 	p := parser{root: m.Root}
-	m.Exit = p.exit(d.Command.Exit)
+	if d.Command.Exit == nil {
+		p.fail("exit: neither a code nor a signal")
+	} else {
+		m.Exit = *d.Command.Exit
+	}
 	m.Surroundings = p.surroundings(d.Command)
 	for i := range *d.External {
 		m.External = append(m.External, p.external(&(*d.External)[i]))

@@ -265,7 +265,7 @@ func marshal(v any) ([]byte, error) {
 }
 
 func (m *Manifest) command() wireCommand {
-	w := wireCommand{Argv: wireList(m.Argv), Exit: toExit(m.Exit)}
+	w := wireCommand{Argv: wireList(m.Argv), Exit: &m.Exit}
 	w.Cwd, w.CwdBase64 = toText(m.Cwd)
 	if s := m.Surroundings; s != nil {
 		w.UID, w.GID, w.Umask, w.Stdin = &s.UID, &s.GID, formatMode(s.Umask), string(s.Stdin)
@@ -309,8 +309,6 @@ func processToWire(p *Process) any {
 	if p.From >= 0 {
 		w.From = &p.From
 	}
-	if p.Exit != nil {
-		w.Exit = toExit(*p.Exit)
-	}
+	w.Exit = p.Exit
 	return w
 }

@@ -82,14 +82,6 @@ func (p *parser) opList(words []string) []events.Op {
 	return p.ops
 }
 
-func (p *parser) exit(w *wireExit) events.Exit {
-	e, err := w.exit()
-	if err != nil {
-		p.fail("%w", err)
-	}
-	return e
-}
-
 func (p *parser) entries(what string, list []wireEntry) []Entry {
 	all := make([]Entry, len(list))
 	errs := make([]error, len(list))
@@ -313,15 +305,11 @@ func (p *parser) processes(list []wireProcess) []Process {
 	var all []Process
 	for i := range list {
 		w := &list[i]
-		x := Process{PID: w.PID, PPID: w.PPID, From: -1, Exe: fromText(w.Exe, w.ExeBase64), Argv: w.Argv, Cwd: fromText(w.Cwd, w.CwdBase64)}
+		x := Process{PID: w.PID, PPID: w.PPID, From: -1, Exe: fromText(w.Exe, w.ExeBase64), Argv: w.Argv, Cwd: fromText(w.Cwd, w.CwdBase64), Exit: w.Exit}
 		if w.From != nil {
 			if x.From = *w.From; x.From < 0 || x.From >= i { // a chain must have an end
 				p.fail("process %d: from %d", i, x.From)
 			}
-		}
-		if w.Exit != nil {
-			exit := p.exit(w.Exit)
-			x.Exit = &exit
 		}
 		all = append(all, x)
 	}

@@ -69,34 +69,11 @@ func (l *wireList) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-type wireExit struct {
-	Code   *int   `json:"code,omitempty"`
-	Signal string `json:"signal,omitempty"`
-	Core   bool   `json:"core,omitempty"`
-}
-
-func toExit(e events.Exit) *wireExit {
-	if e.Signal != "" {
-		return &wireExit{Signal: e.Signal, Core: e.Core}
-	}
-	return &wireExit{Code: &e.Code}
-}
-
-func (w *wireExit) exit() (events.Exit, error) {
-	switch {
-	case w == nil, w.Signal == "" && w.Code == nil:
-		return events.Exit{}, fmt.Errorf("exit: neither a code nor a signal")
-	case w.Signal != "":
-		return events.Exit{Signal: w.Signal, Core: w.Core}, nil
-	}
-	return events.Exit{Code: *w.Code}, nil
-}
-
 type wireCommand struct {
 	Argv        wireList        `json:"argv"`
 	Cwd         string          `json:"cwd,omitempty"`
 	CwdBase64   []byte          `json:"cwdBase64,omitempty"`
-	Exit        *wireExit       `json:"exit"`
+	Exit        *events.Exit    `json:"exit"`
 	UID         *uint32         `json:"uid,omitempty"`
 	GID         *uint32         `json:"gid,omitempty"`
 	Umask       string          `json:"umask,omitempty"`
@@ -174,15 +151,15 @@ type wireForgotten struct {
 }
 
 type wireProcess struct {
-	PID       int       `json:"pid"`
-	PPID      int       `json:"ppid,omitempty"`
-	From      *int      `json:"from,omitempty"`
-	Exe       string    `json:"exe,omitempty"`
-	ExeBase64 []byte    `json:"exeBase64,omitempty"`
-	Argv      wireList  `json:"argv"`
-	Cwd       string    `json:"cwd,omitempty"`
-	CwdBase64 []byte    `json:"cwdBase64,omitempty"`
-	Exit      *wireExit `json:"exit,omitempty"`
+	PID       int          `json:"pid"`
+	PPID      int          `json:"ppid,omitempty"`
+	From      *int         `json:"from,omitempty"`
+	Exe       string       `json:"exe,omitempty"`
+	ExeBase64 []byte       `json:"exeBase64,omitempty"`
+	Argv      wireList     `json:"argv"`
+	Cwd       string       `json:"cwd,omitempty"`
+	CwdBase64 []byte       `json:"cwdBase64,omitempty"`
+	Exit      *events.Exit `json:"exit,omitempty"`
 }
 
 type wireAccess struct {
