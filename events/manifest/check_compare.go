@@ -167,7 +167,7 @@ func (c *comparison) listing(e *Entry, path string) ([]Difference, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if e.NotEmpty {
-		if len(now) == 0 {
+		if len(now.names) == 0 {
 			return differ(ListingChanged, e.Path, "is empty"), nil
 		}
 		return nil, nil
@@ -184,7 +184,7 @@ func (c *comparison) listing(e *Entry, path string) ([]Difference, error) {
 			others[name] = typed
 		}
 	}
-	names := adjust(now, func(name string) bool {
+	names := adjust(now.names, func(name string) bool {
 		was := join(e.Path, name)
 		return drop[name] || was == c.m.Record || join(path, name) == c.o.File || !c.patterns.reports(was)
 	}, others)

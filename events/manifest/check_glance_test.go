@@ -92,12 +92,12 @@ func newGlanceTree(t *testing.T, rnd *rand.Rand) *glanceTree {
 		case events.StateDir:
 			e.Mode, e.Told.Mtime = permissions(id.Mode), id.Mtime
 			if rnd.IntN(2) > 0 {
-				names, err := fs.readDir(path)
+				list, err := fs.readDir(path)
 				if err != nil {
 					t.Fatal(err)
 				}
-				sortNames(names)
-				e.Names, e.Entries = names, hashNames(names)
+				sortNames(list.names)
+				e.Names, e.Entries = list.names, hashNames(list.names)
 			}
 		case events.StateSymlink:
 			e.Target = "nowhere"

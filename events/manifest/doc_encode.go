@@ -9,7 +9,6 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
-	"runtime"
 )
 
 // Encode writes the document: one JSON object with an entry per line, so that people and
@@ -20,8 +19,8 @@ func (m *Manifest) Encode(w io.Writer) error {
 }
 
 func (m *Manifest) rowsOf() (inputs, accesses rows) {
-	inputs = rows{len(m.Inputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Inputs[i]) }}
-	accesses = rows{len(m.Accesses), func(b []byte, i int) []byte { return m.appendAccess(b, &m.Accesses[i]) }}
+	inputs = rows{len(m.Inputs), func(p *piece, i int) { m.addEntry(p, &m.Inputs[i]) }}
+	accesses = rows{len(m.Accesses), func(p *piece, i int) { p.rows = m.appendAccess(p.rows, &m.Accesses[i]) }}
 	return inputs, accesses
 }
 
@@ -44,6 +43,7 @@ func (m *Manifest) encodeBody(sum *summingWriter) error {
 
 func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error {
 	e := encoder{w: bufio.NewWriterSize(sum, 64<<10), digest: sha256.New()}
+	madeInputs, madeAccesses := inputs.make(), accesses.make()
 	e.raw("{")
 	e.field("fstrace", Version)
 	e.field("session", m.Session)
@@ -67,8 +67,8 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 		w.Detail, w.DetailBase64 = toText(g.Detail)
 		return w
 	})
-	e.summed("inputs", inputs)
-	e.summed("outputs", rows{len(m.Outputs), func(b []byte, i int) []byte { return m.appendEntry(b, &m.Outputs[i]) }})
+	e.summed("inputs", madeInputs)
+	e.summed("outputs", rows{len(m.Outputs), func(p *piece, i int) { m.addEntry(p, &m.Outputs[i]) }}.make())
 	e.rows("modified", m.pathRows(m.Modified), nil)
 	e.summed("removed", m.pathRows(m.Removed))
 	e.rows("temporary", m.pathRows(m.Temporary), nil)
@@ -84,14 +84,14 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	e.list("external", len(m.External), func(i int) any { return externalToWire(&m.External[i]) })
 	m.Digest = hex.EncodeToString(e.digest.Sum(nil))
 	e.field("digest", m.Digest)
-	e.rows("volatile", rows{len(m.Volatile), func(b []byte, i int) []byte {
-		return appendElement(append(b, newRow...), m.Volatile[i])
-	}}, nil)
+	e.rows("volatile", rows{len(m.Volatile), func(p *piece, i int) {
+		p.rows = appendElement(append(p.rows, newRow...), m.Volatile[i])
+	}}.make(), nil)
 	if m.ForgottenProcesses > 0 {
 		e.field("forgottenProcesses", m.ForgottenProcesses)
 	}
 	e.list("processes", len(m.Processes), func(i int) any { return processToWire(&m.Processes[i]) })
-	e.rows("accesses", accesses, nil)
+	e.rows("accesses", madeAccesses, nil)
 	e.flush()
 	return e.err
 }
@@ -173,84 +173,6 @@ func (e *encoder) list(name string, n int, toWire func(i int) any) {
 		e.value(toWire(i))
 	}
 	e.raw("]")
-}
-
-// rows are the elements of an array that may be long, in the order of n things: append
-// appends the elements that are made of the i-th, each behind newRow. It is called for
-// several at once.
-type rows struct {
-	n      int
-	append func(b []byte, i int) []byte
-}
-
-const newRow = ",\n "
-
-// summed writes an array that the digest counts.
-func (e *encoder) summed(name string, r rows) {
-	e.digest.Write([]byte(name))
-	e.rows(name, r, e.digest)
-}
-
-// rows writes an array. Its pieces are made by turns by one goroutine a processor, in
-// buffers so small that they stay in its cache. digest, if not nil, is given the rows
-// without what appendCounted leaves out.
-func (e *encoder) rows(name string, r rows, digest io.Writer) {
-	const rowsPerPiece = 128
-	pieces := (r.n + rowsPerPiece - 1) / rowsPerPiece
-	makers := make([]maker, min(runtime.GOMAXPROCS(0), pieces))
-	for k := range makers {
-		m := maker{made: make(chan piece, 1), used: make(chan piece, 2)}
-		m.used <- piece{}
-		m.used <- piece{}
-		makers[k] = m
-		go func() {
-			for p := k; p < pieces; p += len(makers) {
-				x := <-m.used
-				x.rows, x.counted = x.rows[:0], x.counted[:0]
-				for i := p * rowsPerPiece; i < min((p+1)*rowsPerPiece, r.n); i++ {
-					start := len(x.rows)
-					x.rows = r.append(x.rows, i)
-					if digest != nil {
-						x.counted = appendCounted(x.counted, x.rows[start:])
-					}
-				}
-				m.made <- x
-			}
-		}()
-	}
-	e.key(name)
-	e.raw("[")
-	isFirst := true
-	for p := range pieces {
-		m := makers[p%len(makers)]
-		x := <-m.made
-		if isFirst && len(x.rows) > 0 {
-			e.write(x.rows[len(","):])
-			isFirst = false
-		} else {
-			e.write(x.rows)
-		}
-		if digest != nil {
-			_, _ = digest.Write(x.counted) // a hash returns no error
-		}
-		m.used <- x
-	}
-	e.raw("]")
-}
-
-// A maker sends the pieces that it has made, and gets their buffers back.
-type maker struct{ made, used chan piece }
-
-// A piece is some rows, and what the digest counts of them.
-type piece struct{ rows, counted []byte }
-
-// appendCounted appends what the digest counts of a row: not what the command was told of
-// times, which is new in each checkout.
-func appendCounted(b, row []byte) []byte {
-	if at := bytes.LastIndex(row, []byte(toldKey)); at >= 0 { // in a string the quotes are escaped
-		return append(append(b, row[:at]...), '}')
-	}
-	return append(b, row...)
 }
 
 // marshal is json.Marshal without the care for HTML.

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"strconv"
@@ -15,13 +16,13 @@ import (
 // wireEntry and wireAccess. By reflection, a large manifest would take longer to
 // encode than to be found.
 
-func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
-	b = append(b, newRow+"{"...)
+func (m *Manifest) addEntry(p *piece, x *Entry) {
+	b := append(p.rows, newRow+"{"...)
 	b = appendText(b, `"path`, m.relative(x.Path))
 	b = appendWord(b, `,"state":`, x.State.String())
 	b = appendWordIfSet(b, `,"sha256":`, x.SHA256)
 	b = appendNumberIfSet(b, `,"size":`, x.Size)
-	b = appendTimeIfSet(b, `,"mtime":"`, x.Mtime)
+	b = p.clock.appendTimeIfSet(b, `,"mtime":"`, x.Mtime)
 	if x.State == events.StateFile || x.State == events.StateDir {
 		b = append(b, `,"mode":"`...)
 		b = appendMode(b, x.Mode)
@@ -33,6 +34,7 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 	b = appendWordIfSet(b, `,"error":`, x.Error)
 	b = appendWordIfSet(b, `,"entries":`, x.Entries)
 	if len(x.Names) > 0 {
+		start := len(b)
 		b = append(b, `,"names":[`...)
 		for i, name := range x.Names {
 			if i > 0 {
@@ -41,6 +43,7 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 			b = appendElement(b, name)
 		}
 		b = append(b, ']')
+		p.uncounted = append(p.uncounted, [2]int{start, len(b)})
 	}
 	if x.NotEmpty {
 		b = append(b, `,"empty":false`...)
@@ -57,19 +60,20 @@ func (m *Manifest) appendEntry(b []byte, x *Entry) []byte {
 		b = appendWord(b, "", op.String())
 	}
 	b = append(b, ']')
-	if x.Told.Mtime == unset && x.Told.Links == unset && x.Told.UID == unset {
-		return append(b, '}')
+	if x.Told.Mtime != unset || x.Told.Links != unset || x.Told.UID != unset {
+		start := len(b)
+		b = append(b, toldKey...)
+		b = p.clock.appendTimeIfSet(b, `,"mtime":"`, x.Told.Mtime)
+		b = appendNumberIfSet(b, `,"links":`, x.Told.Links)
+		b = appendOwnerIfSet(b, x.Told.UID, x.Told.GID)
+		b[start+len(toldKey)] = '{' // for the first comma
+		b = append(b, '}')
+		p.uncounted = append(p.uncounted, [2]int{start, len(b)})
 	}
-	start := len(b) + len(toldKey)
-	b = append(b, toldKey...)
-	b = appendTimeIfSet(b, `,"mtime":"`, x.Told.Mtime)
-	b = appendNumberIfSet(b, `,"links":`, x.Told.Links)
-	b = appendOwnerIfSet(b, x.Told.UID, x.Told.GID)
-	b[start] = '{' // for the first comma
-	return append(b, "}}"...)
+	p.rows = append(b, '}')
 }
 
-// toldKey comes before what the digest leaves out of an entry.
+// toldKey comes before what the command was told of times.
 const toldKey = `,"told":`
 
 func appendOwnerIfSet(b []byte, uid, gid int64) []byte {
@@ -88,12 +92,29 @@ func appendNumberIfSet(b []byte, key string, n int64) []byte {
 	return strconv.AppendInt(append(b, key...), n, 10)
 }
 
-func appendTimeIfSet(b []byte, key string, ns int64) []byte {
+// A clock formats times as time.RFC3339Nano does. The files of a tree mostly have the same
+// few seconds.
+type clock struct {
+	second int64
+	text   []byte // of that second, without the zone
+}
+
+func (c *clock) appendTimeIfSet(b []byte, key string, ns int64) []byte {
 	if ns == unset {
 		return b
 	}
-	b = time.Unix(0, ns).UTC().AppendFormat(append(b, key...), time.RFC3339Nano)
-	return append(b, '"')
+	t := time.Unix(0, ns)
+	if len(c.text) == 0 || t.Unix() != c.second {
+		c.second, c.text = t.Unix(), t.UTC().AppendFormat(c.text[:0], "2006-01-02T15:04:05")
+	}
+	b = append(append(b, key...), c.text...)
+	if part := t.Nanosecond(); part > 0 {
+		start := len(b)
+		b = strconv.AppendInt(b, int64(1e9+part), 10)
+		b[start] = '.' // for the 1
+		b = bytes.TrimRight(b, "0")
+	}
+	return append(b, `Z"`...)
 }
 
 func (m *Manifest) appendAccess(b []byte, a *Access) []byte {
@@ -126,10 +147,10 @@ func (m *Manifest) appendAccess(b []byte, a *Access) []byte {
 }
 
 // pathRows are rows of paths.
-func (m *Manifest) pathRows(paths []string) rows {
-	return rows{len(paths), func(b []byte, i int) []byte {
-		return appendElement(append(b, newRow...), m.relative(paths[i]))
-	}}
+func (m *Manifest) pathRows(paths []string) *making {
+	return rows{len(paths), func(p *piece, i int) {
+		p.rows = appendElement(append(p.rows, newRow...), m.relative(paths[i]))
+	}}.make()
 }
 
 // relative takes the root off a path that is below it; "." is the root itself.

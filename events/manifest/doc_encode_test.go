@@ -97,10 +97,12 @@ func TestRows(t *testing.T) {
 		for range rapid.IntRange(0, 2).Draw(r, "links") {
 			a.Links = append(a.Links, events.Link{Path: text.Draw(r, "link"), Target: some.Draw(r, "target")})
 		}
+		var p piece
+		m.addEntry(&p, &e)
 		for _, row := range []struct {
 			got  []byte
 			wire any
-		}{{m.appendEntry(nil, &e), m.asWire(&e)}, {m.appendAccess(nil, &a), m.accessAsWire(&a)}} {
+		}{{p.rows, m.asWire(&e)}, {m.appendAccess(nil, &a), m.accessAsWire(&a)}} {
 			want, err := marshal(row.wire)
 			if err != nil {
 				t.Fatal(err)
@@ -115,13 +117,12 @@ func TestRows(t *testing.T) {
 // TestManyRows: rows keep their order, whichever goroutine made them, and those that are
 // of nothing leave no trace.
 func TestManyRows(t *testing.T) {
-	for _, n := range []int{0, 1, 127, 128, 129, 10_000} {
+	for _, n := range []int{0, 1, 255, 256, 257, 10_000} {
 		var all []string
-		rows := rows{n, func(b []byte, i int) []byte {
+		rows := rows{n, func(p *piece, i int) {
 			for range i % 3 {
-				b = fmt.Append(b, newRow, i)
+				p.rows = fmt.Append(p.rows, newRow, i)
 			}
-			return b
 		}}
 		for i := range n {
 			all = append(all, slices.Repeat([]string{"\n " + fmt.Sprint(i)}, i%3)...)
@@ -190,8 +191,8 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// TestDigest: what the command was told of times does not count, and everything else
-// does.
+// TestDigest: what the command was told of times does not count, nor do names of which
+// there is a hash, and everything else does.
 func TestDigest(t *testing.T) {
 	digest := func(change func(m *Manifest)) string {
 		m := sample()
@@ -201,17 +202,22 @@ func TestDigest(t *testing.T) {
 		}
 		return m.Digest
 	}
+	listed := func(m *Manifest) *Entry {
+		return &m.Inputs[slices.IndexFunc(m.Inputs, func(e Entry) bool { return len(e.Names) > 0 })]
+	}
 	want := digest(func(*Manifest) {})
 	for name, change := range map[string]func(m *Manifest){
 		"session":   func(m *Manifest) { m.Session = "t" },
 		"told":      func(m *Manifest) { m.Inputs[0].Told = untold },
 		"temporary": func(m *Manifest) { m.Temporary = nil },
+		"names":     func(m *Manifest) { listed(m).Names[0] += "x" },
 	} {
 		if got := digest(change); got != want {
 			t.Errorf("%s: it counts", name)
 		}
 	}
 	for name, change := range map[string]func(m *Manifest){
+		"entries": func(m *Manifest) { listed(m).Entries = sumOf("x") },
 		"mode":    func(m *Manifest) { m.Inputs[0].Mode ^= 1 },
 		"owner":   func(m *Manifest) { m.Inputs[1].UID++ },
 		"mtime":   func(m *Manifest) { m.Inputs[1].Mtime++ },

@@ -191,14 +191,17 @@ func (f *fakeFS) readlink(path string) (string, error) {
 	return "", unix.ENOENT
 }
 
-func (f *fakeFS) readDir(path string) ([]string, error) {
+func (f *fakeFS) readDir(path string) (dirList, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	switch x := f.files[path]; {
+	x := f.files[path]
+	switch {
 	case x == nil:
-		return nil, unix.ENOENT
+		return dirList{}, unix.ENOENT
+	case x.info.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return dirList{}, unix.ENOTDIR
 	case x.info.Mode&0o400 == 0:
-		return nil, unix.EACCES
+		return dirList{}, unix.EACCES
 	}
 	var names []string
 	for name, x := range f.files {
@@ -206,7 +209,7 @@ func (f *fakeFS) readDir(path string) ([]string, error) {
 			names = append(names, typedName(stateOf(&x.info, nil), baseOf(name)))
 		}
 	}
-	return names, nil
+	return dirList{x.info, names}, nil
 }
 
 func (f *fakeFS) open(path string) (file, error) {

@@ -253,6 +253,7 @@ func (f *fold) forgetAbsent(s *survey) {
 		}
 		dir.edit().below.forgetDropped()
 		if l := dir.more.listing; l != nil { // it may have been there as the session listed them
+			l.readHash = ""
 			l.names = slices.DeleteFunc(l.names, func(typed string) bool { return swept.names[nameOf(typed)] })
 		}
 	}

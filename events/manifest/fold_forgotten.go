@@ -183,11 +183,11 @@ func (x *outcome) tellForgotten() {
 			x.m.Forgotten = append(x.m.Forgotten, t)
 			continue
 		}
-		names, err := x.fs.readDir(t.Dir)
+		list, err := x.fs.readDir(t.Dir)
 		if err != nil && !isAbsent(err) {
 			x.changed(t.Dir, "list: "+err.Error())
 		}
-		for _, typed := range names {
+		for _, typed := range list.names {
 			name := nameOf(typed)
 			path := join(t.Dir, name)
 			if !t.has(name) || !x.reports(t.Dir, name) || path == x.m.Record || x.outputs[path] != nil {
@@ -224,14 +224,14 @@ const forgottenDetail = "the command made and removed something of this name"
 // may be there.
 func (c *comparison) forgotten(d *forgottenDir) (list []Difference, err error) {
 	dir := c.here(d.Dir)
-	names, err := c.fs.readDir(dir)
+	now, err := c.fs.readDir(dir)
 	if err != nil {
 		if isAbsent(err) {
 			return nil, nil
 		}
 		return nil, err
 	}
-	for _, typed := range names {
+	for _, typed := range now.names {
 		name := nameOf(typed)
 		path := join(d.Dir, name)
 		if d.has(name) && !d.except[name] && path != c.m.Record && join(dir, name) != c.o.File && c.patterns.reports(path) {

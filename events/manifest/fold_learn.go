@@ -71,7 +71,7 @@ func (f *fold) list(o *origin, e *events.Event, path string) {
 	l := new(listed)
 	o.edit().listing = l
 	r := f.listings.take(path, true)
-	if !r.info.Known() || stateOf(&r.info, nil) != events.StateDir || o.info.Known() && !isSame(o.info, &r.info) {
+	if r.err != nil || o.info.Known() && !isSame(o.info, &r.info) {
 		l.unread = true // removed, or renamed: see in the end
 		return
 	}
@@ -82,9 +82,7 @@ func (f *fold) list(o *origin, e *events.Event, path string) {
 		l.late = r.info.Mtime != e.Info.Mtime
 		l.alone = e.Op == events.OpList && f.stirred[o].isDone(e)
 	}
-	if l.names = r.names; r.err != nil {
-		l.names, l.info, l.unread = nil, events.FileInfo{}, true
-	}
+	l.names, l.readHash = r.names, hashNames(r.names) // now, while the command runs
 }
 
 // A stir is what the session has done to the names in a directory.

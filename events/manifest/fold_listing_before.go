@@ -1,6 +1,11 @@
 package manifest
 
-import "github.com/fstrace/fstrace/events"
+import (
+	"slices"
+	"strings"
+
+	"github.com/fstrace/fstrace/events"
+)
 
 // names makes of what a directory has now what it had before the session changed it,
 // sorted. In most directories the session has changed nothing.
@@ -34,6 +39,25 @@ func (x *outcome) names(o *origin, dir string, now []string) []string {
 	}
 	sortNames(list)
 	return list
+}
+
+// isAsBefore reports whether names would return now, which is sorted, and sees that sooner.
+func (x *outcome) isAsBefore(o *origin, dir string, now []string) bool {
+	if x.patterns.patterns != nil || x.m.Record != "" && parentOf(x.m.Record) == dir {
+		return false
+	}
+	for _, c := range o.more.below.list {
+		switch {
+		case exists(c.state):
+			i, isThere := slices.BinarySearchFunc(now, c.name, func(typed, name string) int { return strings.Compare(nameOf(typed), name) })
+			if !isThere || now[i][0] != typeLetters[c.state] {
+				return false
+			}
+		case c.away && c.state != events.StateNone:
+			return false
+		}
+	}
+	return true
 }
 
 // reports reports whether an entry of a directory is chosen by the patterns.

@@ -57,6 +57,7 @@ type listed struct {
 	late     bool   // it had changed when names was read, after the session listed it
 	alone    bool   // no call of the session had a part in that
 	hash     string // in the end: of names
+	readHash string // of names as they were read, if they were sorted; "" if not known
 }
 
 // What an origin has of which nothing is known. Nobody writes to them.
@@ -89,4 +90,25 @@ func (o *origin) appendPath(b []byte) []byte {
 		b = o.parent.appendPath(b)
 	}
 	return append(append(b, '/'), o.name...)
+}
+
+// A pathMaker puts paths together. Most are in the directory of the one before.
+type pathMaker struct {
+	dir    *origin
+	prefix []byte // its path and a slash
+}
+
+// path is o.path.
+func (m *pathMaker) path(o *origin) string {
+	if o.parent == nil {
+		return "/"
+	}
+	if o.parent != m.dir {
+		m.dir, m.prefix = o.parent, o.parent.appendPath(m.prefix[:0])
+		if m.dir.parent != nil {
+			m.prefix = append(m.prefix, '/')
+		}
+	}
+	var buf [256]byte
+	return string(append(append(buf[:0], m.prefix...), o.name...))
 }

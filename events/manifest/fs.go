@@ -17,11 +17,18 @@ type fileSystem interface {
 	lstat(path string) (events.FileInfo, error)
 	identify(path string) (identity, error) // lstat, and the mount of a regular file
 	readlink(path string) (string, error)
-	readDir(path string) ([]string, error) // the names as Entry.Names has them, unsorted
-	open(path string) (file, error)        // a regular file, without following a link
+	readDir(path string) (dirList, error)
+	open(path string) (file, error) // a regular file, without following a link
 	// privileged reports whether a command may be allowed what we are not: for root that
 	// depends on the file system. Other users' commands may do no more than they.
 	privileged() bool
+}
+
+// A dirList is a directory, as it was before it was read, and the names in it as Entry.Names
+// has them, unsorted.
+type dirList struct {
+	info  events.FileInfo
+	names []string
 }
 
 type file interface {

@@ -34,9 +34,9 @@ func (f contextFS) readlink(path string) (string, error) {
 	return f.fileSystem.readlink(path)
 }
 
-func (f contextFS) readDir(path string) ([]string, error) {
+func (f contextFS) readDir(path string) (dirList, error) {
 	if err := f.ctx.Err(); err != nil {
-		return nil, err
+		return dirList{}, err
 	}
 	return f.fileSystem.readDir(path)
 }

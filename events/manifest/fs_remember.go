@@ -45,7 +45,7 @@ func (f *rememberingFS) readlink(path string) (string, error) {
 	return once(&f.links, path, f.fileSystem.readlink)
 }
 
-func (f *rememberingFS) readDir(path string) ([]string, error) {
+func (f *rememberingFS) readDir(path string) (dirList, error) {
 	return once(&f.listings, path, f.fileSystem.readDir)
 }
 

@@ -116,11 +116,11 @@ func (s *slowFS) readlink(path string) (string, error) {
 	return within(s, path, func() (string, error) { return s.fileSystem.readlink(path) })
 }
 
-func (s *slowFS) readDir(path string) ([]string, error) {
+func (s *slowFS) readDir(path string) (dirList, error) {
 	if !s.isServed(path) {
 		return s.fileSystem.readDir(path)
 	}
-	return within(s, path, func() ([]string, error) { return s.fileSystem.readDir(path) })
+	return within(s, path, func() (dirList, error) { return s.fileSystem.readDir(path) })
 }
 
 func (s *slowFS) open(path string) (file, error) {

@@ -17,12 +17,12 @@ type listings struct {
 	dirs map[string]*reading
 }
 
-// A reading is a directory that is read once.
+// A reading is a directory that is read once. Whoever wants it while it is being read
+// waits; nobody else does.
 type reading struct {
-	done  bool
-	info  events.FileInfo // before
-	err   error
-	names []string
+	once sync.Once
+	dirList
+	err error
 }
 
 func newListings(fs fileSystem) *listings {
@@ -31,47 +31,46 @@ func newListings(fs fileSystem) *listings {
 
 // guard gets what Recorder.Guard gets.
 func (l *listings) guard(op events.Op, path string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if op == events.OpList {
-		if l.dirs[path] == nil {
-			l.dirs[path] = new(reading)
-		}
-		return
-	}
-	if len(l.dirs) == 0 {
+		l.reading(path, true)
 		return
 	}
 	for _, dir := range [...]string{path, parentOf(path)} { // rmdir, and names
-		if r := l.dirs[dir]; r != nil {
+		if r := l.reading(dir, false); r != nil {
 			l.read(r, dir)
 		}
 	}
 }
 
-func (l *listings) read(r *reading, dir string) {
-	if r.done {
-		return
-	}
-	r.done = true
-	if r.info, r.err = l.fs.lstat(dir); stateOf(&r.info, r.err) == events.StateDir {
-		r.names, r.err = l.fs.readDir(dir)
-	}
-}
-
-// take returns what is in a directory that the session listed, and forgets it: it is called
-// of each event. It reads it only if it is wanted.
-func (l *listings) take(dir string, wanted bool) *reading {
+// reading returns that of a directory. If there is none, it begins one, or returns nil.
+func (l *listings) reading(dir string, begin bool) *reading {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.dirs[dir]
-	delete(l.dirs, dir)
-	if !wanted {
-		return nil
-	}
-	if r == nil {
+	if r == nil && begin {
 		r = new(reading)
+		l.dirs[dir] = r
 	}
-	l.read(r, dir)
+	return r
+}
+
+func (l *listings) read(r *reading, dir string) {
+	r.once.Do(func() {
+		r.dirList, r.err = l.fs.readDir(dir)
+		sortNames(r.names)
+	})
+}
+
+// take returns what is in a directory that the session listed, and forgets it: it is called
+// of each event. It reads it only if it is wanted. A call that would change it meanwhile
+// waits.
+func (l *listings) take(dir string, wanted bool) (r *reading) {
+	if wanted {
+		r = l.reading(dir, true)
+		l.read(r, dir)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.dirs, dir)
 	return r
 }

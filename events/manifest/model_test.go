@@ -274,8 +274,8 @@ var actions = map[string]func(m *model){
 	},
 	"rmdir": func(m *model) {
 		path := m.path()
-		names, err := m.fs.readDir(path)
-		ok := err == nil && m.state(path) == events.StateDir && len(names) == 0 && !m.fails()
+		list, err := m.fs.readDir(path)
+		ok := err == nil && m.state(path) == events.StateDir && len(list.names) == 0 && !m.fails()
 		m.event(&events.Event{Op: events.OpDelete, Syscall: "rmdir", Path: path})
 		if ok {
 			m.fs.remove(path)
@@ -330,7 +330,7 @@ func (m *model) move(flags ...string) {
 	case keep:
 		ok = ok && b == events.StateAbsent
 	case b == events.StateDir:
-		ok = ok && a == events.StateDir && len(below) == 0
+		ok = ok && a == events.StateDir && len(below.names) == 0
 	case b != events.StateAbsent:
 		ok = ok && a != events.StateDir
 	}

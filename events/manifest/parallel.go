@@ -8,12 +8,19 @@ import (
 
 // parallel calls do for each number below n, on all processors.
 func parallel(n int, do func(i int)) {
-	const chunk = 64
-	workers := min(runtime.GOMAXPROCS(0), (n+chunk-1)/chunk)
-	if workers <= 1 {
-		for i := range n {
+	inChunks(n, func(from, to int) {
+		for i := from; i < to; i++ {
 			do(i)
 		}
+	})
+}
+
+// inChunks calls do for parts of the numbers below n, on all processors.
+func inChunks(n int, do func(from, to int)) {
+	const chunk = 64
+	workers := min(runtime.NumCPU(), (n+chunk-1)/chunk)
+	if workers <= 1 {
+		do(0, n)
 		return
 	}
 	var next atomic.Int64
@@ -21,13 +28,11 @@ func parallel(n int, do func(i int)) {
 	for range workers {
 		all.Go(func() {
 			for {
-				end := int(next.Add(chunk))
-				if end-chunk >= n {
+				to := int(next.Add(chunk))
+				if to-chunk >= n {
 					return
 				}
-				for i := end - chunk; i < min(end, n); i++ {
-					do(i)
-				}
+				do(to-chunk, min(to, n))
 			}
 		})
 	}

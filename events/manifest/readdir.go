@@ -11,17 +11,21 @@ import (
 // readDir reads a directory by getdents64(2). os.ReadDir also sorts, and makes an object
 // of each entry and of the file: all directories that a command lists are read as it
 // runs, and sorted later.
-func (f osFS) readDir(path string) ([]string, error) {
+func (f osFS) readDir(path string) (dirList, error) {
 	var fd int
 	err := ignoringEINTR(func() (err error) {
-		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return dirList{}, err
 	}
 	defer unix.Close(fd)
-	var list []string
+	info, err := osFile(fd).stat()
+	if err != nil {
+		return dirList{}, err
+	}
+	var found typedNames
 	var buf [8 << 10]byte
 	for {
 		var n int
@@ -29,16 +33,40 @@ func (f osFS) readDir(path string) ([]string, error) {
 			n, err = unix.Getdents(fd, buf[:])
 			return err
 		})
+		if err == nil && n <= 0 {
+			return dirList{info, found.list()}, nil
+		}
+		if err == nil {
+			err = f.appendNames(&found, path, buf[:n])
+		}
 		if err != nil {
-			return nil, err
-		}
-		if n <= 0 {
-			return list, nil
-		}
-		if list, err = f.appendNames(list, path, buf[:n]); err != nil {
-			return nil, err
+			return dirList{}, err
 		}
 	}
+}
+
+// typedNames are names as Entry.Names has them, one after the other: they become parts of
+// one string.
+type typedNames struct {
+	text []byte
+	ends []int
+}
+
+func (t *typedNames) add(s events.State, name []byte) {
+	t.text = append(append(t.text, typeLetters[s], ':'), name...)
+	t.ends = append(t.ends, len(t.text))
+}
+
+func (t *typedNames) list() []string {
+	if len(t.ends) == 0 {
+		return nil
+	}
+	text, start := string(t.text), 0
+	list := make([]string, len(t.ends))
+	for i, end := range t.ends {
+		list[i], start = text[start:end], end
+	}
+	return list
 }
 
 // Where a struct linux_dirent64 has its fields.
@@ -48,9 +76,9 @@ const (
 	direntName   = 19
 )
 
-// appendNames appends the names of a buffer of struct linux_dirent64, each behind the
-// letter for its type.
-func (f osFS) appendNames(list []string, path string, entries []byte) ([]string, error) {
+// appendNames adds the names of a buffer of struct linux_dirent64, each behind the letter
+// for its type.
+func (f osFS) appendNames(found *typedNames, path string, entries []byte) error {
 	for len(entries) > direntName {
 		length := int(binary.NativeEndian.Uint16(entries[direntLength:]))
 		if length <= direntName || length > len(entries) {
@@ -71,12 +99,12 @@ func (f osFS) appendNames(list []string, path string, entries []byte) ([]string,
 			if s = stateOf(&info, err); s == events.StateAbsent {
 				continue
 			} else if err != nil {
-				return nil, err
+				return err
 			}
 		}
-		list = append(list, typedName(s, string(name)))
+		found.add(s, name)
 	}
-	return list, nil
+	return nil
 }
 
 var direntStates = map[byte]events.State{

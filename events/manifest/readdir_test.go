@@ -13,8 +13,8 @@ import (
 
 func TestReadDir(t *testing.T) {
 	dir := t.TempDir()
-	if got, err := (osFS{}).readDir(dir); err != nil || len(got) > 0 {
-		t.Errorf("empty: %q, %v", got, err)
+	if got, err := (osFS{}).readDir(dir); err != nil || len(got.names) > 0 {
+		t.Errorf("empty: %q, %v", got.names, err)
 	}
 	var want []string
 	check := func(err error) {
@@ -41,10 +41,13 @@ func TestReadDir(t *testing.T) {
 	}
 	got, err := (osFS{}).readDir(dir)
 	check(err)
-	sortNames(got)
+	sortNames(got.names)
 	sortNames(want)
-	if !slices.Equal(got, want) {
-		t.Errorf("got %q\nwant %q", got, want)
+	if !slices.Equal(got.names, want) {
+		t.Errorf("got %q\nwant %q", got.names, want)
+	}
+	if info, err := (osFS{}).lstat(dir); err != nil || info != got.info {
+		t.Errorf("of the directory %+v, want %+v, %v", got.info, info, err)
 	}
 	for path, want := range map[string]error{"gone": unix.ENOENT, "...": unix.ENOTDIR} {
 		if _, err := (osFS{}).readDir(filepath.Join(dir, path)); err != want {

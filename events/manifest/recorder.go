@@ -81,6 +81,7 @@ func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*
 // hash files. End or Close must be called later.
 func (r *Recorder) Begin(h *events.Header) error {
 	r.hasher.start()
+	go castagnoli() // so that the end need not wait for it
 	r.begin = r.now()
 	r.fold.forgotten.begin = r.begin
 	r.header = events.Header{Session: h.Session, Argv: slices.Clone(h.Argv), Cwd: h.Cwd}
@@ -238,22 +239,20 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 // encode writes the manifest with the inputs among paths, and the accesses by them.
 func (x *outcome) encode(w io.Writer, paths []*origin) error {
 	m := x.m
-	inputs := rows{len(paths), func(b []byte, i int) []byte {
+	inputs := rows{len(paths), func(p *piece, i int) {
 		if o := paths[i]; o.isTold() {
-			e := o.entry(o.path())
-			b = m.appendEntry(b, &e)
+			e := o.entry(p.paths.path(o))
+			m.addEntry(p, &e)
 		}
-		return b
 	}}
 	explained := len(paths)
 	if x.compact {
 		explained = 0
 	}
-	accesses := rows{explained, func(b []byte, i int) []byte {
-		for a := range x.accesses.by(paths[i], paths[i].path()) {
-			b = m.appendAccess(b, &a)
+	accesses := rows{explained, func(p *piece, i int) {
+		for a := range x.accesses.by(paths[i], p.paths.path(paths[i])) {
+			p.rows = m.appendAccess(p.rows, &a)
 		}
-		return b
 	}}
 	return m.encode(w, inputs, accesses)
 }

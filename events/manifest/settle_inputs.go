@@ -11,9 +11,12 @@ import (
 // whether anybody but the session has changed one meanwhile.
 func (x *outcome) inputs(list []*origin) {
 	problems := make([]*problem, len(list))
-	parallel(len(list), func(i int) {
-		if o := list[i]; o.isInput() && o.state != events.StateOther {
-			problems[i] = x.settle(o)
+	inChunks(len(list), func(from, to int) {
+		var paths pathMaker
+		for i := from; i < to; i++ {
+			if o := list[i]; o.isInput() && o.state != events.StateOther {
+				problems[i] = x.settle(o, paths.path(o))
+			}
 		}
 	})
 	for i, p := range problems {
@@ -84,8 +87,8 @@ type problem struct {
 
 func changed(detail string) *problem { return &problem{events.ReasonChanged, detail} }
 
-// settle finds out what was in o. It is called for several at once.
-func (x *outcome) settle(o *origin) *problem {
+// settle finds out what was in o, which is at path. It is called for several at once.
+func (x *outcome) settle(o *origin, path string) *problem {
 	if (o.state == events.StateFile || o.state == events.StateDir) && !o.info.Known() {
 		return changed("could not be looked at in time")
 	}
@@ -107,20 +110,23 @@ func (x *outcome) settle(o *origin) *problem {
 			o.edit().sum = sum
 		}
 	}
-	path := o.path()
 	if l := o.more.listing; l != nil {
 		if l.late && o.away && o.wentTo() == "" {
 			// The session has removed it, so it held nothing more. What was read is of the
 			// directory in its place: file systems use inode numbers again at once.
-			l.names, l.late = nil, false
+			l.names, l.readHash, l.late = nil, "", false
 		}
 		if l.unread {
 			if p := x.listLate(o); p != nil {
 				return p
 			}
 		}
-		l.names = x.names(o, path, l.names)
-		l.hash = hashNames(l.names)
+		if l.readHash != "" && x.isAsBefore(o, path, l.names) { // in most directories
+			l.hash = l.readHash
+		} else {
+			l.names = x.names(o, path, l.names)
+			l.hash = hashNames(l.names)
+		}
 		if !o.facts.has(factNames) && x.isKept(o, l.names) {
 			l.names, l.hash, l.notEmpty = nil, "", true
 		}
@@ -153,19 +159,15 @@ func (x *outcome) isKept(o *origin, names []string) bool {
 // listLate reads the names in a directory that has another name by now. One that was
 // removed held nothing more then.
 func (x *outcome) listLate(o *origin) *problem {
-	path := o.wentTo()
-	info, err := x.fs.lstat(path)
-	if isAbsent(err) || err == nil && o.info.Known() && !isSame(o.info, &info) {
+	list, err := x.fs.readDir(o.wentTo())
+	if isAbsent(err) || err == nil && o.info.Known() && !isSame(o.info, &list.info) {
 		return nil
-	}
-	var names []string
-	if err == nil {
-		names, err = x.fs.readDir(path)
 	}
 	if err != nil {
 		return changed("its entries could not be read in time: " + err.Error())
 	}
-	o.more.listing.names, o.more.listing.info = names, info
+	l := o.more.listing
+	l.names, l.readHash, l.info = list.names, "", list.info
 	return nil
 }
 
@@ -190,8 +192,8 @@ func (x *outcome) verify(o *origin, path string) (problem string) {
 			return "its mode changed"
 		}
 		if l := o.more.listing; l != nil && !l.notEmpty && (!l.info.Known() || info.Mtime != l.info.Mtime || info.Ctime != l.info.Ctime || isRacy(&l.info, x.now())) {
-			names, err := x.fs.readDir(path)
-			if err != nil || !slices.Equal(x.names(o, path, names), l.names) {
+			list, err := x.fs.readDir(path)
+			if err != nil || !slices.Equal(x.names(o, path, list.names), l.names) {
 				return "its entries changed"
 			}
 		}

@@ -183,15 +183,15 @@ func (x *outcome) put(n *node, path string, s events.State, info *events.FileInf
 
 // along adds what came to its place with a directory that was renamed.
 func (x *outcome) along(dir *node, path string, at time.Time) {
-	names, err := x.fs.readDir(path)
+	list, err := x.fs.readDir(path)
 	if err != nil {
 		x.changed(path, "list: "+err.Error())
 		return
 	}
 	if o := dir.from; o != nil && o.more.listing == nil {
-		o.edit().listing = &listed{names: names}
+		o.edit().listing = &listed{names: list.names}
 	}
-	for _, typed := range names {
+	for _, typed := range list.names {
 		name := nameOf(typed)
 		child := x.tree.child(dir, name)
 		below := join(path, name)

@@ -54,12 +54,12 @@ func (x *outcome) standsFor(out *output) *origin {
 
 // listOutput reads the names in a directory that the session listed.
 func (x *outcome) listOutput(out *output) {
-	names, err := x.fs.readDir(out.Path)
+	list, err := x.fs.readDir(out.Path)
 	if err != nil {
 		x.changed(out.Path, "list: "+err.Error())
 		return
 	}
-	out.Names = x.chosen(out.Path, names)
+	out.Names = x.chosen(out.Path, list.names)
 	if n := out.node; n != nil && n.from == nil {
 		for _, typed := range out.Names {
 			path := join(out.Path, nameOf(typed))
