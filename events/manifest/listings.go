@@ -17,8 +17,8 @@ type listings struct {
 	dirs map[string]*reading
 }
 
-// A reading is a directory that is read once. Whoever wants it while it is being read
-// waits; nobody else does.
+// A reading is a directory that is read once. Only callers that want this directory wait
+// while it is being read.
 type reading struct {
 	once sync.Once
 	dirList
