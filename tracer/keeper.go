@@ -215,6 +215,7 @@ func init() {
 // runKeeper is the keeper's process.
 func runKeeper(socket, thread int) {
 	unix.CloseOnExec(socket)
+	_ = os.WriteFile("/proc/self/comm", []byte(keeperName), 0) // for top(1): it was executed as "exe"
 	// What the supervisor was started with is the command's: a pipe must end without us.
 	if kept, err := KeptDescriptors(); err == nil {
 		for _, fd := range kept {
