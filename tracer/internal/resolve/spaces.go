@@ -309,3 +309,47 @@ func processDir(link string) (dir string, pid int) {
 	}
 	return link, 0
 }
+
+// onHost reports whether cur is a path that the kernel finds as it is.
+func (w *walk) onHost() bool { return w.anchor.name == "" }
+
+// hostPath returns the host's name for a path in the space that the walk is in.
+func (w *walk) hostPath(path string) string {
+	if w.anchor.space == nil {
+		return path
+	}
+	name, lost := w.anchor.space.hostPath(path)
+	if w.out.Lost == nil {
+		w.out.Lost = lost
+	}
+	return name
+}
+
+// kernelName returns cur as an argument for the kernel, valid until the next call.
+func (w *walk) kernelName() []byte {
+	if w.onHost() {
+		w.name = append(w.name[:0], w.cur...)
+	} else {
+		w.name = w.anchor.appendName(w.name[:0], w.cur)
+	}
+	if len(w.cur) == 0 {
+		w.name = append(w.name, '/')
+	}
+	w.name = append(w.name, 0)
+	return w.name
+}
+
+// appendName appends the kernel's name for a path of the space: one that goes down from the
+// anchor or, where the path is elsewhere, up first.
+func (a *anchor) appendName(b, path []byte) []byte {
+	b = append(b, a.name...)
+	at := strings.TrimSuffix(a.at, "/")
+	for !isBelow(string(path), at) {
+		b = append(b, "/.."...)
+		at = at[:strings.LastIndexByte(at, '/')]
+	}
+	if len(path) == len(at) {
+		return append(b, "/."...) // not the magic link itself
+	}
+	return append(b, path[len(at):]...)
+}
