@@ -63,6 +63,7 @@ func (o *Options) apply(c *tracer.Cmd) error {
 		{"wait", o.Wait, &c.WaitFor},
 		{"lifecycle", o.Lifecycle, &c.Lifecycle},
 		{"ioUring", o.IOUring, &c.IOUring},
+		{"recorder", o.Recorder, &c.Recorder},
 	} {
 		if option.word != "" && option.value.UnmarshalText([]byte(option.word)) != nil {
 			return invalidParameter("options." + option.name)

@@ -44,6 +44,7 @@ type Options struct {
 	Wait      string `json:"wait,omitempty" check:"nonempty"`      // "root", "all"
 	Lifecycle string `json:"lifecycle,omitempty" check:"nonempty"` // "ptrace", "notify"
 	IOUring   string `json:"ioUring,omitempty" check:"nonempty"`   // "deny", "allow"
+	Recorder  string `json:"recorder,omitempty" check:"nonempty"`  // "off", "auto"
 
 	TimeoutMs   int64  `json:"timeoutMs,omitempty"`
 	KillAfterMs *int64 `json:"killAfterMs,omitempty"`

@@ -185,22 +185,37 @@ func (l *Listener) Errno(id uint64, errno unix.Errno) error {
 // It does not use SECCOMP_ADDFD_FLAG_SEND (Linux 5.14): when a signal interrupts that, the
 // call returns 0, and there is no descriptor.
 func (l *Listener) AnswerWithFile(id uint64, file int) error {
-	number, err := -1, unix.EINTR
-	for err == unix.EINTR {
-		number, err = addFD(l.fd, id, file)
+	number, err := l.AddFile(id, file)
+	if err != nil {
+		return err
 	}
-	for err == 0 {
-		if err = sendValue(l.fd, id, int64(number)); err == 0 {
+	for {
+		switch err := sendValue(l.fd, id, int64(number)); err {
+		case 0:
 			return nil
-		}
-		if err == unix.EINTR {
-			err = 0
+		case unix.EINTR:
+		case unix.ENOENT:
+			return ErrGone
+		default:
+			return fmt.Errorf("seccomp: reply to notification %#x: %w", id, err)
 		}
 	}
-	if err == unix.ENOENT {
-		return ErrGone
+}
+
+// AddFile gives the caller a descriptor of an open file of this process, close-on-exec, and
+// returns its number there. The call is not answered. It needs Linux 5.9.
+func (l *Listener) AddFile(id uint64, file int) (number int, err error) {
+	for {
+		switch number, err := addFD(l.fd, id, file); err {
+		case 0:
+			return number, nil
+		case unix.EINTR:
+		case unix.ENOENT:
+			return -1, ErrGone
+		default:
+			return -1, fmt.Errorf("seccomp: add descriptor to the caller of %#x: %w", id, err)
+		}
 	}
-	return fmt.Errorf("seccomp: add descriptor to the caller of %#x: %w", id, err)
 }
 
 // send replies. A reply that is interrupted must be repeated: the caller would sleep for

@@ -66,6 +66,7 @@ type Cmd struct {
 
 	Lifecycle Lifecycle
 	IOUring   IOUringPolicy
+	Recorder  RecorderPolicy
 	// WaitFor says when the session ends.
 	WaitFor WaitPolicy
 	// Timeout, if not 0, is how long the session may last before each of its processes
@@ -139,10 +140,20 @@ type Result struct {
 	// program for some milliseconds. Nil if it is not known: the command was not traced, or
 	// had very many threads at its end.
 	Usage *unix.Rusage
+	// Calls says how the calls of the record have become known.
+	Calls Calls
 	// Incomplete says what the record may miss; empty if it is complete.
 	Incomplete []events.Incomplete
 	// Err says why the record is cut off; nil if it is whole.
 	Err error
+}
+
+// Calls are numbers of system calls.
+type Calls struct {
+	// Notified are those that have waited for this process, Recorded those that processes have
+	// recorded themselves (Cmd.Recorder), Recorders how many did.
+	Notified, Recorded uint64
+	Recorders          int
 }
 
 // Success reports whether the command exited with status 0.

@@ -35,6 +35,9 @@ type kernel interface {
 	image(pid int) (exe string, argv []string)
 	// cwd reads where a process is.
 	cwd(pid int) string
+	// inject and takeBack: inject_linux_amd64.go.
+	inject(in *injection, only bool) (done bool, sig unix.Signal)
+	takeBack(tid int, base uint64) bool
 }
 
 // A task is one tracee: a thread.
@@ -71,6 +74,8 @@ type follower struct {
 	unnamed map[int]bool
 	// isEcho reports whether a signal for the command has been delivered already.
 	isEcho func(tid int, sig unix.Signal) bool
+	// recordings are of processes that record their calls; nil for none.
+	recordings *recordings
 	// requests are the tracees that somebody inside the session wants to trace itself.
 	requests *ptraceRequests
 	// held are callers of ptrace that stay stopped until their target is let out.
@@ -106,6 +111,7 @@ func (f *follower) begin(p *process, traced bool) {
 		f.tasks[p.pid] = &task{tid: p.pid, proc: p, started: true, named: true}
 	}
 	f.registry.enter(p.pid, p, traced)
+	f.recordings.begin(p)
 }
 
 // known reports whether a tid's first stop is over.
@@ -133,7 +139,7 @@ func (f *follower) handle(e *waitEvent) {
 		}
 	}
 	t.started = true
-	if kind == evSignal && f.grant(t, e.status.StopSignal()) {
+	if kind == evSignal && (f.grant(t, e.status.StopSignal()) || f.takeBack(t, e.status.StopSignal())) {
 		return
 	}
 	switch kind {
@@ -249,6 +255,9 @@ func (f *follower) adopt(tid int) *task {
 func (f *follower) add(tid int, p *process) *task {
 	t := &task{tid: tid, proc: p}
 	f.tasks[tid] = t
+	if tid != p.pid {
+		f.recordings.joined(tid, p)
+	}
 	f.registry.enter(tid, p, true)
 	return t
 }
@@ -256,12 +265,14 @@ func (f *follower) add(tid int, p *process) *task {
 // addProcess enters a new process, which runs what its parent runs.
 func (f *follower) addProcess(pid, ppid int) *task {
 	p := &process{pid: pid, ppid: ppid}
-	if parent, _ := f.registry.find(ppid); parent != nil {
+	parent, _ := f.registry.find(ppid)
+	if parent != nil {
 		p.exe, p.argv = f.registry.program(parent)
 		p.bear(parent)
 	} else {
 		f.orphaned(p, nil)
 	}
+	f.recordings.born(p, parent)
 	t := f.add(pid, p)
 	f.started(p)
 	f.emit(p, startEvent(p, f.kernel.cwd(pid)))
@@ -283,6 +294,7 @@ func (f *follower) exec(t *task, former int) {
 			f.forget(tid)
 		}
 	}
+	f.recordings.executed(p)
 	exe, argv := f.kernel.image(p.pid)
 	if exe == "" { // a program that may be executed but not looked at
 		exe = f.registry.tried(p)
@@ -315,6 +327,7 @@ func (f *follower) dead(e *waitEvent) {
 // endOf notes the end of a process.
 func (f *follower) endOf(p *process, status unix.WaitStatus) {
 	exit := exitOf(status)
+	f.recordings.ended(p)
 	f.registry.removeAll(p)
 	maps.DeleteFunc(f.tasks, func(_ int, t *task) bool { return t.proc == p })
 	f.emit(p, exitEvent(p, &exit))
@@ -335,6 +348,7 @@ func (f *follower) forget(tid int) {
 // registry: its calls may still be notified.
 func (f *follower) letGo(tid int) {
 	if t := f.tasks[tid]; t != nil {
+		f.recordings.released(t.proc)
 		delete(f.tasks, tid)
 		if !t.named {
 			f.unnamed[tid] = true

@@ -345,6 +345,9 @@ func (k *modelKernel) image(pid int) (string, []string) {
 
 func (k *modelKernel) cwd(int) string { return "/" }
 
+func (k *modelKernel) inject(*injection, bool) (bool, unix.Signal) { return false, 0 }
+func (k *modelKernel) takeBack(int, uint64) bool                   { return false }
+
 // verdict compares what was emitted with what was done.
 func (k *modelKernel) verdict(list []*events.Event, wait WaitPolicy) {
 	seen := make(map[int][]*events.Event)

@@ -54,6 +54,9 @@ func (k *scriptedKernel) image(pid int) (string, []string) {
 
 func (k *scriptedKernel) cwd(int) string { return "/" }
 
+func (k *scriptedKernel) inject(*injection, bool) (bool, unix.Signal) { return false, 0 }
+func (k *scriptedKernel) takeBack(int, uint64) bool                   { return false }
+
 // Threads of a script: process 10 is the command, 11 a thread of it, 20 and 30 are
 // processes, 21 is a thread of 20.
 func scriptStatuses() map[int]procfs.Status {

@@ -240,7 +240,7 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 func (l *launcher) follow() traceEnd {
 	s := l.session
 	usage := &rootUsage{pid: s.root.pid}
-	k := linux{index: s.index, blocked: s.blocked, restarts: new(restarts), frames: new(handlerFrames), usage: usage}
+	k := linux{index: s.index, blocked: s.blocked, restarts: new(restarts), frames: new(handlerFrames), usage: usage, backlog: new([]waitEvent)}
 	emit := s.queue.process
 	if s.outer != nil {
 		emit = func(*process, *events.Event) {} // the fstrace above tells
@@ -257,7 +257,7 @@ func (l *launcher) follow() traceEnd {
 		}
 		s.owner.mail.post(msgStarted{proc: p, fd: fd, inode: inode})
 	}
-	f.requests = s.requests
+	f.requests, f.recordings = s.requests, s.recordings
 	var e signalDedup
 	f.isEcho = func(tid int, sig unix.Signal) bool {
 		sender, ok := k.sender(tid)

@@ -32,6 +32,19 @@ const (
 	LifecycleNotify
 )
 
+// A RecorderPolicy says whether processes may record their own calls (docs/recorder.md). As text
+// it is "off" or "auto".
+type RecorderPolicy uint8
+
+// Policies for the recorder.
+const (
+	// RecorderOff has every call notified.
+	RecorderOff RecorderPolicy = iota
+	// RecorderAuto has processes record calls that change nothing, where that is possible:
+	// they must be followed by ptrace, on x86-64. The record is the same.
+	RecorderAuto
+)
+
 // A WaitPolicy says when a session ends. As text it is "root" or "all".
 type WaitPolicy uint8
 
@@ -47,6 +60,7 @@ const (
 var (
 	ioUringWords   = []string{"deny", "allow"}
 	lifecycleWords = []string{"ptrace", "notify"}
+	recorderWords  = []string{"off", "auto"}
 	waitWords      = []string{"root", "all"}
 )
 
@@ -61,6 +75,14 @@ func (l Lifecycle) MarshalText() ([]byte, error) { return marshalWord(l, lifecyc
 
 // UnmarshalText implements [encoding.TextUnmarshaler].
 func (l *Lifecycle) UnmarshalText(text []byte) error { return unmarshalWord(l, text, lifecycleWords) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (p RecorderPolicy) MarshalText() ([]byte, error) { return marshalWord(p, recorderWords) }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (p *RecorderPolicy) UnmarshalText(text []byte) error {
+	return unmarshalWord(p, text, recorderWords)
+}
 
 // MarshalText implements [encoding.TextMarshaler].
 func (p WaitPolicy) MarshalText() ([]byte, error) { return marshalWord(p, waitWords) }

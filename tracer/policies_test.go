@@ -13,6 +13,7 @@ func TestPolicies(t *testing.T) {
 	}{
 		"deny": {IOUringDeny, new(IOUringPolicy)}, "allow": {IOUringAllow, new(IOUringPolicy)},
 		"ptrace": {LifecyclePtrace, new(Lifecycle)}, "notify": {LifecycleNotify, new(Lifecycle)},
+		"off": {RecorderOff, new(RecorderPolicy)}, "auto": {RecorderAuto, new(RecorderPolicy)},
 		"root": {WaitRoot, new(WaitPolicy)}, "all": {WaitAll, new(WaitPolicy)},
 	} {
 		text, err := p.value.MarshalText()

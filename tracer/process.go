@@ -26,6 +26,10 @@ type process struct {
 
 	dir observe.WorkDir // not guarded: the receiver's alone
 
+	// What it records itself. recordings.mu guards both: apart processes record nothing.
+	space *addressSpace
+	apart bool
+
 	// family is that of the fstraces inside of the session that get its events, endUnseen
 	// says that nobody will tell of its end, and adopts that it may be a subreaper:
 	// PR_SET_CHILD_SUBREAPER. None is guarded.

@@ -22,7 +22,8 @@ type linux struct {
 	blocked  *blockedCalls
 	restarts *restarts
 	frames   *handlerFrames
-	usage    *rootUsage // nil if nobody wants it
+	usage    *rootUsage   // nil if nobody wants it
+	backlog  *[]waitEvent // reports that came in the middle of something
 }
 
 // seize attaches to a thread without stopping it: PTRACE_SEIZE, Linux 3.4.
@@ -38,6 +39,11 @@ func seize(tid int) error {
 // program's own children are left to it. WUNTRACED reports stops of the command
 // itself when it is a child but no tracee.
 func (k linux) wait(block bool) (waitEvent, bool, error) {
+	if k.backlog != nil && len(*k.backlog) > 0 {
+		e := (*k.backlog)[0]
+		*k.backlog = (*k.backlog)[1:]
+		return e, true, nil
+	}
 	options := unix.WALL | unix.WNOTHREAD | unix.WUNTRACED
 	if !block {
 		options |= unix.WNOHANG

@@ -32,7 +32,8 @@ type receiver struct {
 	lastCaller *process                                              // of the last access
 	keeper     *keeper
 	recordings *recordings // nil if no process records its own calls
-	err        error       // after run
+	notified   atomic.Uint64
+	err        error // after run
 
 	mu      sync.Mutex // held while a call is handled
 	retired bool
@@ -55,6 +56,9 @@ func (r *receiver) run() {
 	r.mu.Lock()
 	r.appoint()
 	r.mu.Unlock()
+	if r.recordings != nil {
+		go r.collectByClock()
+	}
 	r.watch()
 	r.retire()
 }
@@ -100,6 +104,7 @@ func (r *receiver) lost(n *seccomp.Notification, err error) {
 func (r *hand) handle(n *seccomp.Notification) error {
 	row, abi := r.index.Find(&n.Data)
 	tid := int(n.PID)
+	r.notified.Add(1)
 	switch {
 	case row == nil:
 		r.incomplete.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
@@ -121,7 +126,11 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	case row.How == syscalls.ByPrctl && uint32(n.Data.Args[0]) == unix.PR_SET_CHILD_SUBREAPER:
 		proc.adopts.Store(true)
 		return r.letThrough(n)
+	case row.How == syscalls.ByPrctl && uint32(n.Data.Args[0]) == unix.PR_SET_SYSCALL_USER_DISPATCH:
+		r.recordings.restricts(proc) // calls from the recorder's address would be dispatched
+		return r.letThrough(n)
 	case row.How == syscalls.BySeccomp, row.How == syscalls.ByPrctl:
+		r.recordings.restricts(proc)
 		r.inspectFilter(n, proc, row, abi)
 		return r.letThrough(n)
 	case !followed && r.registry.wasUnsure(proc):
@@ -139,9 +148,13 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	c := &r.call
 	r.caller = c
 	if r.recordings != nil {
+		if answered, err := r.inject(n, c, proc); answered {
+			return err
+		}
 		r.recordings.before(r.observer, r, c)
 	}
 	observed := r.observer.Observe(c, &e.access)
+	r.recordings.observed(r.observer, r, c, &e.access, proc)
 	r.blocked.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
 	if !observed {
 		return r.letThrough(n)
@@ -161,6 +174,9 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	// A successful reply proves that the caller was there all the time: what was
 	// read by its thread id was its own.
 	r.queue.settle(e, err != nil)
+	if r.recordings != nil {
+		r.recordings.look(r.observer, r) // what was collected and could wait
+	}
 	if errors.Is(err, seccomp.ErrGone) {
 		return nil
 	}

@@ -20,6 +20,8 @@ import (
 // what it keeps here, as the tests have a recorder of their own.
 type ring interface {
 	Drain(c *slots.Counter, begun bool, yield func(*slots.Record)) error
+	Open(slots.Opening)
+	Reclaim() int
 }
 
 // recordings are the second source of accesses, beside notifications: the calls that processes
@@ -40,10 +42,21 @@ type recordings struct {
 	incomplete *incompleteness
 	counter    *slots.Counter
 
-	mu      sync.Mutex
-	sources []*source
-	found   []*recordedCall // they have their places, and are to be looked at
-	batch   []*recordedCall
+	key     seccomp.Key
+	filters int                // how many seccomp filters a process of the session starts with
+	notable map[uint32]bool    // calls that may be recorded, by number
+	modules map[string]*module // by path; who holds the receiver's lock has them
+	moves   uint               // the observer's; the same
+
+	mu         sync.Mutex
+	sources    []*source
+	found      []*recordedCall // they have their places, and are to be looked at
+	batch      []*recordedCall
+	recorded   uint64
+	processes  int                // that have recorded calls
+	begun      chan struct{}      // the first has begun to
+	injections map[int]*injection // by thread: that it is to be stopped for
+	spare      []*slots.Ring      // whose processes are gone
 }
 
 // A source is a process that records.
@@ -57,8 +70,12 @@ type source struct {
 	lost  bool
 }
 
-// maxEarly bounds how many calls a source may have that do not return.
-const maxEarly = 1 << 10
+const (
+	// maxEarly bounds how many calls a source may have that do not return.
+	maxEarly = 1 << 10
+	// maxUnanswered is how many of them are waited for: each has a slot.
+	maxUnanswered = 32
+)
 
 // A recordedCall is one of a source.
 type recordedCall struct {
@@ -86,12 +103,12 @@ func (s *recordings) add(r ring, p *process, dir procfs.Place) *source {
 	return src
 }
 
-// remove collects from a source for the last time.
-func (s *recordings) remove(src *source) {
-	s.collect(true)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// drop ends the collecting from a source. The lock is held.
+func (s *recordings) drop(src *source) {
 	s.sources = slices.DeleteFunc(s.sources, func(o *source) bool { return o == src })
+	if r, ok := src.ring.(*slots.Ring); ok && src.proc.space == nil {
+		s.spare = append(s.spare, r)
+	}
 }
 
 // collect gives the calls that were recorded their places in the queue. It waits for nothing,
@@ -110,10 +127,14 @@ func (s *recordings) collect(begun bool) {
 			src.lost = true
 			s.incomplete.add(events.ReasonOpaqueProcess, src.proc.pid, err.Error())
 		}
+		if len(src.early) > maxUnanswered {
+			src.ring.Reclaim()
+		}
 	}
 	slices.SortStableFunc(s.batch, func(a, b *recordedCall) int { return cmp.Compare(a.number, b.number) })
 	for _, c := range s.batch {
 		if !c.again {
+			s.recorded++
 			c.entry = s.queue.place()
 			c.entry.of, c.entry.family = c.proc, c.proc.family.Load()
 		}
@@ -126,8 +147,11 @@ func (s *recordings) take(src *source, rec *slots.Record, now time.Time) {
 	abi := s.index.Native()
 	c := &recordedCall{source: src, number: rec.Number, again: rec.Again}
 	c.Recorded = observe.Recorded{
-		At: now, PID: src.proc.pid, Row: s.index.Row(abi.Audit, rec.Call), ABI: abi, Path: slices.Clone(rec.Path), Dir: src.dir,
+		At: now, PID: src.proc.pid, TID: src.proc.pid, Row: s.index.Row(abi.Audit, rec.Call), ABI: abi, Path: slices.Clone(rec.Path), Dir: src.dir,
 		Returned: rec.Returned, Result: rec.Result, Info: rec.Info, HasInfo: rec.HasInfo,
+	}
+	if rec.Thread != 0 {
+		c.TID = int(rec.Thread)
 	}
 	copy(c.Args[:], rec.Args[:])
 	if c.Row == nil { // the recorder knows none that the table does not: a test says so
@@ -180,10 +204,40 @@ func (s *recordings) giveUp(c *recordedCall) {
 	s.queue.settle(c.entry, false)
 }
 
-// before is called before a notified call is observed and takes its place.
+// before is called before a notified call is observed and takes its place. If the call changes
+// nothing, what was collected is looked at when it has been let through.
 func (s *recordings) before(o *observe.Observer, h *hand, c *observe.Call) {
-	s.collect(mayChange(c.Row, &c.Args, c.ABI))
-	s.look(o, h)
+	switch row := c.Row; {
+	case row.Op == events.OpChdir, row.How == syscalls.ByNamespace, row.Has(syscalls.ChangesMounts):
+		if h != nil && (row.How == syscalls.ByNamespace || row.Has(syscalls.ChangesRoot) || row.Has(syscalls.ChangesMounts)) {
+			s.restricts(h.proc)
+		}
+		s.unsettle(func(src *source) bool { return src.proc.pid == c.PID })
+	}
+	change := mayChange(c.Row, &c.Args, c.ABI)
+	s.collect(change)
+	if change {
+		s.look(o, h)
+	}
+}
+
+// observed is called when a notified call has been observed, before it is let through.
+func (s *recordings) observed(o *observe.Observer, h *hand, c *observe.Call, a *observe.Access, p *process) {
+	if s == nil {
+		return
+	}
+	if path := a.First.End(); c.Row.Opens() && isLibc(path) && a.First.State == events.StateFile && c.Followed {
+		s.learn(path)
+	}
+	if moves := o.Moves(); moves != s.moves { // a working directory may get another name
+		s.moves = moves
+		s.unsettle(func(*source) bool { return true })
+		s.look(o, h)
+		return
+	}
+	if dir, ok := o.Settled(c); ok {
+		s.settle(p, dir)
+	}
 }
 
 // mayChange reports whether a call may change what other calls find.

@@ -51,6 +51,10 @@ func (f *fakeRing) Drain(_ *slots.Counter, begun bool, yield func(*slots.Record)
 	return f.err
 }
 
+func (f *fakeRing) Open(slots.Opening) {}
+
+func (f *fakeRing) Reclaim() int { return 0 }
+
 // A doubleWorld is some processes and a tree of files. What the processes do is learnt
 // twice: by notifications, at the moment of each call, and from their own records.
 type doubleWorld struct {
@@ -602,7 +606,7 @@ func TestRecordedDamaged(t *testing.T) {
 	if gaps := w.gaps.list(); len(gaps) != 1 || gaps[0].PID != w.procs[0].proc.pid || !strings.Contains(gaps[0].Detail, "written") {
 		t.Errorf("incomplete: %+v", gaps)
 	}
-	w.recorded.remove(w.recorded.sources[0])
+	w.recorded.drop(w.recorded.sources[0])
 	if len(w.recorded.sources) != 2 {
 		t.Errorf("%d processes record", len(w.recorded.sources))
 	}

@@ -67,6 +67,8 @@ func (f *follower) grant(caller *task, sig unix.Signal) bool {
 	switch {
 	case !ok:
 		return false
+	case target == forInjection:
+		f.inject(caller)
 	case target == caller.tid, len(f.held[caller.tid]) > 0:
 		f.letOut(caller.tid, 0, false)
 	case f.tasks[target] == nil: // it has ended, or was let out meanwhile
@@ -92,6 +94,7 @@ func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
 	}
 	t := f.tasks[tid]
 	p := t.proc
+	f.recordings.released(p)
 	delete(f.tasks, tid)
 	if !t.named { // the event that names it is still to come
 		f.unnamed[tid] = true
@@ -125,4 +128,36 @@ func (f *follower) resumeCaller(caller int) {
 		return
 	}
 	f.kernel.resume(caller, 0)
+}
+
+// inject has a thread's process record its calls, for which fstrace's signal has stopped it. One that is
+// about to be let go, or out, does not.
+func (f *follower) inject(t *task) {
+	var sig unix.Signal
+	if in := f.recordings.takeInjection(t.tid); in != nil {
+		var done bool
+		done, sig = f.kernel.inject(in, f.release || len(f.held[t.tid]) > 0)
+		f.recordings.injected(in, done)
+	}
+	switch {
+	case len(f.held[t.tid]) > 0:
+		f.letOut(t.tid, sig, false)
+	case f.release:
+		f.letGo(t.tid)
+		f.kernel.detach(t.tid, sig)
+	default:
+		f.kernel.resume(t.tid, sig)
+	}
+}
+
+// takeBack takes a fault back that was one of the recorder's code, and not of the program.
+func (f *follower) takeBack(t *task, sig unix.Signal) bool {
+	if sig != unix.SIGSEGV && sig != unix.SIGBUS {
+		return false
+	}
+	if base := f.recordings.baseOf(t.proc); base == 0 || !f.kernel.takeBack(t.tid, base) {
+		return false
+	}
+	f.resume(t.tid, evTrap, 0)
+	return true
 }

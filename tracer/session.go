@@ -49,12 +49,13 @@ type session struct {
 	inherited  []observe.Access
 	endedEarly bool // a signal has ended the shim before it was let exec: result says how
 
-	owner    *owner
-	requests *ptraceRequests
-	blocked  *blockedCalls
-	root     *process // set when the shim has been started
-	inners   *inners  // inside of this session; nil if this one has no listener
-	outer    *outer   // this one is inside of its session, and served by it; nil for none
+	owner      *owner
+	requests   *ptraceRequests
+	blocked    *blockedCalls
+	recordings *recordings // nil if no process records its own calls
+	root       *process    // set when the shim has been started
+	inners     *inners     // inside of this session; nil if this one has no listener
+	outer      *outer      // this one is inside of its session, and served by it; nil for none
 
 	traced   chan traceEnd // the tracer thread has ended
 	received chan struct{} // the receiver has
@@ -166,7 +167,8 @@ func (s *session) tellShim() error {
 	var err error
 	var filter []byte
 	if s.index, err = syscalls.NewIndex(); err == nil {
-		filter, err = s.index.Filter()
+		s.recordings = s.newRecordings()
+		filter, err = s.index.Filter(s.recordings.filterKey())
 	}
 	if err != nil {
 		return err
@@ -341,7 +343,14 @@ func (s *session) beginReceiving(fd int) error {
 	s.receiver = &receiver{
 		inners:   s.inners,
 		listener: l, index: s.index, common: c, registry: s.registry, owner: s.owner, queue: s.queue, requests: s.requests, blocked: s.blocked, incomplete: s.incomplete,
-		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper,
+		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper, recordings: s.recordings,
+	}
+	if s.recordings != nil {
+		st, err := procfs.ReadStatus(s.root.pid)
+		if err != nil {
+			return err
+		}
+		s.recordings.filters = st.Filters
 	}
 	go func() {
 		defer close(s.received)

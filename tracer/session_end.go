@@ -32,6 +32,11 @@ func (s *session) finish() {
 		s.err = err
 	}
 	s.inners.close()
+	s.result.Calls = s.recordings.counts()
+	if s.receiver != nil {
+		s.result.Calls.Notified = s.receiver.notified.Load()
+	}
+	s.recordings.close()
 	s.result.Incomplete = s.incomplete.list()
 	s.end()
 	s.result.Err = s.err

@@ -79,7 +79,7 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 	q := &ipc.RunRequest{
 		Argv: c.cmd.Args, Env: os.Environ(), Launch: l,
 		Options: ipc.Options{
-			Wait: f.wait, Lifecycle: f.lifecycle, IOUring: f.ioUring, TimeoutMs: timeout, KillAfterMs: &killAfter,
+			Wait: f.wait, Lifecycle: f.lifecycle, IOUring: f.ioUring, Recorder: f.recorder, TimeoutMs: timeout, KillAfterMs: &killAfter,
 			Only: f.only, Ignore: f.ignore,
 		},
 	}

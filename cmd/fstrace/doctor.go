@@ -81,7 +81,7 @@ func examine(socket string) []finding {
 	list = append(list, findSeccomp()...)
 	list = append(list, findMemfd())
 	list = append(list, findTracing()...)
-	return append(list, findPrivileges(), findIOUring(), findSignalsKept(), findDaemon(socket), findTrace())
+	return append(list, findPrivileges(), findIOUring(), findSignalsKept(), findDaemon(socket), findRecorder(), findTrace())
 }
 
 // mostSevere returns the weight that decides the exit status.

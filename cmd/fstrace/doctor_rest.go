@@ -126,3 +126,26 @@ func (s *trialSink) Event(e *events.Event) error {
 }
 
 func (s *trialSink) End(*events.Trailer) error { return nil }
+
+// findRecorder has a shell record its own calls.
+func findRecorder() finding {
+	f := finding{Name: "recorder", State: weightNote, Effect: "--recorder auto does not help: calls are notified"}
+	if err := tracer.CheckRecorder(); err != nil {
+		f.Found = err.Error()
+		return f
+	}
+	// [ -e ] is a stat of a path that does not begin at the working directory.
+	const script = `i=0; while [ $i -lt 400 ]; do [ -e /missing ]; i=$((i+1)); done; true`
+	cmd := tracer.Command("/bin/sh", "-c", script)
+	cmd.Sink, cmd.Recorder = &trialSink{}, tracer.RecorderAuto
+	if err := cmd.Run(); err != nil {
+		f.Found = "/bin/sh: " + err.Error()
+		return f
+	}
+	calls := cmd.Result().Calls
+	if calls.Recorded == 0 {
+		f.Found = "/bin/sh did not record its calls: it does not use a glibc with room for the recorder, or kcmp(2) is not available"
+		return f
+	}
+	return finding{Name: "recorder", State: weightOK, Found: fmt.Sprintf("/bin/sh recorded %d of %d calls", calls.Recorded, calls.Recorded+calls.Notified)}
+}

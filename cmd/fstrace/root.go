@@ -23,6 +23,7 @@ type flags struct {
 	root           string
 	only, ignore   []string
 	ioUring, wait  string
+	recorder       string
 	lifecycle      string
 	timeout        time.Duration
 	killAfter      time.Duration
@@ -108,6 +109,7 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringVar(&f.wait, "wait", "root", "`WHO` to wait for: root, the command; all, its last descendant too")
 	flags.StringVar(&f.lifecycle, "lifecycle", "ptrace", "`HOW` to follow processes: ptrace, or notify for commands that must not be ptraced")
 	flags.StringVar(&f.ioUring, "io-uring", "deny", "`POLICY` for io_uring: deny, calls fail with ENOSYS; allow, the record is incomplete if a program uses it")
+	flags.StringVar(&f.recorder, "recorder", defaultRecorder, "`WHETHER` processes record some of their own calls: auto, where that is possible; off (docs/recorder.md)")
 	flags.DurationVar(&f.timeout, "timeout", 0, "send SIGTERM to the command and all its descendants after `D` (30s, 5m); 0 means never")
 	flags.DurationVar(&f.killAfter, "kill-after", 10*time.Second, "send SIGKILL to processes that are left `D` after the timeout")
 	flags.StringVar(&f.connect, "connect", "", "let fstraced at `SOCKET` record the command ($XDG_RUNTIME_DIR/fstrace/socket)")
@@ -118,6 +120,7 @@ func newRoot(status *int) *cobra.Command {
 	completeWords(root, "format", "text", "jsonl", "manifest", "depfile")
 	completeWords(root, "wait", "root", "all")
 	completeWords(root, "lifecycle", "ptrace", "notify")
+	completeWords(root, "recorder", "auto", "off")
 	completeWords(root, "io-uring", "deny", "allow")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newCheck(status), newWhy(status), newDiff(status),
@@ -155,3 +158,6 @@ func version() string {
 	}
 	return v
 }
+
+// defaultRecorder is the default of --recorder. Tests set it by -ldflags=-X.
+var defaultRecorder = "off"

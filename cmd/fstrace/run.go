@@ -62,6 +62,9 @@ func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	if err := cmd.Lifecycle.UnmarshalText([]byte(f.lifecycle)); err != nil {
 		return nil, fmt.Errorf("--lifecycle %w", err)
 	}
+	if err := cmd.Recorder.UnmarshalText([]byte(f.recorder)); err != nil {
+		return nil, fmt.Errorf("--recorder %w", err)
+	}
 	if f.timeout < 0 || f.killAfter < 0 {
 		return nil, errors.New("--timeout, --kill-after: must not be negative")
 	}
@@ -202,6 +205,9 @@ func (r *run) report(result *tracer.Result) {
 	}
 	if r.flags.verbose {
 		fmt.Fprintf(os.Stderr, "fstrace: %d events: %s; %s\n", r.counts.Total(), summary(&r.counts), result.Exit)
+		if c := result.Calls; c.Recorders > 0 {
+			fmt.Fprintf(os.Stderr, "fstrace: %d calls were notified; %d were recorded, by %d processes\n", c.Notified, c.Recorded, c.Recorders)
+		}
 	}
 }
 

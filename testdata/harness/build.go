@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -21,8 +22,10 @@ type Executable struct {
 // The programs under test. Those with failpoints can be held at a named step
 // (tracer/internal/failpoint).
 var (
-	fstrace                = executable("fstrace")
-	FstraceWithFailpoints  = executable("fstrace", "-tags=failpoints")
+	fstrace               = executable("fstrace")
+	FstraceWithFailpoints = executable("fstrace", "-tags=failpoints")
+	// FstraceEager has each process record its calls from the first that it can.
+	FstraceEager           = executable("fstrace", "-tags=eagerrecorder")
 	Fstraced               = executable("fstraced")
 	FstracedWithFailpoints = executable("fstraced", "-tags=failpoints")
 )
@@ -35,7 +38,15 @@ func executable(name string, flags ...string) *Executable {
 		}
 		defer os.RemoveAll(dir)
 		exe := filepath.Join(dir, name)
-		args := append([]string{"build", "-trimpath", "-ldflags=-E=fstrace_entry", "-o", exe}, flags...)
+		ldflags := "-ldflags=-E=fstrace_entry"
+		switch os.Getenv("FSTRACE_TEST_RECORDER") {
+		case "auto": // every test, with the recorder
+			ldflags += " -X main.defaultRecorder=auto"
+		case "eager": // the same, from the first call of each process
+			ldflags += " -X main.defaultRecorder=auto"
+			flags = append(slices.Clone(flags), "-tags=failpoints,eagerrecorder")
+		}
+		args := append([]string{"build", "-trimpath", ldflags, "-o", exe}, flags...)
 		build := exec.Command("go", append(args, "github.com/fstrace/fstrace/cmd/"+name)...)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := build.CombinedOutput(); err != nil {

@@ -17,6 +17,7 @@ import (
 type Recorded struct {
 	At   time.Time
 	PID  int
+	TID  int
 	Row  *syscalls.Row
 	ABI  *seccomp.ABI
 	Args [6]uint64
@@ -35,12 +36,12 @@ type Recorded struct {
 // session has not changed it since, somebody else has: then the record is incomplete.
 func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result) {
 	o.resolver.Begin(time.Now(), c.PID, false)
-	*a = Access{time: c.At, TID: c.PID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
-	call := Call{TID: c.PID, PID: c.PID, Row: c.Row, ABI: c.ABI, Args: c.Args}
+	*a = Access{time: c.At, TID: c.TID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
+	call := Call{TID: c.TID, PID: c.PID, Row: c.Row, ABI: c.ABI, Args: c.Args}
 	if c.Row.Flags != syscalls.None && c.Row.FlagType != syscalls.FlagsNone {
 		a.flags, a.hasFlags = call.arg(c.Row.Flags), true
 	}
-	o.view = resolve.View{Root: "/", PID: c.PID, TID: c.PID}
+	o.view = resolve.View{Root: "/", PID: c.PID, TID: c.TID}
 	mode := resolve.Mode(0)
 	if c.Row.Follows(a.flags, false) {
 		mode = resolve.Follow

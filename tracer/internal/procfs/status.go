@@ -19,6 +19,8 @@ type Status struct {
 	Umask              int    // 0 before Linux 4.7
 	Pending            uint64 // signals that wait for the process; bit n-1 stands for signal n
 	Ignored, Caught    uint64 // signals that it ignores, and handles
+	Blocked            uint64 // signals that the thread blocks
+	Filters            int    // how many seccomp filters it has; 0 before Linux 5.9
 }
 
 // ReadStatus reads the status of a thread.
@@ -54,6 +56,10 @@ func ReadStatus(tid int) (s Status, err error) {
 			s.Umask = int(mask)
 		case "ShdPnd":
 			s.Pending, err = strconv.ParseUint(string(value), 16, 64)
+		case "SigBlk":
+			s.Blocked, err = strconv.ParseUint(string(value), 16, 64)
+		case "Seccomp_filters":
+			s.Filters, err = strconv.Atoi(string(value))
 		case "SigIgn":
 			s.Ignored, err = strconv.ParseUint(string(value), 16, 64)
 		case "SigCgt":

@@ -10,7 +10,7 @@ import (
 // what Drain takes for each.
 func BenchmarkStat(b *testing.B) {
 	l := newLab(b)
-	l.ring.Open(true, true)
+	l.ring.Open(Absolute | Relative)
 	name, buffer := l.put("/etc/passwd")
 	args := [5]uintptr{name, buffer}
 	drain := func() {

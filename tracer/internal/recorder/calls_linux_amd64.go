@@ -8,6 +8,11 @@ const trap = 0xcc
 // tryCall is the call that Try makes: access.
 const tryCall = unix.SYS_ACCESS
 
+// gettid is how a thread gets its tid.
+//
+//lint:ignore U1000 the assembler uses it
+const gettid = unix.SYS_GETTID
+
 // calls are those that may be recorded, by number.
 var calls = map[int]call{
 	unix.SYS_STAT:       {"stat", classPath0 | classStat},

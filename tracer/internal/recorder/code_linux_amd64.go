@@ -13,7 +13,8 @@ type labels struct {
 	start, behind                 int
 	gate, gateEnd, slow           int
 	frame, frameEnd, unframe      int
-	record, begun, giveBack       int
+	record, begun, checked        int
+	giveBack                      int
 	free, freeEnd, restore        int
 	answer, answerEnd, unanswered int
 	closing, closingEnd, done     int
@@ -37,7 +38,7 @@ var loadProgram = sync.OnceValues(func() (*program, error) {
 	p := new(program)
 	at := 0
 	for _, label := range []*int{
-		&p.start, &p.behind, &p.gate, &p.gateEnd, &p.slow, &p.frame, &p.frameEnd, &p.unframe, &p.record, &p.begun, &p.giveBack,
+		&p.start, &p.behind, &p.gate, &p.gateEnd, &p.slow, &p.frame, &p.frameEnd, &p.unframe, &p.record, &p.begun, &p.checked, &p.giveBack,
 		&p.free, &p.freeEnd, &p.restore, &p.answer, &p.answerEnd, &p.unanswered, &p.closing, &p.closingEnd, &p.done,
 		&p.refuse, &p.refuseEnd, &p.end,
 	} {
@@ -59,7 +60,7 @@ var loadProgram = sync.OnceValues(func() (*program, error) {
 	p.faults = []fault{
 		{p.gate, p.gateEnd, p.slow},
 		{p.frame, p.frameEnd, p.unframe},
-		{p.record, p.begun, p.giveBack},
+		{p.record, p.checked, p.giveBack},
 		{p.free, p.freeEnd, p.restore},
 		{p.answer, p.answerEnd, p.unanswered},
 		{p.closing, p.closingEnd, p.done},

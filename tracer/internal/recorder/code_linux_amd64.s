@@ -28,6 +28,7 @@
 #define frameArgs 24  // rdi rsi rdx r10 r8 r9
 #define frameWord 72  // the slot's, when it was begun
 #define frameEntry 80 // the code's own address
+#define frameOpen 88  // what must be open for the call, until it is made
 #define frameRes 88   // the call's result
 #define frameSize (redZone+96)
 
@@ -51,6 +52,7 @@ TEXT code<>(SB), NOSPLIT|NOFRAME, $0-0
 	JMP unframe
 	JMP record
 	JMP begun
+	JMP checked
 	JMP giveBack
 	JMP free
 	JMP freeEnd
@@ -227,6 +229,9 @@ overlap:
 	JCS  giveBack // the path begins in the buffer
 
 apart:
+	// CX becomes what must be open for this call.
+	MOVL $const_openCalls, CX
+
 	// /proc and /dev have links that change without a call that is notified.
 	MOVL (SI), AX
 	CMPB AX, $'/'
@@ -243,12 +248,26 @@ relative:
 	// A path from the working directory, if that is settled. Not from a descriptor.
 	TESTL $const_openRelative, AT(const_ringOpen)
 	JEQ   giveBack
+	ORL   $const_openRelative, CX
 	TESTL $const_classPath1, R9
 	JEQ   fill
 	CMPL  frameArgs+0(SP), $-100 // AT_FDCWD
 	JNE   giveBack
 
 fill:
+	MOVQ CX, frameOpen(SP)
+
+	// Its thread, if there is more than one.
+	XORL  AX, AX
+	TESTL $const_openThreads, AT(const_ringOpen)
+	JEQ   thread
+	MOVL  $const_gettid, AX
+	SYSCALL
+	MOVQ  frameEntry(SP), R11
+
+thread:
+	MOVL AX, const_slotThread(BX)
+
 	// The call, from whose arguments DI, SI, DX, R10 and R8 are what they were.
 	MOVQ frameCall(SP), AX
 	MOVL AX, const_slotCall(BX)
@@ -271,11 +290,26 @@ fill:
 	ORQ  $const_phaseBegun, R9
 	MOVQ R9, frameWord(SP)
 
-	// Begun: from here on the slot is worth what a notification is.
-	MOVQ R9, const_slotWord(BX)
+	// Begun: from here on the slot is worth what a notification is. XCHGQ, so that what comes
+	// next is not read before.
+	XCHGQ R9, const_slotWord(BX)
 
 begun:
+	// fstrace may have closed what the call needs. Then either fstrace has found this slot begun
+	// when it drained after that, or it is withdrawn here, and the call made as if not here.
+	MOVL AT(const_ringOpen), CX
+	ANDL frameOpen(SP), CX
+	CMPL CX, frameOpen(SP)
+	JEQ  checked
+	MOVQ frameWord(SP), AX
+	LEAQ (const_phaseVoid-const_phaseBegun)(AX), CX
+	LOCK
+	CMPXCHGQ CX, const_slotWord(BX)
+	JEQ  restore
+
+checked:
 	// The call itself, with the key.
+	MOVQ frameCall(SP), AX
 	MOVQ AT(const_keyed), R9
 	SYSCALL
 
@@ -312,12 +346,19 @@ sized:
 	JLE   refuse
 
 answer:
-	// Unless fstrace does not wait for it any more.
+	// Unless fstrace does not wait for it any more. It may have given the call already.
 	MOVQ frameWord(SP), AX
 	LEAQ (const_phaseAnswering-const_phaseBegun)(AX), CX
 	LOCK
 	CMPXCHGQ CX, const_slotWord(BX)
+	JEQ  answering
+	MOVQ frameWord(SP), AX
+	ADDQ $(const_phaseGiven-const_phaseBegun), AX
+	LOCK
+	CMPXCHGQ CX, const_slotWord(BX)
 	JNE  done
+
+answering:
 	MOVQ frameRes(SP), AX
 	MOVQ AX, const_slotResult(BX)
 
@@ -458,6 +499,11 @@ refuse:
 	// The slot is void, as the call is about to be notified.
 	MOVQ frameWord(SP), AX
 	LEAQ (const_phaseVoid-const_phaseBegun)(AX), CX
+	LOCK
+	CMPXCHGQ CX, const_slotWord(BX)
+	JEQ  restore
+	MOVQ frameWord(SP), AX
+	ADDQ $(const_phaseGiven-const_phaseBegun), AX
 	LOCK
 	CMPXCHGQ CX, const_slotWord(BX)
 

@@ -100,7 +100,7 @@ func start(t *testing.T, exe, mode string, filtered bool) *guest {
 	if g.counter, err = NewCounter(); err != nil {
 		t.Fatal(err)
 	}
-	g.ring.Open(true, true)
+	g.ring.Open(Absolute | Relative)
 	in, inEnd := pipe(t)
 	outEnd, out := pipe(t)
 	g.pid, err = syscall.ForkExec(exe, []string{exe, mode}, &syscall.ProcAttr{

@@ -38,44 +38,51 @@ const (
 	slotSize  = 1 << slotShift
 	slotCount = ringSize / slotSize
 
+	// Landings: what leads calls here from other code (landing.go). Not writable.
+	landingPage = ring + ringSize
+
 	// Size of the whole.
-	size = ring + ringSize
+	size = landingPage + pageSize
 )
 
 // Bits of ringOpen.
 const (
 	openCalls    = 1 << iota // calls may be recorded
 	openRelative             // paths may begin at the working directory
+	openThreads              // there is more than one thread
 )
 
 // A slot. What is not said to be written is what the slot's last use has left.
 const (
-	slotWord       = 0  // number<<phaseBits | phase; 0 for a free slot
-	slotCall       = 8  // uint32: the call's number
-	slotLength     = 12 // uint32: of the path
-	slotArgs       = 16 // its first four arguments
-	slotResult     = 48 // int64
-	slotTold       = 56 // uint32: what the answer is
-	slotToldLength = 60 // uint32: of a link's target
-	slotAnswer     = 64 // ten words: toldStat, toldStatx
+	slotWord       = 0   // number<<phaseBits | phase; 0 for a free slot
+	slotCall       = 8   // uint32: the call's number
+	slotLength     = 12  // uint32: of the path
+	slotArgs       = 16  // its first four arguments
+	slotResult     = 48  // int64
+	slotTold       = 56  // uint32: what the answer is
+	slotToldLength = 60  // uint32: of a link's target
+	slotAnswer     = 64  // ten words: toldStat, toldStatx
+	slotThread     = 144 // uint32: its tid; 0 for the process's first thread
 	slotPath       = 160
 	slotEnd        = slotSize
 )
 
 // Phases of a slot. A slot is free, taken, begun, answering, answered and free again; or
-// void in place of the last two. The process makes all steps but the one to free, which
-// fstrace makes for slots that are answered or void, and for begun ones whose answer it does
-// not wait for; the steps from begun are compare-and-swaps, so that only one of both makes
-// them.
+// void in place of the last two. fstrace makes a begun one given when it learns of the call
+// before it has returned: such a call goes on as one that is recorded, whatever is closed
+// then. It makes free those that are answered or void, and given ones whose answer it does
+// not wait for. The process makes all other steps. Those from begun and given are
+// compare-and-swaps, so that only one of both makes them.
 const (
 	phaseBits = 3
 
 	phaseFree      = 0
 	phaseTaken     = 1 // it belongs to a call that has not begun; it may never
 	phaseBegun     = 2 // call and path are there; the call runs, or is about to
-	phaseAnswering = 3 // the call has returned
-	phaseAnswered  = 4 // the answer is there, if there is one
-	phaseVoid      = 5 // the call is made again, and notified
+	phaseGiven     = 3 // the same, and fstrace has given it (Ring.Drain)
+	phaseAnswering = 4 // the call has returned
+	phaseAnswered  = 5 // the answer is there, if there is one
+	phaseVoid      = 6 // the call is made again, and notified
 )
 
 // What slotTold says.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -93,6 +94,10 @@ func (m *model) fill(slot int, class uint8, nr uint64, args [5]uint64) bool {
 	case text[0] == '/':
 	case m.u32(0)&openRelative == 0, class&classPath1 != 0 && int32(args[0]) != unix.AT_FDCWD:
 		return false
+	}
+	m.put32(slot+slotThread, 0)
+	if m.u32(0)&openThreads != 0 {
+		m.put32(slot+slotThread, uint32(unix.Gettid()))
 	}
 	m.put32(slot+slotCall, uint32(nr))
 	for i := range 4 {
@@ -235,6 +240,8 @@ func newLab(t testing.TB) *lab {
 // TestModel makes calls at random in slots at random, and compares with the model all that
 // has changed, and with the kernel what was returned.
 func TestModel(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	l := newLab(t)
 	numbers := []int{unix.SYS_GETPID, unix.SYS_FSTAT, 1000, classCount}
 	for nr := range calls {
@@ -341,7 +348,13 @@ func (l *lab) draw(random *rand.Rand, numbers []int) (nr int, args [5]uintptr) {
 	dir := uintptr([]int{unix.AT_FDCWD, unix.AT_FDCWD, -1, 0, 1<<32 - 100}[random.IntN(5)])
 	nr = numbers[random.IntN(len(numbers))]
 	native.PutUint64(l.mem[token:], uint64(min(1, random.IntN(20))))
-	l.ring.Open(random.IntN(20) > 0, random.IntN(4) > 0)
+	open := Opening(0)
+	for bit, often := range map[Opening]bool{Absolute: random.IntN(20) > 0, Relative: random.IntN(4) > 0, Threads: random.IntN(2) > 0} {
+		if often {
+			open |= bit
+		}
+	}
+	l.ring.Open(open)
 	switch nr {
 	case unix.SYS_STAT, unix.SYS_LSTAT:
 		return nr, [5]uintptr{path, buffer, n, flags, 7}

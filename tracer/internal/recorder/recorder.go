@@ -20,6 +20,7 @@ const (
 	TokenPage    = tokenPage
 	CounterPage  = counterPage
 	RingPage     = ring
+	LandingPage  = landingPage
 	RingSize     = ringSize
 	PageSize     = pageSize
 

@@ -14,6 +14,7 @@ import (
 // if it is found so, and when it has returned.
 type Record struct {
 	Number uint64 // by the session's counter: the order in which calls were begun
+	Thread uint32 // its tid; 0 for the process's first thread
 	Call   uint32 // its number, of x86-64
 	Args   [4]uint64
 	Path   []byte // as the process has given it, neither empty nor too long
@@ -46,19 +47,23 @@ func NewRing() (*Ring, error) {
 	return &Ring{shared: s}, nil
 }
 
-// Open says which calls may be recorded from now on: none, those by absolute paths, or those
-// that begin at the working directory as well. A call that has looked before may still be
-// recorded. It is safe for concurrent use.
-func (r *Ring) Open(calls, relative bool) {
-	var bits uint64
-	if calls {
-		bits |= openCalls
-	}
-	if relative {
-		bits |= openRelative
-	}
-	atomic.StoreUint64(r.word(ringOpen-ring), bits)
-}
+// Opening says which calls may be recorded.
+type Opening uint64
+
+// Parts of an Opening. Without Absolute, none may be recorded.
+const (
+	// Absolute: those by absolute paths.
+	Absolute Opening = openCalls
+	// Relative: those by paths that begin at the working directory.
+	Relative Opening = openRelative
+	// Threads: a Record is to say which thread made the call.
+	Threads Opening = openThreads
+)
+
+// Open says which calls may be recorded from now on. What may no longer be recorded is not:
+// the calls that had begun before are given by the next Drain with begun set, and others are
+// notified. It is safe for concurrent use.
+func (r *Ring) Open(o Opening) { atomic.StoreUint64(r.word(ringOpen-ring), uint64(o)) }
 
 func (r *Ring) word(offset int) *uint64 { return wordAt(r.mem, offset) }
 
@@ -92,7 +97,7 @@ func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 	}
 	if r.damaged || err != nil {
 		r.damaged = true
-		r.Open(false, false)
+		r.Open(0)
 		return ErrDamaged
 	}
 	return nil
@@ -102,7 +107,16 @@ func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 func (r *Ring) look(i int, begun bool) {
 	at := i * slotSize
 	word := atomic.LoadUint64(r.word(at + slotWord))
-	number, phase := word>>phaseBits, word&(1<<phaseBits-1)
+	const phases = 1<<phaseBits - 1
+	if word&phases == phaseBegun && begun {
+		// If this fails the call has just returned, or is withdrawn.
+		if given := word - phaseBegun + phaseGiven; atomic.CompareAndSwapUint64(r.word(at+slotWord), word, given) {
+			word = given
+		} else {
+			word = atomic.LoadUint64(r.word(at + slotWord))
+		}
+	}
+	number, phase := word>>phaseBits, word&phases
 	switch {
 	case word == phaseFree, word == phaseTaken:
 		r.seen[i] = 0
@@ -113,7 +127,11 @@ func (r *Ring) look(i int, begun bool) {
 	}
 	again := r.seen[i] == number
 	returned := phase == phaseAnswered
-	if (again || !begun) && phase < phaseAnswered {
+	switch {
+	case phase >= phaseAnswered:
+	case again, !begun:
+		return
+	case phase == phaseBegun: // it is another one than a moment ago
 		return
 	}
 	r.copies = r.copies[:len(r.copies)+1]
@@ -149,6 +167,7 @@ func (rec *Record) read(slot []byte) bool {
 	if bytes.IndexByte(slot[slotPath:], 0) != int(length) {
 		return false
 	}
+	rec.Thread = native.Uint32(slot[slotThread:])
 	for i := range rec.Args {
 		rec.Args[i] = native.Uint64(slot[slotArgs+8*i:])
 	}
@@ -207,8 +226,8 @@ func (r *Ring) Reclaim() (n int) {
 		if r.seen[i] == 0 {
 			continue
 		}
-		begun := r.seen[i]<<phaseBits | phaseBegun
-		if atomic.CompareAndSwapUint64(r.word(i*slotSize+slotWord), begun, phaseFree) {
+		given := r.seen[i]<<phaseBits | phaseGiven
+		if atomic.CompareAndSwapUint64(r.word(i*slotSize+slotWord), given, phaseFree) {
 			r.seen[i] = 0
 			n++
 		}

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/fstrace/fstrace/events"
@@ -68,7 +69,7 @@ func infoOf(t *testing.T, path string, follow bool) events.FileInfo {
 // TestDrain has each kind of call recorded, and compares what Drain makes of it.
 func TestDrain(t *testing.T) {
 	l := newLab(t)
-	l.ring.Open(true, true)
+	l.ring.Open(Absolute | Relative)
 	file := filepath.Join(l.dir, "file")
 	if err := os.Chown(file, 12345, 54321); err != nil && os.Getuid() == 0 {
 		t.Fatal(err)
@@ -127,7 +128,7 @@ func TestDrain(t *testing.T) {
 // not return can be given up.
 func TestBegun(t *testing.T) {
 	l := newLab(t)
-	l.ring.Open(true, true)
+	l.ring.Open(Absolute | Relative)
 	name, buffer := l.put("file")
 	for range 4 {
 		l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
@@ -176,7 +177,7 @@ func TestBegun(t *testing.T) {
 // given once returned, and in the order of the numbers.
 func TestDrainBeside(t *testing.T) {
 	l := newLab(t)
-	l.ring.Open(true, true)
+	l.ring.Open(Absolute | Relative)
 	name, buffer := l.put("file")
 	done := make(chan struct{})
 	go func() {
@@ -218,6 +219,44 @@ func TestDrainBeside(t *testing.T) {
 	}
 }
 
+// TestClose opens and closes a ring while calls are made: what is not given by the Drain that
+// follows a close is not recorded until the ring is open again.
+func TestClose(t *testing.T) {
+	l := newLab(t)
+	name, buffer := l.put("file")
+	done, stop := make(chan struct{}), atomic.Bool{}
+	go func() {
+		defer close(done)
+		for !stop.Load() {
+			l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
+		}
+	}()
+	given, late := 0, 0
+	for given < 20000 {
+		l.ring.Open(Absolute | Relative)
+		for range 10 {
+			runtime.Gosched()
+			given += len(drained(t, l.ring, l.counter))
+		}
+		for _, o := range []Opening{Absolute, 0} {
+			l.ring.Open(o)
+			given += len(drained(t, l.ring, l.counter))
+			for range 10 {
+				runtime.Gosched()
+				for _, rec := range drained(t, l.ring, l.counter) {
+					if !rec.Again {
+						t.Fatalf("recorded while closed: %+v", rec)
+					}
+					late++
+				}
+			}
+		}
+	}
+	stop.Store(true)
+	<-done
+	t.Logf("%d given, %d of them returned after a close", given, late)
+}
+
 // scribble has a process write into its ring, and checks that fstrace's end survives that.
 func scribble(t *testing.T, r *Ring, c *Counter, data []byte, at int) {
 	t.Helper()
@@ -256,7 +295,7 @@ func TestScribbled(t *testing.T) {
 	defer bad.Close()
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 5000 {
-		l.ring.Open(true, true)
+		l.ring.Open(Absolute | Relative)
 		l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
 		copy(bad.mem, l.ring.mem)
 		data := make([]byte, 1<<random.IntN(12))
@@ -297,7 +336,7 @@ func FuzzDrain(f *testing.F) {
 // TestCounterTakenBack: who writes into the counter is found out.
 func TestCounterTakenBack(t *testing.T) {
 	l := newLab(t)
-	l.ring.Open(true, true)
+	l.ring.Open(Absolute | Relative)
 	name, buffer := l.put("file")
 	l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
 	drained(t, l.ring, l.counter)

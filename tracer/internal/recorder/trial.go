@@ -20,10 +20,11 @@ func newInside(key seccomp.Key) (in *inside, err error) {
 	if _, err := loadProgram(); err != nil {
 		return nil, err
 	}
-	in = &inside{key: key}
+	begun := &inside{key: key}
+	in = begun
 	defer func() {
 		if err != nil {
-			in.close()
+			begun.close()
 		}
 	}()
 	if in.ring, err = NewRing(); err != nil {
@@ -83,7 +84,7 @@ func Try() error {
 		return err
 	}
 	defer in.close()
-	in.ring.Open(true, false)
+	in.ring.Open(Absolute)
 	path := in.mem[tokenPage+pageSize/2:] // memory that does not move
 	copy(path, "/\x00")
 	result := in.call(tryCall, [5]uintptr{addressOf(path)})

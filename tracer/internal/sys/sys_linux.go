@@ -103,3 +103,11 @@ func PtraceRegisters(tid, set int, words []uint64) (int, unix.Errno) {
 		uintptr(unsafe.Pointer(&v)), 0, 0)
 	return int(v.Len), errno
 }
+
+// PtraceSigmask reads the signals that a tracee blocks, PTRACE_GETSIGMASK, or sets them,
+// PTRACE_SETSIGMASK: Linux 3.11.
+func PtraceSigmask(request, tid int, mask *uint64) unix.Errno {
+	_, _, errno := unix.RawSyscall6(unix.SYS_PTRACE, uintptr(request), uintptr(tid), unsafe.Sizeof(*mask),
+		uintptr(unsafe.Pointer(mask)), 0, 0)
+	return errno
+}

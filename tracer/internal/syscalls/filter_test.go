@@ -55,7 +55,7 @@ func TestFilterAgreesWithTable(t *testing.T) {
 
 func assembleFor(t *testing.T, abis []*seccomp.ABI) *bpf.VM {
 	t.Helper()
-	raw, err := seccomp.Program(abis, filterRules())
+	raw, err := seccomp.Program(abis, filterRules(nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func TestFilterBranchesOnNumberAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := seccomp.Program(abis, filterRules())
+	raw, err := seccomp.Program(abis, filterRules(nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

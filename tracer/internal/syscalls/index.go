@@ -3,17 +3,22 @@ package syscalls
 import (
 	"encoding/binary"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/fstrace/fstrace/seccomp"
 )
 
-// filterRules returns what the filter is to notify: the whole table.
-func filterRules() []seccomp.Rule {
+// filterRules returns what the filter is to notify: the whole table. Those calls of keyed that
+// carry the key are not, if there is one.
+func filterRules(key *seccomp.Key, keyed []string) []seccomp.Rule {
 	rules := make([]seccomp.Rule, len(Table))
 	for i := range Table {
 		rules[i].Syscall = Table[i].Name
 		rules[i].Where = Table[i].where
+		if slices.Contains(keyed, Table[i].Name) {
+			rules[i].Key = key
+		}
 	}
 	return rules
 }
@@ -53,9 +58,9 @@ var NewIndex = sync.OnceValues(func() (*Index, error) {
 func Key(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
 
 // Filter assembles the filter for this machine, as the kernel wants it: an array of
-// struct sock_filter.
-func (x *Index) Filter() ([]byte, error) {
-	program, err := seccomp.Program(x.abis, filterRules())
+// struct sock_filter. Those calls of keyed that carry the key pass it, if key is not nil.
+func (x *Index) Filter(key *seccomp.Key, keyed []string) ([]byte, error) {
+	program, err := seccomp.Program(x.abis, filterRules(key, keyed))
 	if err != nil {
 		return nil, err
 	}

@@ -140,7 +140,7 @@ var Table = []Row{
 	// Programs that trace.
 	{Name: "ptrace", How: ByPtrace, Flags: None},
 	{Name: "seccomp", How: BySeccomp, Flags: None},
-	{Name: "prctl", How: ByPrctl, Flags: None, where: &seccomp.Argument{Index: 0, Values: []uint32{unix.PR_SET_SECCOMP, unix.PR_SET_CHILD_SUBREAPER}}},
+	{Name: "prctl", How: ByPrctl, Flags: None, where: &seccomp.Argument{Index: 0, Values: []uint32{unix.PR_SET_SECCOMP, unix.PR_SET_CHILD_SUBREAPER, unix.PR_SET_SYSCALL_USER_DISPATCH}}},
 
 	// Requests on a ring pass no filter.
 	{Name: "io_uring_setup", How: ByDenial, Flags: None, does: MakesRing},
