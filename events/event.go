@@ -144,9 +144,9 @@ type Event struct {
 	// @name".
 	Address string
 
-	// Apart means that the call changes mounts, but not in the mount namespace to which
+	// OtherNamespace means that the call changes mounts, but not in the mount namespace to which
 	// the paths of the record belong. It is not encoded.
-	Apart bool
+	OtherNamespace bool
 
 	// Left has the directories that the paths pass through and leave by "..". They must
 	// exist. It is for sinks in this process and is not encoded.

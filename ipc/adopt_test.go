@@ -26,7 +26,7 @@ func launched(t testing.TB, c *Client, q *RunRequest, out *os.File) (*tracer.Lau
 	}
 	q.Launch = l
 	s, err := c.Run(testContext(t), q)
-	l.Passed()
+	l.CloseControl()
 	if err != nil {
 		l.Close()
 		_, _ = l.Wait(nil)

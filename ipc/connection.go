@@ -49,7 +49,7 @@ func (c *connection) serve() {
 			c.busy.Store(true)
 			err = c.answer(&f)
 			c.busy.Store(false)
-			c.server.poke()
+			c.server.wake()
 		}
 		f.Release()
 		if err != nil {
@@ -57,7 +57,7 @@ func (c *connection) serve() {
 		}
 	}
 	if err == nil {
-		c.complain()
+		c.reportFatal()
 	}
 	_ = c.conn.Close()
 	c.hold(nil)
@@ -126,8 +126,8 @@ func (c *connection) awaitHangup() {
 	})
 }
 
-// complain tells a client why it is not listened to any more.
-func (c *connection) complain() {
+// reportFatal tells a client why the server does not read from it any more.
+func (c *connection) reportFatal() {
 	limits := &c.server.config.Limits
 	var e *Error
 	switch err := c.fatal; {
@@ -166,9 +166,9 @@ type request struct {
 // name is the method's, without the interface.
 func (r *request) name() string { return strings.TrimPrefix(r.Method, Interface+".") }
 
-// understood says that the message is not needed any more, though its answer may take
-// as long as a command runs.
-func (r *request) understood() {
+// releaseMessage releases the message before the answer, which may take as long as a
+// command runs.
+func (r *request) releaseMessage() {
 	r.Parameters, r.files = nil, nil
 	r.frame.Release()
 }

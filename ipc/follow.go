@@ -38,7 +38,7 @@ func (s *Server) methodSubscribe(r *request) error {
 	if err := r.reserve(v); err != nil {
 		return err
 	}
-	r.understood()
+	r.releaseMessage()
 	n.subscribe()
 	defer n.leave()
 	select {

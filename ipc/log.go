@@ -11,9 +11,9 @@ import (
 // refusals are logged once a second at most: another user can connect as often as he
 // likes, and must not fill the log.
 type refusals struct {
-	mu     sync.Mutex
-	next   time.Time
-	unsaid int
+	mu         sync.Mutex
+	next       time.Time
+	suppressed int
 }
 
 // logRefused logs that a peer is not served, if it is time.
@@ -23,11 +23,11 @@ func (s *Server) logRefused(p Peer, err error) {
 	defer r.mu.Unlock()
 	now := time.Now()
 	if now.Before(r.next) {
-		r.unsaid++
+		r.suppressed++
 		return
 	}
-	s.config.Log.Warn("refused another user", "uid", p.UID, "pid", p.PID, "error", err, "unsaid", r.unsaid)
-	r.next, r.unsaid = now.Add(time.Second), 0
+	s.config.Log.Warn("refused another user", "uid", p.UID, "pid", p.PID, "error", err, "unsaid", r.suppressed)
+	r.next, r.suppressed = now.Add(time.Second), 0
 }
 
 // logStart and logEnd tell of sessions. What a command is called by, and no more of

@@ -82,7 +82,7 @@ func (s *Server) methodMonitor(r *request) error {
 		defer s.mu.Unlock()
 		delete(s.monitors, m)
 	}()
-	r.understood()
+	r.releaseMessage()
 	// What begins from now on is in the list, or told of, or both.
 	list := s.list(p.Label)
 	sortSessions(list)
@@ -204,8 +204,8 @@ func (m *monitor) relay(b *sibling, stop <-chan struct{}) {
 	}
 }
 
-// pokeMonitors has monitors look for new siblings. The caller holds mu.
-func (s *Server) pokeMonitors() {
+// wakeMonitors has monitors look for new siblings. The caller holds mu.
+func (s *Server) wakeMonitors() {
 	for m := range s.monitors {
 		select {
 		case m.wake <- struct{}{}:

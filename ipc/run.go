@@ -35,7 +35,7 @@ func (s *Server) methodRun(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.understood()
+	r.releaseMessage()
 	defer n.leave()
 	if r.reader != nil {
 		defer r.reader.close()

@@ -125,7 +125,7 @@ func NewServer(c Config) *Server {
 		ending: make(chan struct{}), changed: make(chan struct{}),
 	}
 	s.registry = &registry{
-		limits: &s.config.Limits, log: c.Log, changed: s.poke,
+		limits: &s.config.Limits, log: c.Log, changed: s.wake,
 		running: make(map[*session]bool), sessions: make(map[string]*session), forgottenIDs: make(map[string]bool),
 	}
 	s.inbox = &varlink.Budget{Limit: max(inboxBytes, 4*int64(c.Limits.MessageBytes))}
@@ -179,7 +179,7 @@ func (s *Server) arrive(change int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serving += change
-	s.pokeLocked()
+	s.wakeLocked()
 }
 
 // serve serves one connection to its end.
@@ -213,7 +213,7 @@ func (s *Server) serveAs(conn *net.UnixConn, sibling bool) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
-	s.poke()
+	s.wake()
 }
 
 // enter counts a connection in, if there is room for it.

@@ -113,7 +113,7 @@ func (s *session) run() {
 	}
 	_ = cmd.Wait() // the result says all of it
 	s.closeLaunch()
-	s.conclude(cmd.Result())
+	s.end(cmd.Result())
 }
 
 func (s *session) closeLaunch() {
@@ -122,8 +122,8 @@ func (s *session) closeLaunch() {
 	}
 }
 
-// conclude notes what became of the run.
-func (s *session) conclude(result *tracer.Result) {
+// end notes how the run ended.
+func (s *session) end(result *tracer.Result) {
 	var at, size, weight int64
 	missing := ""
 	if s.manifest != nil {

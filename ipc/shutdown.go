@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// poke says that something may have become idle.
-func (s *Server) poke() {
+// wake wakes those who wait for the server to become idle.
+func (s *Server) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pokeLocked()
+	s.wakeLocked()
 }
 
-func (s *Server) pokeLocked() {
+func (s *Server) wakeLocked() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }

@@ -38,7 +38,7 @@ func (s *Server) AddSibling(dial func() (*net.UnixConn, error)) (remove func()) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.siblings = append(s.siblings, b)
-	s.pokeMonitors()
+	s.wakeMonitors()
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -159,7 +159,7 @@ func (s *Server) forward(r *request, answer error) error {
 		return answer
 	}
 	defer c.close()
-	r.understood()
+	r.releaseMessage()
 	if r.Oneway {
 		return nil
 	}

@@ -153,11 +153,11 @@ func (l *Listener) Continue(id uint64) error {
 	return l.send(id, 0, userNotifContinue)
 }
 
-// ContinueElsewhere is like Continue, but wakes the caller on its own processor. With
+// ContinueWithoutSync is like Continue, but wakes the caller on its own processor. With
 // synchronous wake-ups, Continue wakes it on the processor of the calling thread, which
-// is slower if the caller's own processor is idle. While ContinueElsewhere runs, other
+// is slower if the caller's own processor is idle. While ContinueWithoutSync runs, other
 // answers are not synchronous either.
-func (l *Listener) ContinueElsewhere(id uint64) error {
+func (l *Listener) ContinueWithoutSync(id uint64) error {
 	if !l.syncWakeUp {
 		return l.Continue(id)
 	}

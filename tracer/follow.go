@@ -139,7 +139,7 @@ func (f *follower) handle(e *waitEvent) {
 		}
 	}
 	t.started = true
-	if kind == evSignal && (f.grant(t, e.status.StopSignal()) || f.takeBack(t, e.status.StopSignal())) {
+	if kind == evSignal && (f.releaseTarget(t, e.status.StopSignal()) || f.takeBack(t, e.status.StopSignal())) {
 		return
 	}
 	switch kind {
@@ -186,7 +186,7 @@ func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	case f.release && f.requests.pending(tid): // fstrace's own SIGSTOP must not be left to it
 		f.kernel.resume(tid, sig)
 	case f.release:
-		f.letGo(tid)
+		f.forgetDetached(tid)
 		f.kernel.detach(tid, sig) // a group stop goes on without us
 	case kind == evGroupStop:
 		f.kernel.listen(tid)
@@ -344,9 +344,9 @@ func (f *follower) forget(tid int) {
 	f.freeHeld(tid)
 }
 
-// letGo forgets a tracee that is about to be detached. Its process stays in the
+// forgetDetached forgets a tracee that is about to be detached. Its process stays in the
 // registry: its calls may still be notified.
-func (f *follower) letGo(tid int) {
+func (f *follower) forgetDetached(tid int) {
 	if t := f.tasks[tid]; t != nil {
 		f.recordings.released(t.proc)
 		delete(f.tasks, tid)
@@ -380,7 +380,7 @@ func (f *follower) releaseAll() {
 		f.kernel.interrupt(tid)
 		if tid == t.proc.pid {
 			if st, ok := f.kernel.status(tid); ok && st.Zombie && !st.Alone {
-				f.letGo(tid)
+				f.forgetDetached(tid)
 			}
 		}
 	}

@@ -59,9 +59,9 @@ func (c *Cmd) Launch() (*Launch, error) {
 	}, nil
 }
 
-// Passed says that another process has Control, and Outer: this one must let go of them, so
-// that the end of that process is noticed.
-func (l *Launch) Passed() {
+// CloseControl closes Control and Outer after another process has got them, so that the
+// end of that process is noticed.
+func (l *Launch) CloseControl() {
 	_ = l.Control.Close()
 	l.closeOuter()
 }

@@ -150,7 +150,7 @@ func (o *outer) receive(in *incoming) {
 			if err != nil {
 				return
 			}
-			o.session.queue.told(e, len(body))
+			o.session.queue.addOuter(e, len(body))
 		case nested.KindMounts:
 			if o.mounts(body) != nil {
 				return

@@ -8,21 +8,20 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/observe"
 )
 
-// A queue carries what was learnt from those who must be quick, the receiver and
-// the tracer thread, to the one who makes events of it.
+// A queue passes accesses and process events from the receiver threads and the tracer
+// thread, which must not wait, to the consumer, which makes events of them.
 //
-// Its order is the record's order, and the one in which the kernel let things
-// happen: an entry takes its place before its call is let through (reserve), and
-// is filled or taken back after (settle), when nobody waits any more. A call
-// whose caller was killed before it ran is taken back.
+// Its order is the order of the record: an entry gets its place before its call is
+// continued (reserve). After that it becomes final, or is dropped because the caller was
+// killed before the call ran (finish).
 type queue struct {
 	mu      sync.Mutex
 	entries []*entry
 	free    []*entry
 	space   sync.Cond
 	closed  bool
-	size    int  // of events that were told and are not recycled yet
-	idle    bool // the consumer waits for a settled entry
+	size    int  // of events of the outer fstrace that are not recycled yet
+	idle    bool // the consumer waits for a final entry
 
 	wake  chan struct{}
 	full  chan struct{}
@@ -37,8 +36,8 @@ type entry struct {
 	then    func()        // instead of access
 	of      *process      // whose it is; nil if no inner session gets it
 	family  *family       // of that process, when the entry took its place
-	size    int           // of an event that was told
-	settled bool
+	size    int           // of an event of the outer fstrace
+	final   bool
 	dropped bool
 }
 
@@ -46,8 +45,8 @@ const (
 	// queueLimit is how many entries may wait before calls are held up: a consumer
 	// that is slow for good must slow the command down, not fill the memory.
 	queueLimit = 1 << 14
-	// toldLimit is how many bytes of events may wait that were told.
-	toldLimit = 8 << 20
+	// outerLimit is how many bytes of events of the outer fstrace may wait.
+	outerLimit = 8 << 20
 	// lull is how long the consumer lets entries gather before it takes them:
 	// waking it for each would cost more than the rest of the work.
 	lull = 2 * time.Millisecond
@@ -96,10 +95,10 @@ func (q *queue) blank() *entry {
 	return e
 }
 
-// settle says that a reserved entry is final, or that its call has not run.
-func (q *queue) settle(e *entry, dropped bool) {
+// finish makes a reserved entry final. dropped means that its call has not run.
+func (q *queue) finish(e *entry, dropped bool) {
 	q.mu.Lock()
-	e.settled, e.dropped = true, dropped
+	e.final, e.dropped = true, dropped
 	idle := q.idle
 	q.idle = false
 	n := len(q.entries)
@@ -124,21 +123,21 @@ func (q *queue) do(f func()) { q.add(func(en *entry) { en.then = f }) }
 func (q *queue) add(fill func(*entry)) {
 	en := q.place()
 	fill(en)
-	q.settle(en, false)
+	q.finish(en, false)
 }
 
-// told adds an event that the fstrace above has sent, in so many bytes. It waits while the
+// addOuter adds an event of size bytes that the outer fstrace has sent. It waits while the
 // queue is full.
-func (q *queue) told(e *events.Event, size int) {
+func (q *queue) addOuter(e *events.Event, size int) {
 	en := &entry{process: e, size: size}
 	q.mu.Lock()
-	for q.size > toldLimit && !q.closed {
+	for q.size > outerLimit && !q.closed {
 		q.space.Wait()
 	}
 	q.size += size
 	q.mu.Unlock()
 	q.reserve(en)
-	q.settle(en, false)
+	q.finish(en, false)
 }
 
 // close says that nothing will be added any more.
@@ -158,7 +157,7 @@ func signal(c chan struct{}) {
 	}
 }
 
-// take appends to batch the entries that are settled and have none unsettled
+// take appends to batch the entries that are final and have none before them that is not
 // before them. It waits for at least one, and returns false when the queue is
 // closed and empty.
 func (q *queue) take(batch []*entry) ([]*entry, bool) {
@@ -166,7 +165,7 @@ func (q *queue) take(batch []*entry) ([]*entry, bool) {
 		q.gather()
 		q.mu.Lock()
 		n := 0
-		for n < len(q.entries) && q.entries[n].settled {
+		for n < len(q.entries) && q.entries[n].final {
 			n++
 		}
 		if n > 0 {

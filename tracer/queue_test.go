@@ -73,11 +73,11 @@ func TestQueueOrder(t *testing.T) {
 	var settlers sync.WaitGroup
 	for range 4 {
 		settlers.Go(func() {
-			var held []*entry // settled in another order than they came in
+			var held []*entry // made final in another order than they came in
 			flush := func() {
 				rand.Shuffle(len(held), func(i, j int) { held[i], held[j] = held[j], held[i] })
 				for _, e := range held {
-					q.settle(e, e.access.TID%7 == 0)
+					q.finish(e, e.access.TID%7 == 0)
 				}
 				held = held[:0]
 			}
@@ -122,7 +122,7 @@ func TestQueueSize(t *testing.T) {
 		}
 		e := blank
 		blank = q.reserve(e)
-		q.settle(e, false)
+		q.finish(e, false)
 		batch, _ = q.take(batch[:0])
 		q.recycle(batch)
 	}
@@ -140,14 +140,14 @@ func firstDifference(a, b []int) int {
 	return min(len(a), len(b))
 }
 
-// TestQueueUnsettledHoldsBack: what comes after an entry that is not settled has to
+// TestQueueUnsettledHoldsBack: what comes after an entry that is not final has to
 // wait for it, and take does not return without anything to give.
 func TestQueueUnsettledHoldsBack(t *testing.T) {
 	q := newQueue()
 	first, second := numberedEntry(1), numberedEntry(2)
 	q.reserve(first)
 	q.reserve(second)
-	q.settle(second, false)
+	q.finish(second, false)
 	var got []*entry
 	took := finished(func() { got, _ = q.take(nil) })
 	harness.Eventually(t, "the consumer sleeps", func() bool {
@@ -155,7 +155,7 @@ func TestQueueUnsettledHoldsBack(t *testing.T) {
 		defer q.mu.Unlock()
 		return q.idle
 	})
-	q.settle(first, false)
+	q.finish(first, false)
 	await(t, "take", took)
 	if len(got) != 2 || got[0] != first || got[1] != second {
 		t.Errorf("took %v, want both in order", got)
@@ -172,7 +172,7 @@ func TestQueueDropped(t *testing.T) {
 		q.reserve(all[i])
 	}
 	for _, i := range []int{2, 0, 1} {
-		q.settle(all[i], i == 1)
+		q.finish(all[i], i == 1)
 	}
 	q.close()
 	if got := drain(q); !slices.Equal(got, []int{0, 2}) {
@@ -187,7 +187,7 @@ func TestQueueClose(t *testing.T) {
 	consumed := finished(func() { got = drain(q) })
 	e := numberedEntry(1)
 	q.reserve(e)
-	q.settle(e, false)
+	q.finish(e, false)
 	q.close()
 	await(t, "the consumer", consumed)
 	if !slices.Equal(got, []int{1}) {
@@ -216,7 +216,7 @@ func TestQueueCloseWaitsForSettle(t *testing.T) {
 		defer q.mu.Unlock()
 		return q.idle
 	})
-	q.settle(e, false)
+	q.finish(e, false)
 	await(t, "the consumer", consumed)
 	if !slices.Equal(got, []int{1}) {
 		t.Errorf("took %v, want 1", got)
@@ -230,12 +230,12 @@ func TestQueueBackPressure(t *testing.T) {
 	for i := range queueLimit {
 		e := numberedEntry(i)
 		q.reserve(e)
-		q.settle(e, false)
+		q.finish(e, false)
 	}
 	reserved := finished(func() {
 		e := numberedEntry(queueLimit)
 		q.reserve(e)
-		q.settle(e, false)
+		q.finish(e, false)
 	})
 	steps := finished(func() { q.process(new(process), &events.Event{TID: -1}) })
 	await(t, "a step of a process", steps)
@@ -279,11 +279,11 @@ func TestQueueRecycles(t *testing.T) {
 	if blank := q.reserve(e); blank == nil || blank == e {
 		t.Fatalf("reserve gives %p for %p", blank, e)
 	}
-	q.settle(e, true)
+	q.finish(e, true)
 	batch, _ := q.take(nil)
 	q.recycle(batch)
 	again := q.reserve(numberedEntry(2))
-	if again != e || again.settled || again.dropped || again.access.Target != "" || again.access.TID != 0 {
+	if again != e || again.final || again.dropped || again.access.Target != "" || again.access.TID != 0 {
 		t.Errorf("got %p %+v, want %p, blank", again, again, e)
 	}
 }
@@ -299,7 +299,7 @@ func TestQueueManyRounds(t *testing.T) {
 		for i := range n {
 			e := numberedEntry(i)
 			q.reserve(e)
-			q.settle(e, false)
+			q.finish(e, false)
 			if i%1000 == 0 {
 				runtime.Gosched()
 			}

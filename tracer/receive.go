@@ -173,7 +173,7 @@ func (r *hand) handle(n *seccomp.Notification) error {
 	err := r.reply(n, proc)
 	// A successful reply proves that the caller was there all the time: what was
 	// read by its thread id was its own.
-	r.queue.settle(e, err != nil)
+	r.queue.finish(e, err != nil)
 	if r.recordings != nil {
 		r.recordings.look(r.observer, r) // what was collected and could wait
 	}
@@ -208,7 +208,7 @@ func (r *receiver) letThrough(n *seccomp.Notification) error {
 func (r *receiver) reply(n *seccomp.Notification, p *process) error {
 	if r.lastCaller != p {
 		r.lastCaller = p
-		return r.listener.ContinueElsewhere(n.ID)
+		return r.listener.ContinueWithoutSync(n.ID)
 	}
 	return r.listener.Continue(n.ID)
 }

@@ -182,7 +182,7 @@ func (s *recordings) look(o *observe.Observer, h *hand) {
 		if h != nil {
 			h.recorded = nil
 		}
-		s.queue.settle(c.entry, false)
+		s.queue.finish(c.entry, false)
 	}
 }
 
@@ -201,7 +201,7 @@ func (s *recordings) next() (c *recordedCall) {
 func (s *recordings) giveUp(c *recordedCall) {
 	c.entry.access.Unknown()
 	s.incomplete.add(events.ReasonUnanswered, c.proc.pid, string(c.Path)+": "+procfs.ErrUnanswered.Error())
-	s.queue.settle(c.entry, false)
+	s.queue.finish(c.entry, false)
 }
 
 // before is called before a notified call is observed and takes its place. If the call changes

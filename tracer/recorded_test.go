@@ -310,7 +310,7 @@ func (w *doubleWorld) notify(ch *change) *entry {
 	w.observe(w.notified, ch.proc, &a, ch.name, ch.args, ch.paths...)
 	w.events = append(w.events, line(&a))
 	w.queue.reserve(e)
-	w.queue.settle(e, false)
+	w.queue.finish(e, false)
 	return e
 }
 
@@ -376,7 +376,7 @@ func (w *doubleWorld) all() []*entry {
 	w.t.Helper()
 	w.gather(true)
 	for i, e := range w.queue.entries {
-		if !e.settled {
+		if !e.final {
 			w.t.Fatalf("entry %d is not settled", i)
 		}
 	}

@@ -59,7 +59,7 @@ func (f *follower) abandon() (stuck []*process) {
 		if tid == t.proc.pid {
 			stuck = append(stuck, t.proc)
 		}
-		f.letGo(tid)
+		f.forgetDetached(tid)
 	}
 	return stuck
 }

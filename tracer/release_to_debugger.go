@@ -53,13 +53,13 @@ func (w *ptraceRequests) pending(caller int) bool {
 	return ok
 }
 
-// grant lets a caller's target out, if the signal that stopped it says that it has
+// releaseTarget releases a caller's target, if the signal that stopped it says that it has
 // one. It then answers the stop itself, or leaves the caller stopped until the
 // target is, and returns true.
 //
 // A caller that is wanted itself, by a debugger of debuggers, is let out rather than
 // held: two that want each other would wait for ever.
-func (f *follower) grant(caller *task, sig unix.Signal) bool {
+func (f *follower) releaseTarget(caller *task, sig unix.Signal) bool {
 	if sig != unix.SIGSTOP {
 		return false
 	}
@@ -123,7 +123,7 @@ func (f *follower) resumeCaller(caller int) {
 		return // killed
 	}
 	if f.release {
-		f.letGo(caller)
+		f.forgetDetached(caller)
 		f.kernel.detach(caller, 0)
 		return
 	}
@@ -143,7 +143,7 @@ func (f *follower) inject(t *task) {
 	case len(f.held[t.tid]) > 0:
 		f.letOut(t.tid, sig, false)
 	case f.release:
-		f.letGo(t.tid)
+		f.forgetDetached(t.tid)
 		f.kernel.detach(t.tid, sig)
 	default:
 		f.kernel.resume(t.tid, sig)

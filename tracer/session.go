@@ -128,7 +128,7 @@ func (s *session) start() error {
 		s.endEarly()
 		return nil
 	}
-	return s.letGo()
+	return s.execute()
 }
 
 // connect makes the sockets to talk to the shim by, if it has none yet.
@@ -242,9 +242,9 @@ func (s *session) awaitFilter() error {
 	return nil
 }
 
-// letGo begins the record and has the shim execute the command. The sink is not called on the
+// execute begins the record and has the shim execute the command. The sink is not called on the
 // tracer thread: what it might start there would be taken for a process of the command's.
-func (s *session) letGo() error {
+func (s *session) execute() error {
 	if err := s.cmd.Sink.Begin(&s.header); err != nil {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer
 	}
@@ -256,7 +256,7 @@ func (s *session) letGo() error {
 		}
 		e := &entry{access: a}
 		s.queue.reserve(e)
-		s.queue.settle(e, false)
+		s.queue.finish(e, false)
 	}
 	s.inherited = nil
 	go s.consume()

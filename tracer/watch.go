@@ -123,5 +123,5 @@ func (r *receiver) giveUpOn(h *hand) {
 	e.of, e.family = h.proc, h.proc.family.Load()
 	r.queue.reserve(e)
 	err := r.listener.Continue(h.n.ID)
-	r.queue.settle(e, err != nil)
+	r.queue.finish(e, err != nil)
 }

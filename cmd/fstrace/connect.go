@@ -153,7 +153,7 @@ func (c *connected) start(l *tracer.Launch) (*ipc.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.Passed()
+	l.CloseControl()
 	return stream, nil
 }
 

@@ -77,7 +77,7 @@ func (f *fold) mounts(e *events.Event) {
 		return
 	}
 	f.mounted = append(f.mounted, cmp.Or(e.To, subject(e)))
-	if e.Apart {
+	if e.OtherNamespace {
 		return
 	}
 	if f.fs.privileged() && exists(e.State) {

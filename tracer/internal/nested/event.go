@@ -31,7 +31,7 @@ func AppendEvent(b []byte, ev *events.Event) []byte {
 	}
 	e.string(ev.Real)
 	e.string(ev.Address)
-	e.bool(ev.Apart)
+	e.bool(ev.OtherNamespace)
 	e.strings(ev.Left)
 	e.info(&ev.Info)
 	e.info(&ev.ToInfo)
@@ -65,7 +65,7 @@ func DecodeEvent(b []byte) (*events.Event, error) {
 			ev.Links = append(ev.Links, events.Link{Path: d.string(), Target: d.string()})
 		}
 	}
-	ev.Real, ev.Address, ev.Apart, ev.Left = d.string(), d.string(), d.bool(), d.strings()
+	ev.Real, ev.Address, ev.OtherNamespace, ev.Left = d.string(), d.string(), d.bool(), d.strings()
 	d.info(&ev.Info)
 	d.info(&ev.ToInfo)
 	if d.bool() != ev.IsProcess() {

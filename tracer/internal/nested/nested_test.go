@@ -21,7 +21,7 @@ var samples = []events.Event{
 	},
 	{
 		Op: events.OpRename, Syscall: "rename", Path: "/a", To: "/b", ToAs: "b", ToState: events.StateAbsent, ToInfo: events.FileInfo{Mode: 1},
-		Target: "t", Apart: true,
+		Target: "t", OtherNamespace: true,
 	},
 	{Op: events.OpConnect, Syscall: "connect", Address: "inet 127.0.0.1:80"},
 	{Op: events.OpStart, PID: 5, PPID: 4, Argv: []string{"sh", "-c", ""}, Exe: "/bin/sh", Cwd: "/"},

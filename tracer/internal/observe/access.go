@@ -14,15 +14,15 @@ import (
 // make its event of, later and elsewhere. It does not say by which means it was
 // learnt.
 type Access struct {
-	time     time.Time
-	pid, TID int
-	row      *syscalls.Row // nil for a descriptor that the command inherited
-	abi      *seccomp.ABI
-	op       events.Op
-	flags    uint64
-	hasFlags bool
-	opaque   bool // what the call names could not be read
-	apart    bool // it changes mounts, but none that fstrace sees
+	time           time.Time
+	pid, TID       int
+	row            *syscalls.Row // nil for a descriptor that the command inherited
+	abi            *seccomp.ABI
+	op             events.Op
+	flags          uint64
+	hasFlags       bool
+	opaque         bool // what the call names could not be read
+	otherNamespace bool // it changes mounts, but none that fstrace sees
 
 	First, second resolve.Result
 	Target        string           // what a new symbolic link holds
@@ -98,7 +98,7 @@ func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 			e.ABI = a.abi.Name
 		}
 	}
-	e.Apart = a.apart
+	e.OtherNamespace = a.otherNamespace
 	if a.opaque {
 		e.State = events.StateUnknown
 	}

@@ -96,7 +96,7 @@ func (o *Observer) Close() { o.procfs.Dirs.Close() }
 func (o *Observer) Observe(c *Call, a *Access) bool {
 	now := time.Now()
 	o.resolver.Begin(now, c.TID, c.Row.Has(syscalls.Unmounts))
-	o.resolver.Anew = c.Row.Op == events.OpWrite || c.Row.Op == events.OpChattr
+	o.resolver.NoCache = c.Row.Op == events.OpWrite || c.Row.Op == events.OpChattr
 	*a = Access{time: now, TID: c.TID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
 	var err error
 	o.view, err = o.resolver.ViewOf(c.PID, c.TID)
@@ -327,7 +327,7 @@ func (o *Observer) openPath(c *Call, v *resolve.View, a *Access, resolve uint64)
 	if len(name) == 0 {
 		return procfs.ErrNoFile
 	}
-	o.resolver.Anew = syscalls.OpenOp(a.flags, events.StateFile) == events.OpWrite
+	o.resolver.NoCache = syscalls.OpenOp(a.flags, events.StateFile) == events.OpWrite
 	if resolve&unix.RESOLVE_IN_ROOT != 0 {
 		base, err := o.base(c, c.Row.First)
 		if err != nil {
@@ -364,14 +364,14 @@ func (o *Observer) foresee(c *Call, a *Access) {
 		o.resolver.ForeseeRoot(false)
 	}
 	if a.row.Has(syscalls.ChangesMounts) {
-		a.apart = o.mountsApart(c)
-		o.resolver.ForeseeMount(a.TID, a.apart, a.First.Path == "/proc" && a.row.How != syscalls.ByMount)
+		a.otherNamespace = o.mountsElsewhere(c)
+		o.resolver.ForeseeMount(a.TID, a.otherNamespace, a.First.Path == "/proc" && a.row.How != syscalls.ByMount)
 	}
 }
 
-// mountsApart reports whether a call that changes mounts changes none that fstrace sees:
+// mountsElsewhere reports whether a call that changes mounts changes none that fstrace sees:
 // mount(2).
-func (o *Observer) mountsApart(c *Call) bool {
+func (o *Observer) mountsElsewhere(c *Call) bool {
 	const noMount = unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_SHARED | unix.MS_UNBINDABLE | unix.MS_REMOUNT
 	if c.Row.How == syscalls.ByMount && c.Args[3]&noMount != 0 {
 		return true // it says how a mount that is there behaves

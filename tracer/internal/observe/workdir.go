@@ -44,7 +44,7 @@ func (o *Observer) cwd(c *Call) (procfs.Place, error) {
 	}
 	w.returned(c.TID)
 	settled := len(w.changing) == 0
-	if settled && !w.at.IsZero() && w.moves == o.resolver.Moves && o.resolver.Now.Sub(w.at) <= resolve.Belief {
+	if settled && !w.at.IsZero() && w.moves == o.resolver.Moves && o.resolver.Now.Sub(w.at) <= resolve.MaxAge {
 		return w.place, nil
 	}
 	p, err := o.procfs.Cwd(c.TID)

@@ -16,26 +16,26 @@ const maxCachedDirs = 1 << 16
 // not noticed while the session runs.
 type dirCache struct {
 	known map[string]procfs.Inode
-	// shaky are paths that the session removes or renames directories at.
-	shaky pathSet
-	// shakyDirs are those directories.
-	shakyDirs map[procfs.Inode]struct{}
+	// movedPaths are the paths at which the session removes or renames directories.
+	movedPaths pathSet
+	// movedDirs are these directories.
+	movedDirs map[procfs.Inode]struct{}
 	off       bool // mounts have changed: nothing is known
 }
 
 func (c *dirCache) has(path []byte) bool {
 	dir, ok := c.known[string(path)]
-	return ok && (len(c.shakyDirs) == 0 || !c.isShaky(dir))
+	return ok && (len(c.movedDirs) == 0 || !c.isMoved(dir))
 }
 
-// isShaky reports whether the session removes or renames a directory, by whatever name.
-func (c *dirCache) isShaky(dir procfs.Inode) bool {
-	_, ok := c.shakyDirs[dir]
+// isMoved reports whether the session removes or renames a directory, by whatever name.
+func (c *dirCache) isMoved(dir procfs.Inode) bool {
+	_, ok := c.movedDirs[dir]
 	return ok
 }
 
 func (c *dirCache) add(path []byte, dir procfs.Inode) {
-	if c.off || len(c.known) >= maxCachedDirs || len(c.shaky) > 0 && c.underShaky(string(path)) {
+	if c.off || len(c.known) >= maxCachedDirs || len(c.movedPaths) > 0 && c.underMoved(string(path)) {
 		return
 	}
 	if c.known == nil {
@@ -44,7 +44,7 @@ func (c *dirCache) add(path []byte, dir procfs.Inode) {
 	c.known[string(path)] = dir
 }
 
-func (c *dirCache) underShaky(path string) bool { return c.shaky.hasAbove(path) }
+func (c *dirCache) underMoved(path string) bool { return c.movedPaths.hasAbove(path) }
 
 // removing is called before a directory is removed: it has no entries.
 func (c *dirCache) removing(path string, dir procfs.Inode) {
@@ -71,19 +71,19 @@ func (c *dirCache) moving(path string, dir procfs.Inode) {
 }
 
 func (c *dirCache) distrust(path string, dir procfs.Inode) {
-	if c.shaky == nil {
-		c.shaky, c.shakyDirs = make(pathSet), make(map[procfs.Inode]struct{})
+	if c.movedPaths == nil {
+		c.movedPaths, c.movedDirs = make(pathSet), make(map[procfs.Inode]struct{})
 	}
-	c.shaky.add(path)
+	c.movedPaths.add(path)
 	if dir != (procfs.Inode{}) {
-		c.shakyDirs[dir] = struct{}{}
+		c.movedDirs[dir] = struct{}{}
 	}
-	if len(c.shaky) > maxCachedDirs || len(c.shakyDirs) > maxCachedDirs { // tmpfs has a new inode number each time
+	if len(c.movedPaths) > maxCachedDirs || len(c.movedDirs) > maxCachedDirs { // tmpfs has a new inode number each time
 		c.disable()
 	}
 }
 
 // disable is called when any path may come to mean something else.
 func (c *dirCache) disable() {
-	c.off, c.known, c.shaky, c.shakyDirs = true, nil, nil, nil
+	c.off, c.known, c.movedPaths, c.movedDirs = true, nil, nil, nil
 }

@@ -68,7 +68,7 @@ func TestDirCache(t *testing.T) {
 	}
 }
 
-// TestDirCacheBounds: it neither grows without end nor forgets what is shaky.
+// TestDirCacheBounds: it neither grows without end nor forgets what was moved.
 func TestDirCacheBounds(t *testing.T) {
 	c := new(dirCache)
 	for i := range maxCachedDirs + 10 {
@@ -81,8 +81,8 @@ func TestDirCacheBounds(t *testing.T) {
 	for i := range maxCachedDirs + 1 {
 		c.removing(fmt.Sprintf("/%d", i), procfs.Inode{})
 	}
-	if c.add([]byte("/0"), procfs.Inode{}); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.shaky) > maxCachedDirs {
-		t.Errorf("with %d shaky paths it still remembers directories", len(c.shaky))
+	if c.add([]byte("/0"), procfs.Inode{}); c.has([]byte("/0")) || c.has([]byte("/keep")) || len(c.movedPaths) > maxCachedDirs {
+		t.Errorf("with %d moved paths it still remembers directories", len(c.movedPaths))
 	}
 }
 

@@ -27,7 +27,7 @@ func (w *walk) followLink(parent int, last bool) bool {
 		return w.jumpMagic(target, last)
 	}
 	link := w.linkAt(target)
-	if w.onHost() && !w.out.shaky {
+	if w.onHost() && !w.out.viaMoved {
 		w.recent.keepLink(link, procfs.Inode{Dev: w.stat.Dev, Ino: w.stat.Ino}, &w.dirs, w.Now)
 	}
 	return w.goOnAt(parent, link, last)

@@ -23,7 +23,7 @@ func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
 // finishKnown ends the walk at cur, if what is there was found a moment ago. What a call
 // is about to make or remove is looked at anew.
 func (w *walk) finishKnown() bool {
-	if !w.onHost() || w.entry || w.Anew {
+	if !w.onHost() || w.entry || w.NoCache {
 		return false
 	}
 	f, ok := w.recent.file(w.cur, w.Now)

@@ -8,33 +8,31 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
-// Belief is how long what was looked up is taken to be so still, unless the session
-// itself does something that may change it. Others may have changed it meanwhile: a
-// record tells their doings, at best, to the time at which they were looked for.
-const Belief = 10 * time.Millisecond
+// MaxAge is how long a lookup stays in the cache, unless the session itself does something
+// that may change its result. A change by another process may stay unseen for as long.
+const MaxAge = 10 * time.Millisecond
 
 const (
 	// maxRecent bounds the memory of what was found.
 	maxRecent = 1 << 12
-	// maxUnsettled bounds that of what the session changes.
-	maxUnsettled = 1 << 16
+	// maxChanged bounds that of what the session changes.
+	maxChanged = 1 << 16
 )
 
-// A recentCache remembers what was found at canonical paths a moment ago: programs ask
-// for the same file again and again, and come to it by the same links. It is for one
-// goroutine.
+// A recentCache has what was found at canonical paths in the last [MaxAge]: programs look
+// up the same file again and again, through the same links. It is for one goroutine.
 //
-// It holds no absent paths. What the session is about to make, change or remove it
-// forgets, and never again remembers: the kernel does not say when such a call has run. It
-// does so by path, and by inode: a file can have other names.
+// It has no absent paths. What the session is about to make, change or remove leaves the
+// cache for good, because the kernel does not say when such a call has run. That is by
+// path, and also by inode: a file can have other names.
 type recentCache struct {
 	found map[string]finding
 	links map[string]linkFinding // symbolic links that were followed
-	// unsettled are paths that the session makes, changes or removes things at.
-	unsettled pathSet
-	changed   map[procfs.Inode]struct{} // those things, as far as they were there
-	off       bool
-	key       []byte
+	// changedPaths are the paths at which the session makes, changes or removes something.
+	changedPaths pathSet
+	changed      map[procfs.Inode]struct{} // what was there
+	off          bool
+	key          []byte
 }
 
 type finding struct {
@@ -88,7 +86,7 @@ func (l *recentCache) at(p procfs.Place, now time.Time) (f finding, ok bool) {
 		return finding{}, false
 	}
 	f, ok = l.found[p.Path]
-	return f, ok && now.Sub(f.at) <= Belief && !l.isChanged(procfs.InodeOf(&f.info))
+	return f, ok && now.Sub(f.at) <= MaxAge && !l.isChanged(procfs.InodeOf(&f.info))
 }
 
 // isChanged reports whether the session changes what has an inode, under whatever name.
@@ -103,13 +101,13 @@ func (l *recentCache) isChanged(i procfs.Inode) bool {
 // file returns what is known of the file at a canonical path: no symbolic link.
 func (l *recentCache) file(path []byte, now time.Time) (f finding, ok bool) {
 	f, ok = l.found[string(path)]
-	return f, ok && now.Sub(f.at) <= Belief && !l.isChanged(procfs.InodeOf(&f.info))
+	return f, ok && now.Sub(f.at) <= MaxAge && !l.isChanged(procfs.InodeOf(&f.info))
 }
 
 // link returns what is known of the symbolic link at a canonical path.
 func (l *recentCache) link(path []byte, now time.Time) (link events.Link, ok bool) {
 	f, ok := l.links[string(path)]
-	return f.Link, ok && now.Sub(f.at) <= Belief && !l.isChanged(f.inode)
+	return f.Link, ok && now.Sub(f.at) <= MaxAge && !l.isChanged(f.inode)
 }
 
 // keep remembers what a path led to.
@@ -120,7 +118,7 @@ func (l *recentCache) keep(r *Result, dirs *dirCache, now time.Time) {
 	default:
 		return
 	}
-	if !r.Info.Known() || r.shaky || !l.settled(path, procfs.InodeOf(&r.Info), dirs, now) {
+	if !r.Info.Known() || r.viaMoved || !l.isStable(path, procfs.InodeOf(&r.Info), dirs, now) {
 		return
 	}
 	if l.found == nil {
@@ -133,7 +131,7 @@ func (l *recentCache) keep(r *Result, dirs *dirCache, now time.Time) {
 
 // keepLink remembers a symbolic link at a canonical path.
 func (l *recentCache) keepLink(link events.Link, is procfs.Inode, dirs *dirCache, now time.Time) {
-	if !l.settled(link.Path, is, dirs, now) {
+	if !l.isStable(link.Path, is, dirs, now) {
 		return
 	}
 	if l.links == nil {
@@ -144,23 +142,23 @@ func (l *recentCache) keepLink(link events.Link, is procfs.Inode, dirs *dirCache
 	l.links[link.Path] = linkFinding{link, is, now}
 }
 
-// settled reports whether what is at a canonical path is likely to be there in a moment,
-// too. /proc changes by itself.
-func (l *recentCache) settled(path string, is procfs.Inode, dirs *dirCache, now time.Time) bool {
+// isStable reports whether what is at a canonical path may be cached. /proc changes by
+// itself.
+func (l *recentCache) isStable(path string, is procfs.Inode, dirs *dirCache, now time.Time) bool {
 	if l.off || l.isChanged(is) || dirs.off || now.IsZero() || strings.HasPrefix(path, "/proc/") {
 		return false
 	}
-	return !l.unsettled.has(path) && (len(dirs.shaky) == 0 || !dirs.underShaky(path))
+	return !l.changedPaths.has(path) && (len(dirs.movedPaths) == 0 || !dirs.underMoved(path))
 }
 
-// changing is called for a path at which something is about to change, and so of the
-// directory that a name is made in or taken from: its times change, too.
+// changing is called for a path at which something is about to change. If a name is made or
+// removed, its directory changes too.
 func (l *recentCache) changing(op events.Op, r *Result) {
 	if !r.Set || l.off {
 		return
 	}
-	if l.unsettled == nil {
-		l.unsettled, l.changed = make(pathSet), make(map[procfs.Inode]struct{})
+	if l.changedPaths == nil {
+		l.changedPaths, l.changed = make(pathSet), make(map[procfs.Inode]struct{})
 	}
 	if r.Info.Known() {
 		l.changed[procfs.InodeOf(&r.Info)] = struct{}{}
@@ -170,22 +168,22 @@ func (l *recentCache) changing(op events.Op, r *Result) {
 		if path == "" {
 			continue
 		}
-		l.unsettle(path)
+		l.markChanged(path)
 		if i := strings.LastIndexByte(path, '/'); names && i >= 0 {
-			l.unsettle(path[:max(i, 1)])
+			l.markChanged(path[:max(i, 1)])
 		}
 	}
-	if len(l.unsettled) > maxUnsettled || len(l.changed) > maxUnsettled {
+	if len(l.changedPaths) > maxChanged || len(l.changed) > maxChanged {
 		*l = recentCache{off: true}
 	}
 }
 
-// underUnsettled reports whether the session makes, changes or removes something at a path, or
-// at a directory on it.
-func (l *recentCache) underUnsettled(path string) bool { return l.unsettled.hasAbove(path) }
+// underChanged reports whether the session makes, changes or removes something at a path,
+// or at a directory above it.
+func (l *recentCache) underChanged(path string) bool { return l.changedPaths.hasAbove(path) }
 
-func (l *recentCache) unsettle(path string) {
-	l.unsettled.add(path)
+func (l *recentCache) markChanged(path string) {
+	l.changedPaths.add(path)
 	delete(l.found, path)
 	delete(l.links, path)
 }

@@ -51,13 +51,13 @@ func TestLately(t *testing.T) {
 			t.Errorf("%s from %s: as %q", test.name, test.base, r.As)
 		}
 	}
-	if _, ok := l.find("/d", []byte("f"), now.Add(2*Belief)); ok {
+	if _, ok := l.find("/d", []byte("f"), now.Add(2*MaxAge)); ok {
 		t.Error("still believed long after")
 	}
 }
 
-// TestLatelyUnsettled: what the session changes is looked at each time from then on.
-func TestLatelyUnsettled(t *testing.T) {
+// TestRecentChanged: what the session changes is looked at each time from then on.
+func TestRecentChanged(t *testing.T) {
 	now := time.Now()
 	var dirs dirCache
 	var l recentCache
@@ -99,12 +99,12 @@ func TestLatelyBounds(t *testing.T) {
 			t.Fatalf("%d paths are remembered", len(l.found))
 		}
 	}
-	for i := range maxUnsettled + 1 {
+	for i := range maxChanged + 1 {
 		l.changing(events.OpWrite, foundAt("/w/"+time.Duration(i).String(), 1))
 	}
 	l.keep(foundAt("/x", 1), &dirs, now)
-	if _, ok := l.find("", []byte("/x"), now); ok || len(l.unsettled) > 0 {
-		t.Errorf("%d changes are remembered, /x known: %v", len(l.unsettled), ok)
+	if _, ok := l.find("", []byte("/x"), now); ok || len(l.changedPaths) > 0 {
+		t.Errorf("%d changes are remembered, /x known: %v", len(l.changedPaths), ok)
 	}
 }
 

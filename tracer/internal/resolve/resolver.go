@@ -28,10 +28,10 @@ type Result struct {
 	Info  events.FileInfo // of what state is about, where it was looked at
 	// Blocked: the kernel did not get past path, because it is no directory. The call
 	// fails, whatever it was to do, and has learned no more than that.
-	Blocked bool
-	file    string       // the kernel's name for the end, where that is another
-	shaky   bool         // it leads through a directory that the session removes or renames
-	Lost    *procfs.Loss // why the names are not where it is; nil if they are
+	Blocked  bool
+	file     string       // the kernel's name for the end, where that is another
+	viaMoved bool         // it leads through a directory that the session removes or renames
+	Lost     *procfs.Loss // why the names are not where it is; nil if they are
 }
 
 // End returns what the path finally leads to.
@@ -69,7 +69,7 @@ type Resolver struct {
 	avoid *Served
 	// Anew: the call in hand may change what its paths lead to. That is looked at, even if
 	// it was a moment ago: others may have changed it since.
-	Anew bool
+	NoCache bool
 	// unmounts: the call in hand asks no server, and may be made by one.
 	unmounts bool
 	// busy reports whether a walk is in progress: cur and rest say how far it is.

@@ -12,7 +12,7 @@ import (
 // Lookup is [Resolver.Resolve], but takes results of the last 10 ms from the cache where
 // nothing can have changed them.
 func (r *Resolver) Lookup(v *View, base Base, path []byte, mode Mode) Result {
-	if mode&Entry != 0 || r.Anew || base.Gone || v.Root != "/" || v.anchor.name != "" || base.anchor != nil || v.NoLinks {
+	if mode&Entry != 0 || r.NoCache || base.Gone || v.Root != "/" || v.anchor.name != "" || base.anchor != nil || v.NoLinks {
 		return r.Resolve(v, base, path, mode)
 	}
 	if found, ok := r.recent.find(base.Path, path, r.Now); ok {
@@ -85,7 +85,7 @@ func (w *walk) skip() {
 		w.cur = append(w.cur, '/')
 	}
 	w.cur = append(w.cur, w.rest[:end]...)
-	if !w.dirs.has(w.cur) || len(w.dirs.shaky) > 0 && w.dirs.underShaky(string(w.cur)) {
+	if !w.dirs.has(w.cur) || len(w.dirs.movedPaths) > 0 && w.dirs.underMoved(string(w.cur)) {
 		w.cur = w.cur[:from]
 		return
 	}
@@ -235,10 +235,10 @@ func (w *walk) passed(s events.State) {
 // enterDir remembers the directory at cur, if it will stay there.
 func (w *walk) enterDir() {
 	dir := procfs.Inode{Dev: w.stat.Dev, Ino: w.stat.Ino}
-	if len(w.dirs.shakyDirs) > 0 && w.dirs.isShaky(dir) {
-		w.out.shaky = true
+	if len(w.dirs.movedDirs) > 0 && w.dirs.isMoved(dir) {
+		w.out.viaMoved = true
 	}
-	if !w.out.shaky {
+	if !w.out.viaMoved {
 		w.dirs.add(w.cur, dir)
 	}
 }

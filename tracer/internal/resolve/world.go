@@ -92,7 +92,7 @@ func (r *Resolver) Known(p *Base) (out Result, ok bool) {
 		out.Path, out.Lost = p.anchor.space.hostPath(p.Path)
 	}
 	found, ok := r.recent.at(p.Place, r.Now)
-	if !ok || r.RootsVary || r.Anew {
+	if !ok || r.RootsVary || r.NoCache {
 		return out, false
 	}
 	out.Path, out.State, out.Info = found.path, found.state, found.info
@@ -102,7 +102,7 @@ func (r *Resolver) Known(p *Base) (out Result, ok bool) {
 // StaysAt reports whether what is at a path is likely to be there in a moment, too: the
 // session does not remove, rename or mount on what leads there.
 func (r *Resolver) StaysAt(path string) bool {
-	return !r.dirs.off && (len(r.dirs.shaky) == 0 || !r.dirs.underShaky(path))
+	return !r.dirs.off && (len(r.dirs.movedPaths) == 0 || !r.dirs.underMoved(path))
 }
 
 // Foresee prepares for what an operation is about to change in what paths mean.
@@ -137,12 +137,13 @@ func (r *Resolver) ForeseeRoot(joined bool) {
 	r.spaces.joined = r.spaces.joined || joined
 }
 
-// ForeseeMount prepares for a call of a thread that changes mounts, unless apart, where
-// fstrace does not see them. If it unmounts /proc nothing there is kept open.
-func (r *Resolver) ForeseeMount(tid int, apart, unmountsProc bool) {
+// ForeseeMount prepares for a call of a thread that changes mounts. elsewhere means that
+// fstrace does not see them, unmountsProc that the call unmounts /proc: then no descriptor
+// below it may stay open.
+func (r *Resolver) ForeseeMount(tid int, elsewhere, unmountsProc bool) {
 	r.RootsVary = true
 	r.spaces.mounting(tid)
-	if apart {
+	if elsewhere {
 		return
 	}
 	r.mounting = true
