@@ -25,6 +25,7 @@ const modulePath = "github.com/fstrace/fstrace"
 var mayImport = map[string][]string{
 	"events":                    {},
 	"events/manifest":           {"events"},
+	"events/summary":            {"events"},
 	"seccomp":                   {},
 	"tracer":                    {"tracer/internal/recorder", "tracer/internal/observe", "tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/failpoint", "tracer/internal/sys", "tracer/internal/syscalls", "tracer/internal/shim", "tracer/internal/nested", "seccomp", "events"},
 	"tracer/internal/shim":      {},

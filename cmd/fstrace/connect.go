@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fstrace/fstrace/events/summary"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/fstrace/fstrace/tracer"
 	"github.com/fstrace/fstrace/tracer/jobcontrol"
@@ -84,7 +85,7 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 		},
 	}
 	if f.format == "manifest" {
-		events := false
+		events := f.verbose // which sums them up
 		q.Options.Manifest, q.Options.Events, q.Options.Record = true, &events, recordPath(f.output)
 		q.Options.Compact, q.Options.EnvValues = f.compact, f.envValues
 		if f.root != "" {
@@ -125,7 +126,10 @@ func (c *connected) execute() int {
 	}
 	s.launched()
 	letGoOfDescriptors(others, c.output.isStdout())
-	rec := received{flags: c.flags, out: c.output, client: c.client, stream: stream}
+	if c.flags.verbose {
+		c.sum = new(summary.Summary)
+	}
+	rec := received{flags: c.flags, out: c.output, client: c.client, stream: stream, sum: c.sum}
 	if err := rec.take(); err != nil {
 		return c.brokenOff(cmd, ended, err)
 	}
@@ -219,7 +223,6 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 	case told.NotExecuted != "":
 		return status.ExitStatus()
 	}
-	c.counts = rec.counts
 	c.report(result)
 	if told.Ending != "" && (c.flags.timeout == 0 || time.Since(c.begun) < c.flags.timeout) {
 		fmt.Fprintf(os.Stderr, "fstrace: cancelled by fstraced; %s\n", result.Exit)

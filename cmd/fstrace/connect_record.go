@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/events/summary"
 	"github.com/fstrace/fstrace/ipc"
 )
 
@@ -21,9 +22,9 @@ type received struct {
 	client *ipc.Client
 	stream *ipc.Stream
 
-	counts events.Counts
-	gaps   []events.Incomplete
-	err    error // why the record is not whole
+	gaps []events.Incomplete
+	sum  *summary.Summary // for -v, nil without
+	err  error            // why the record is not whole
 }
 
 // take reads the stream to its end. What it returns is the stream's error.
@@ -48,6 +49,11 @@ func (r *received) take() (err error) {
 
 // copyLines writes a JSONL record as the daemon has it, byte for byte.
 func (r *received) copyLines(w io.Writer) error {
+	if r.sum != nil {
+		lines, wait := sumLines(r.sum)
+		defer wait()
+		w = io.MultiWriter(lines, w)
+	}
 	var start, end []byte
 	var lines bytes.Buffer
 	line := func(b []byte) {
@@ -99,6 +105,9 @@ func (r *received) encode() error {
 	if err != nil {
 		return err
 	}
+	if r.sum != nil {
+		sink = &summingSink{sink, r.sum}
+	}
 	err = r.stream.Replay(&patientSink{Sink: sink, received: r})
 	if told := r.stream.Result(); told != nil && told.Error != "" {
 		return nil // the record has no trailer: this is why
@@ -132,7 +141,7 @@ func (p *patientSink) End(t *events.Trailer) error {
 	return nil
 }
 
-func (r *received) trailer(t *events.Trailer) { r.counts, r.gaps = t.Counts, t.Incomplete }
+func (r *received) trailer(t *events.Trailer) { r.gaps = t.Incomplete }
 
 // takeManifest writes the session's manifest, as the daemon has folded it. What that may
 // miss is in it.

@@ -115,7 +115,7 @@ func newRoot(status *int) *cobra.Command {
 	flags.StringVar(&f.connect, "connect", "", "let fstraced at `SOCKET` record the command ($XDG_RUNTIME_DIR/fstrace/socket)")
 	flags.Lookup("connect").NoOptDefVal = defaultSocket
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no warnings, only errors that make fstrace fail")
-	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print a summary of the record at the end")
+	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print at the end what was recorded, in five lines")
 	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
 	completeWords(root, "format", "text", "jsonl", "manifest", "depfile")
 	completeWords(root, "wait", "root", "all")
@@ -123,7 +123,7 @@ func newRoot(status *int) *cobra.Command {
 	completeWords(root, "recorder", "auto", "off")
 	completeWords(root, "io-uring", "deny", "allow")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newCheck(status), newWhy(status), newDiff(status),
+	root.AddCommand(newCheck(status), newWhy(status), newDiff(status), newSummary(status),
 		newSessions(), newWatch(), newKill(), newDoctor(status), newCompletion())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see fstrace --help", err)

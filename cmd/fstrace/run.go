@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/events/summary"
 	"github.com/fstrace/fstrace/tracer"
 	"github.com/fstrace/fstrace/tracer/jobcontrol"
 	"golang.org/x/sys/unix"
@@ -18,7 +18,7 @@ type run struct {
 	flags  *flags
 	cmd    *tracer.Cmd
 	output *output
-	counts events.Counts
+	sum    *summary.Summary // for -v, nil without
 	// manifest is the sink of that format, nil for the others.
 	manifest *manifest.Recorder
 }
@@ -40,7 +40,13 @@ func newRun(f *flags, args []string) (*run, error) {
 		out.abort()
 		return nil, err
 	}
-	cmd.Sink = &countingSink{Sink: sink, counts: &r.counts}
+	cmd.Sink = sink
+	if f.verbose {
+		if cmd.Sink, r.sum, err = summing(sink, f); err != nil {
+			out.abort()
+			return nil, err
+		}
+	}
 	if m, ok := sink.(*manifest.Recorder); ok {
 		r.manifest, cmd.Guard = m, m.Guard
 		m.Served(cmd.Served)
@@ -118,17 +124,6 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 	return events.Filter(sink, f.only, f.ignore)
 }
 
-// countingSink keeps the trailer's counts for the summary of -v.
-type countingSink struct {
-	events.Sink
-	counts *events.Counts
-}
-
-func (c *countingSink) End(t *events.Trailer) error {
-	*c.counts = t.Counts
-	return c.Sink.End(t)
-}
-
 // run runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
 func (r *run) run(s *signals) int {
@@ -189,12 +184,12 @@ func cannotTrace(err error) int {
 
 // report says on standard error what the record does not show by itself.
 func (r *run) report(result *tracer.Result) {
+	gaps := result.Incomplete
+	if r.manifest != nil {
+		gaps = r.manifest.Incomplete()
+	}
 	textOnStderr := r.flags.format == "text" && r.flags.output == ""
 	if !r.flags.quiet && !textOnStderr {
-		gaps := result.Incomplete
-		if r.manifest != nil {
-			gaps = r.manifest.Incomplete()
-		}
 		for _, gap := range gaps {
 			of := ""
 			if gap.PID != 0 {
@@ -203,10 +198,11 @@ func (r *run) report(result *tracer.Result) {
 			fmt.Fprintf(os.Stderr, "fstrace: the record is incomplete: %s: %s%s\n", gap.Reason, of, gap.Detail)
 		}
 	}
-	if r.flags.verbose {
-		fmt.Fprintf(os.Stderr, "fstrace: %d events: %s; %s\n", r.counts.Total(), summary(&r.counts), result.Exit)
+	if r.sum != nil {
+		r.sum.Incomplete = gaps
+		_ = r.sum.WriteBrief(os.Stderr, "fstrace: ")
 		if c := result.Calls; c.Recorders > 0 {
-			fmt.Fprintf(os.Stderr, "fstrace: %d calls were notified; %d were recorded, by %d processes\n", c.Notified, c.Recorded, c.Recorders)
+			fmt.Fprintf(os.Stderr, "fstrace: %-10s %d notified; %d recorded, by %d processes\n", "calls", c.Notified, c.Recorded, c.Recorders)
 		}
 	}
 }
@@ -220,16 +216,6 @@ func (r *run) reportTimeout(result *tracer.Result) {
 		fmt.Fprintf(os.Stderr, "fstrace: timed out after %v: did not respond to SIGTERM within %v; killed\n", r.flags.timeout, r.flags.killAfter)
 	case tracer.EndedByItself:
 	}
-}
-
-func summary(c *events.Counts) string {
-	var parts []string
-	for op, n := range c {
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, events.Op(op)))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 // otherDescriptors lists what this process was started with beyond standard

@@ -37,7 +37,7 @@ func run(t *testing.T, dir, record string, argv []string, flags ...string) (out 
 	if err != nil {
 		t.Fatalf("%v: %v\n%s%s", cmd, err, stdout, stderr)
 	}
-	if m := regexp.MustCompile(`(\d+) calls were notified; (\d+) were recorded`).FindStringSubmatch(stderr.String()); m != nil {
+	if m := regexp.MustCompile(`calls +(\d+) notified; (\d+) recorded`).FindStringSubmatch(stderr.String()); m != nil {
 		notified, _ = strconv.Atoi(m[1])
 		recorded, _ = strconv.Atoi(m[2])
 	}
