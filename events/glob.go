@@ -20,7 +20,10 @@ import (
 // a directory matches everything below it.
 //
 // It is compiled to tokens and matched by hand: filters see each event, and a
-// regular expression takes longer for one path than the kernel for the call.
+// regular expression takes longer for one path than the kernel for the call. The package
+// github.com/bmatcuk/doublestar has another meaning of patterns: its "**" crosses slashes
+// only as a whole component, and a pattern matches only from the root. It also parses the
+// pattern again for each path.
 type glob struct {
 	alternatives [][]globToken // of the braces, multiplied out
 }

@@ -11,14 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopted makes a Launch of what another program has passed on: the control socket and the
-// pidfd of a process that it has launched, and a socket to a fstrace whose session that
-// process is in, nil for none. The process must be a child of
-// parent, of the user uid alone, and live among this process's mounts and processes: its paths and
-// numbers are to mean the same here. On success the files are the Launch's.
+// Adopted returns a [Launch] for descriptors that another program has passed on: the
+// control socket and the pidfd of a process that it has launched, and a socket to the
+// fstrace in whose session that process is, or nil. The process must be a child of parent,
+// must have only the user uid, and must be in the mount and pid namespaces of this process.
+// On success the Launch owns the files.
 //
-// The sender is not trusted. Verify what can be verified here; a process that is none of
-// ours cannot be seized by a tracer without privileges.
+// The sender is not trusted: Adopted verifies all of that.
 func Adopted(control, process, outer *os.File, parent, uid int) (*Launch, error) {
 	if err := isControl(control); err != nil {
 		return nil, err

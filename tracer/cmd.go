@@ -13,17 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Cmd is a command to run and trace. It is used as [os/exec.Cmd] is: set the
-// fields, then call Run, or Start and Wait. The fields must not be changed after
-// Start. A Cmd can be started once. Its methods are safe for concurrent use.
+// A Cmd is a command to run and trace. Use it like [os/exec.Cmd]: set the fields, then call
+// Run, or Start and Wait. The fields must not be changed after Start. A Cmd can be started
+// once. Its methods may be called concurrently.
 type Cmd struct {
-	// Path is the program's file, looked up in the PATH of Env if it has no slash.
+	// Path is the path of the program. A name without a slash is looked up in the PATH of
+	// Env.
 	Path string
-	// Args are the command's arguments, the name it is called by first.
+	// Args are the arguments. Args[0] is the name by which the command is called.
 	Args []string
-	// Env is its environment, as "key=value"; nil stands for this process's.
+	// Env is the environment, as "key=value"; nil means the environment of this process.
 	Env []string
-	// Dir is its working directory; "" stands for this process's.
+	// Dir is the working directory; "" means the working directory of this process.
 	Dir string
 
 	// Stdin is the command's standard input, Stdout and Stderr are its standard output
@@ -39,60 +40,60 @@ type Cmd struct {
 	// command to descriptors of this process. Other numbers are closed in the command,
 	// but 0, 1 and 2 are /dev/null if they are not given.
 	Descriptors map[int]int
-	// InheritFiles passes on each descriptor of this process that is not
-	// close-on-exec, under its own number, as execve(2) does. The five fields
-	// above must not be set.
+	// InheritFiles passes on each descriptor of this process that is not close-on-exec,
+	// with the same number, as execve(2) does. The five fields above must not be set.
 	InheritFiles bool
-	// WaitDelay is how long Wait waits, after the session's end, for the copying from
-	// and to the command's pipes: a descendant that outlives the session may hold them
-	// open. Wait then closes the pipes and returns [os/exec.ErrWaitDelay]. 0 means no
+	// WaitDelay is how long Wait waits after the end of the session until the pipes of
+	// Stdin, Stdout and Stderr are closed: a descendant that outlives the session may hold
+	// them open. Then Wait closes them and returns [os/exec.ErrWaitDelay]. 0 means no
 	// limit.
 	WaitDelay time.Duration
 
-	// Umask is its file mode creation mask; nil stands for this process's.
+	// Umask is the file mode creation mask; nil means the mask of this process.
 	Umask *int
-	// Limits are the resource limits that it starts with, and Nice its nice value: those
-	// that are not given, nil, are this process's.
+	// Limits are resource limits and Nice is the nice value that the command starts with.
+	// Limits that are not listed, and a nil Nice, are those of this process.
 	Limits []Limit
 	Nice   *int
-	// Setsid makes the command the leader of a session and of a process group of its
-	// own, without a controlling terminal: setsid(2). It then also starts with no signal
+	// Setsid makes the command the leader of a new terminal session and process group,
+	// without a controlling terminal: setsid(2). The command then starts with no signal
 	// blocked or ignored.
 	Setsid bool
-	// Adopt, if set, is the process that is to become the command: another program's
-	// child, which has all that it inherits from there. Dir must be that program's
-	// directory; of the fields above only Path, Args and Env are used beside it.
+	// Adopt, if set, is the process that becomes the command. It is the child of another
+	// program and inherits everything from that. Dir must be the working directory of that
+	// program. Of the fields above, only Path, Args and Env are used as well.
 	Adopt *Launch
 
+	// Lifecycle says how processes are followed, IOUring how calls of io_uring are
+	// answered, and Recorder whether processes may record their own calls.
 	Lifecycle Lifecycle
 	IOUring   IOUringPolicy
 	Recorder  RecorderPolicy
 	// WaitFor says when the session ends.
 	WaitFor WaitPolicy
-	// Timeout, if not 0, is how long the session may last before each of its processes
-	// gets SIGTERM. Those that are left after KillAfter get SIGKILL. The session then
-	// ends with the last of them, whatever WaitFor says.
+	// Timeout, if not 0, limits the session: after Timeout all its processes get SIGTERM,
+	// and after KillAfter more those that are left get SIGKILL. The session then ends with
+	// the last process, whatever WaitFor is.
 	Timeout, KillAfter time.Duration
 	// Sink receives the record. Required.
 	Sink events.Sink
-	// Guard, if set, is called before a system call continues that may modify, replace or
-	// remove an existing regular file or a symbolic link, or change its times. It gets the
-	// path and what is there now. It is also called for whatever the call may make, with
-	// an info that is not Known. The caller waits meanwhile, and for the first 20 ms so does
-	// every other process that makes a file call. Guard must return even if a file system
-	// does not answer: see Served. It must be safe for concurrent use: while one call takes
-	// longer than 20 ms, Guard is called for others.
+	// Guard, if set, is called before a system call that may modify, replace or remove a
+	// regular file or a symbolic link, or change its times. It is called with the path and
+	// what is there now. If the call may create something, info is not Known. For a file
+	// that is removed or renamed, Guard is called whatever its type.
 	//
 	// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
 	// removes it, events.OpRename if it renames it, events.OpCreate if it renames something
-	// to that path, and another operation if it changes the file, or makes something, in
-	// another way. For a file that is removed or renamed, Guard is called whatever its type,
-	// directories included. It is called with events.OpList for a directory that is about to
-	// be listed.
+	// to that path, events.OpList if it is about to list a directory, and another operation
+	// otherwise.
+	//
+	// The caller waits until Guard returns, and in the first 20 ms so does every other
+	// process that makes a file call. After that Guard is called for others concurrently.
+	// Guard must return even if a file system does not answer: see Served.
 	Guard func(op events.Op, path string, info events.FileInfo)
-	// OnStop, if set, is called when a job control signal has stopped the command
-	// itself. It must return soon, and must not wait for the command, which is not
-	// continued meanwhile if it is traced. It may stop this process: StopWith.
+	// OnStop, if set, is called when a job control signal has stopped the command. It must
+	// return soon and must not wait for the command: a traced command is not continued
+	// before OnStop returns. OnStop may stop this process (jobcontrol.StopWith).
 	OnStop func(sig unix.Signal)
 
 	// Spare, if set, starts the process of the next command ahead of need.
@@ -115,9 +116,9 @@ func Command(name string, arg ...string) *Cmd {
 	return &Cmd{Path: name, Args: append([]string{name}, arg...)}
 }
 
-// CommandContext is Command with a context. When the context is done before the
-// session has ended, the session's processes are ended as Cancel does, with KillAfter
-// as the grace, and Wait returns the context's error.
+// CommandContext is like [Command] but includes a context. If the context is done before
+// the session has ended, all processes of the session are ended as by [Cmd.Cancel] with
+// KillAfter, and Wait returns the error of the context.
 func CommandContext(ctx context.Context, name string, arg ...string) *Cmd {
 	if ctx == nil {
 		panic("tracer: nil Context")
@@ -133,25 +134,25 @@ type Result struct {
 	Exit events.Exit
 	// Status is the command's wait status: wait(2).
 	Status unix.WaitStatus
-	// Ending says what the timeout had to do with it.
+	// Ending says whether the timeout, or Cancel, ended the command.
 	Ending Ending
-	// Usage is what the command has used, together with those of its descendants that it
-	// has waited for: wait4(2). It counts from the start of the process, which was another
-	// program for some milliseconds. Nil if it is not known: the command was not traced, or
-	// had very many threads at its end.
+	// Usage is the resource usage of the command and of the descendants that it has waited
+	// for: wait4(2). It includes some milliseconds before the exec. It is nil if it is not
+	// known, because ptrace did not follow the command or it had very many threads.
 	Usage *unix.Rusage
-	// Calls says how the calls of the record have become known.
+	// Calls counts the system calls of the record by how fstrace learned of them.
 	Calls Calls
-	// Incomplete says what the record may miss; empty if it is complete.
+	// Incomplete has the reasons why the record is incomplete; empty if it is complete.
 	Incomplete []events.Incomplete
-	// Err says why the record is cut off; nil if it is whole.
+	// Err says why the record is cut off, for example an error of the sink; nil if it has
+	// its trailer.
 	Err error
 }
 
-// Calls are numbers of system calls.
+// Calls counts system calls.
 type Calls struct {
-	// Notified are those that have waited for this process, Recorded those that processes have
-	// recorded themselves (Cmd.Recorder), Recorders how many did.
+	// Notified calls waited for an answer of this process. Recorded calls were recorded by
+	// the calling process itself (Cmd.Recorder), of which there were Recorders.
 	Notified, Recorded uint64
 	Recorders          int
 }
@@ -159,8 +160,8 @@ type Calls struct {
 // Success reports whether the command exited with status 0.
 func (r *Result) Success() bool { return r.Status.Exited() && r.Status.ExitStatus() == 0 }
 
-// An ExitError says that the command has run and did not exit with status 0. The
-// record is whole.
+// An ExitError reports that the command ran and did not exit with status 0. The record is
+// not cut off.
 type ExitError struct{ *Result }
 
 func (e *ExitError) Error() string {
@@ -170,8 +171,8 @@ func (e *ExitError) Error() string {
 	return "exit status " + strconv.Itoa(e.Status.ExitStatus())
 }
 
-// Run starts the command and waits until the session has ended. It returns the
-// errors of Start and Wait.
+// Run starts the command and waits until the session has ended. It returns the error of
+// [Cmd.Start] or of [Cmd.Wait].
 func (c *Cmd) Run() error {
 	if err := c.Start(); err != nil {
 		return err
@@ -179,13 +180,14 @@ func (c *Cmd) Run() error {
 	return c.Wait()
 }
 
-// Start starts the command and returns when it has been executed. The sink has
-// received the record's header by then. If Start returns nil, Wait must be called.
+// Start starts the command and returns when the kernel has executed it. The sink has
+// received the header of the record by then. If Start returns nil, [Cmd.Wait] must be
+// called to release resources.
 //
-// If the command cannot be executed, Start returns an [*ExecError]. The session is
-// over then, and the sink has the whole record, which says where the command was
-// looked for. After any other error nothing has been run, and the sink has
-// received nothing or no end.
+// If the command cannot be executed, the error is an [*ExecError]. The session has ended
+// then, and the sink has received the whole record, which has the paths where the command
+// was looked up. After any other error nothing has been run, and the sink has received
+// nothing, or a record without a trailer.
 func (c *Cmd) Start() error {
 	if err := c.valid(); err != nil {
 		return err
@@ -226,8 +228,8 @@ func (c *Cmd) valid() error {
 	return nil
 }
 
-// Observe sets Sink and Guard. It is for packages that know a Cmd by an interface, as
-// events/manifest does.
+// Observe sets Sink and Guard. It is for packages that use a Cmd through an interface, such
+// as events/manifest.
 func (c *Cmd) Observe(sink events.Sink, guard func(events.Op, string, events.FileInfo)) {
 	c.Sink, c.Guard = sink, guard
 }
@@ -239,7 +241,7 @@ func (c *Cmd) current() *session {
 	return c.session
 }
 
-// Pid returns the command's process id, once Start has returned.
+// Pid returns the process id of the command, or 0 before [Cmd.Start] has returned.
 func (c *Cmd) Pid() int {
 	if s := c.current(); s != nil && s.root != nil {
 		return s.root.pid
@@ -247,9 +249,9 @@ func (c *Cmd) Pid() int {
 	return 0
 }
 
-// Signal sends a signal to the command itself, by pidfd: never to another process
-// that has got its number. Before there is a process it is kept for it. It returns
-// os.ErrProcessDone when the command has ended.
+// Signal sends a signal to the command. It uses a pidfd, so that no other process with the
+// same number can get the signal. A signal that is sent before the process exists is
+// delivered when it does. Signal returns [os.ErrProcessDone] if the command has ended.
 func (c *Cmd) Signal(sig unix.Signal) error {
 	c.mu.Lock()
 	s := c.session
@@ -263,8 +265,8 @@ func (c *Cmd) Signal(sig unix.Signal) error {
 	return s.owner.signal(sig)
 }
 
-// SignalGroup is Signal for the command's process group, if the command was started
-// as its leader (Apart). Before Linux 6.9 the command alone gets it.
+// SignalGroup is like [Cmd.Signal] for the process group of the command, if the command
+// leads it (Setsid). Before Linux 6.9, only the command gets the signal.
 func (c *Cmd) SignalGroup(sig unix.Signal) error {
 	s := c.current()
 	if s == nil {
@@ -273,29 +275,28 @@ func (c *Cmd) SignalGroup(sig unix.Signal) error {
 	return s.owner.signalGroup(sig)
 }
 
-// Cancel has the session end: every process of it gets SIGTERM, and those that are
-// left after the grace get SIGKILL, as if its timeout had come now. It does not wait.
+// Cancel ends the session as if its timeout had expired: all processes get SIGTERM, and
+// after grace those that are left get SIGKILL. It does not wait for that.
 func (c *Cmd) Cancel(grace time.Duration) {
 	if s := c.current(); s != nil {
 		s.owner.mail.send(msgCancel{grace})
 	}
 }
 
-// Served reports whether a path is on a file system that may be served from inside the
-// session, or that has been slow to answer. A sink or a guard that looks at such a path must
-// not wait for the answer for ever. It is safe for concurrent use.
+// Served reports whether a path is on a file system that a process of the session may
+// serve, or that has been slow to answer. A sink or a guard that looks at such a path needs
+// a timeout.
 func (c *Cmd) Served(path string) bool {
 	s := c.current()
 	return s != nil && s.served.Has(path)
 }
 
-// Wait waits for the session to end, for the sink to have the whole record, and for
-// the copying from and to the command's pipes.
+// Wait waits until the session has ended, the sink has received the whole record, and the
+// pipes of Stdin, Stdout and Stderr are copied.
 //
-// The error is nil if the record is whole and the command exited with status 0. It is
-// an [*ExitError] if the record is whole and the command did not. Any other error says
-// why the record or a pipe is cut off, or is the context's. A command that Start could
-// not execute can be waited for too: the record says where it was looked for.
+// The error is nil if the command exited with status 0, and an [*ExitError] if it did not.
+// Any other error is the error of the context, or says why the record or a pipe is cut
+// off. Wait may also be called after Start has returned an [*ExecError].
 func (c *Cmd) Wait() error {
 	s := c.current()
 	if s == nil {
@@ -315,7 +316,7 @@ func (c *Cmd) Wait() error {
 	return copied
 }
 
-// Result returns how the command ended, nil before the session's end.
+// Result returns how the command ended, or nil before the end of the session.
 func (c *Cmd) Result() *Result {
 	s := c.current()
 	if s == nil {

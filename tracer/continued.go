@@ -5,8 +5,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Continued reports, within a call of Stopped, whether the command has been continued
-// since: it is no longer stopped, or that is what it has stopped for.
+// Continued reports, during a call of OnStop, whether the command has been continued since
+// it stopped.
 func (c *Cmd) Continued() bool {
 	pid := c.Pid()
 	return !procfs.Stopped(pid) || hasReport(pid)

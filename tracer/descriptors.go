@@ -87,8 +87,7 @@ func inheritAll() ([]uintptr, error) {
 	return list, nil
 }
 
-// KeptDescriptors lists the descriptors that this process was started with, or has
-// made to be inherited: those that an exec keeps.
+// KeptDescriptors returns the descriptors of this process that are not close-on-exec.
 func KeptDescriptors() ([]int, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package tracer runs a command unchanged and records every file access of it and
+// Package tracer runs a command unchanged and records each file access of the command and
 // of all its descendants. It is used like os/exec:
 //
 //	cmd := tracer.Command("make", "-j4")
@@ -6,30 +6,32 @@
 //	cmd.Sink = events.NewJSONL(file)
 //	err := cmd.Run()
 //
-// The record goes to an [events.Sink]. The [Result] says how the command ended and
-// whether the record may miss something.
+// An [events.Sink] receives the record. [Cmd.Result] says how the command ended and what
+// the record may miss. A session is one run of a command: it lasts from Start until the
+// command has ended or, with [WaitAll], its last descendant.
 //
 // # How it works
 //
-// A seccomp filter picks out the system calls that can name files; each waits until
-// this package has looked at what it names, and then runs as if nothing had
-// happened. ptrace tells of processes. docs/architecture.md has the parts.
+// A seccomp filter selects the system calls that can name files. The thread that makes
+// such a call sleeps while this package looks at what the call names; then the kernel runs
+// the call as if there had been no filter. ptrace(2) reports the start and the end of
+// processes. docs/architecture.md explains the parts.
 //
 // # What a host program must know
 //
-// The command's process begins as a second instance of the host's own binary, and
-// so does a small helper that outlives the session if it must: the init function of
-// this package recognizes both and never returns in them. Initializers of packages
-// that come before it do run there, so they should have no effect outside the
-// process. /proc must be mounted, and the binary readable by the command's user.
+// The process of the command starts as a second instance of the host's binary, and so does
+// a helper process that can outlive the session. The init function of this package
+// recognizes both and does not return in them. Initializers that run before it run in them
+// too, so they must have no effect outside the process. /proc must be mounted, and the
+// command's user must be able to read the binary.
 //
-// The host's own children, signals and limits are left alone. A binary linked with
-// -ldflags=-E=fstrace_entry passes on to commands the ignored signals that it was
-// started with (see [SignalsKept]).
+// The package does not touch other children of the host, its signals or its limits. A
+// binary that is linked with -ldflags=-E=fstrace_entry passes on the signals that were
+// ignored when it was started ([SignalsKept]).
 //
-// A traced command dies with its host (but not with [LifecycleNotify]).
+// The command is killed when the host ends, except with [LifecycleNotify].
 //
 // # Limits
 //
-// Linux 5.9 or later, amd64 or arm64. docs/limits.md has the rest.
+// The package needs Linux 5.9 or later on amd64 or arm64. docs/limits.md lists the rest.
 package tracer

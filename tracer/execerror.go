@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Errors of Start, for errors.Is.
+// Errors of [Cmd.Start], for use with errors.Is.
 var (
-	// ErrNotFound: there is no such command (exit status 127).
+	// ErrNotFound means that the command does not exist (exit status 127).
 	ErrNotFound = errors.New("command not found")
-	// ErrNotExecutable: there is one that cannot be executed (exit status 126).
+	// ErrNotExecutable means that it exists and cannot be executed (exit status 126).
 	ErrNotExecutable = errors.New("cannot execute")
 )
 
@@ -24,18 +24,17 @@ const (
 	exitNotFound      = 127
 )
 
-// An ExecError says that the command could not be executed. It unwraps to
-// ErrNotFound or ErrNotExecutable, and to the kernel's error number.
+// An ExecError reports that the command could not be executed. It unwraps to [ErrNotFound]
+// or [ErrNotExecutable], and to Errno.
 type ExecError struct {
-	Path  string
-	Errno unix.Errno
+	Path  string     // of the Cmd
+	Errno unix.Errno // of execve(2)
 	kind  error
 	hint  string
 }
 
-// newExecError tells a command that is not there from one that cannot be
-// executed. A path that is there although the kernel says ENOENT is a program
-// whose interpreter is missing.
+// newExecError distinguishes a command that does not exist from one that cannot be executed.
+// If the path exists although execve returned ENOENT, the interpreter is missing.
 func newExecError(c *Cmd, errno unix.Errno) *ExecError {
 	e := &ExecError{Path: c.Path, Errno: errno, kind: ErrNotExecutable}
 	if errno != unix.ENOENT && errno != unix.ENOTDIR {
@@ -61,10 +60,10 @@ func (e *ExecError) Error() string {
 	return s
 }
 
-// Unwrap returns what errors.Is compares with.
+// Unwrap returns the errors to which errors.Is compares.
 func (e *ExecError) Unwrap() []error { return []error{e.kind, e.Errno} }
 
-// ExitStatus is what a shell would exit with: 126 or 127.
+// ExitStatus returns the exit status of a shell in this case: 126 or 127.
 func (e *ExecError) ExitStatus() int {
 	if e.kind == ErrNotFound {
 		return exitNotFound

@@ -10,30 +10,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LaunchVersion is the version of what a launched process and its tracer say to each
-// other. It changes whenever that does: both must be of one version.
+// LaunchVersion is the version of the protocol between a launched process and its tracer.
+// Both must have the same version.
 const LaunchVersion = 2
 
-// A Launch is a process that is to become a command, held before its exec until
-// somebody traces it: this program's child, with everything that a child inherits,
-// its terminal, group, limits and descriptors. Another process adopts it (Cmd.Adopt):
-// a daemon that it is passed on to.
+// A Launch is a process that is to become a command and waits for a tracer. It is a child
+// of this program and inherits its terminal, process group, limits and descriptors. Another
+// process, such as a daemon, gets its descriptors and traces it (Cmd.Adopt).
 type Launch struct {
-	// PID is the process's id. Its parent is PPID: this process.
+	// PID is the process, and PPID its parent, which is this process.
 	PID, PPID int
-	// Control is the socket from which it reads what to run, Process its pidfd.
+	// Control is the socket from which the process reads what to run, Process its pidfd.
 	Control, Process *os.File
-	// Outer leads to a fstrace that this process is inside of, and which serves others
-	// (docs/nested.md); nil for none.
+	// Outer is a socket to the fstrace in whose session this process is (docs/nested.md);
+	// nil if there is none.
 	Outer *os.File
 	// Mask and Ignored are the signals that the command starts with blocked and
 	// ignored; bit n-1 stands for signal n.
 	Mask, Ignored uint64
 }
 
-// Launch starts the command's process, for another process to trace. Of c's fields
-// only those that say which descriptors it gets are used. The command has not begun:
-// if nobody adopts the process, it ends when Control is closed.
+// Launch starts the process of the command for another process to trace. It uses only the
+// fields of c for descriptors. The command does not run yet. If no process adopts it, the
+// process ends when Control is closed.
 func (c *Cmd) Launch() (*Launch, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -73,13 +72,13 @@ func (l *Launch) closeOuter() {
 	}
 }
 
-// Signal sends a signal to the process, by pidfd.
+// Signal sends a signal to the process through its pidfd.
 func (l *Launch) Signal(sig unix.Signal) error {
 	return control(l.Process, func(fd int) error { return sendSignal(fd, sig) })
 }
 
-// Wait waits for the process's end, and calls stopped each time that it stops by a
-// job control signal. It reaps the process: Signal finds it gone from then on.
+// Wait waits until the process has ended, and reaps it. It calls stopped each time that a
+// job control signal has stopped the process.
 func (l *Launch) Wait(stopped func(sig unix.Signal)) (unix.WaitStatus, error) {
 	for {
 		var ws unix.WaitStatus
@@ -98,7 +97,7 @@ func (l *Launch) Wait(stopped func(sig unix.Signal)) (unix.WaitStatus, error) {
 	}
 }
 
-// Close lets go of the process. One that nobody has adopted ends.
+// Close closes the descriptors. A process that no tracer has adopted ends then.
 func (l *Launch) Close() {
 	_ = l.Control.Close()
 	_ = l.Process.Close()

@@ -74,17 +74,17 @@ func (l *lifecycle) exit(status unix.WaitStatus) {
 	}
 }
 
-// An Ending says what a timeout had to do with a command's end.
+// An Ending says whether a timeout or [Cmd.Cancel] ended a command.
 type Ending uint8
 
 // Endings.
 const (
-	// EndedByItself: no timeout, or the command ended before it.
+	// EndedByItself means that the command ended before any timeout.
 	EndedByItself Ending = iota
-	// EndedAfterTerm: the timeout sent SIGTERM, and the command ended: by that
-	// signal, or in its own way.
+	// EndedAfterTerm means that the command ended after SIGTERM, by the signal or by
+	// exiting.
 	EndedAfterTerm
-	// EndedByKill: the command did not respond to SIGTERM, and SIGKILL ended it.
+	// EndedByKill means that the command did not end after SIGTERM, and SIGKILL ended it.
 	EndedByKill
 )
 

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Limit is a resource limit that the command starts with: setrlimit(2).
+// A Limit is a resource limit: setrlimit(2).
 type Limit struct {
-	// Resource is RLIMIT_NOFILE, say.
+	// Resource is a constant such as unix.RLIMIT_NOFILE.
 	Resource int
-	// Soft and Hard are the limits; unix.RLIM_INFINITY is none.
+	// Soft and Hard are the limits. unix.RLIM_INFINITY means no limit.
 	Soft, Hard uint64
 }
 

@@ -42,8 +42,8 @@ func findOuter() (*os.File, error) {
 	return os.NewFile(fd, "outer"), nil
 }
 
-// Served reports whether a fstrace above this process would serve one here: nil, or why
-// not.
+// Served returns nil if this process is in the session of an outer fstrace that would serve
+// an inner one here (docs/nested.md), and otherwise the reason why not.
 func Served() error {
 	f, err := findOuter()
 	if err != nil {

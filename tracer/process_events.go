@@ -24,17 +24,14 @@ func execEvent(p *process, exe string, argv []string, cwd string) *events.Event 
 	}
 }
 
-// exitEvent tells that a process ended; exit is nil if it is not known how.
+// exitEvent returns the event of the end of a process; exit is nil if it is not known how it
+// ended.
 func exitEvent(p *process, exit *events.Exit) *events.Event {
 	return &events.Event{Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExit, Exit: exit}
 }
 
-// ExitOf returns what the wait status of a process that has ended says, as records have
-// it: wait(2).
-func ExitOf(ws unix.WaitStatus) events.Exit { return exitOf(ws) }
-
-// exitOf reads a wait status: wait(2).
-func exitOf(ws unix.WaitStatus) events.Exit {
+// ExitOf converts the wait status of a process that has ended: wait(2).
+func ExitOf(ws unix.WaitStatus) events.Exit {
 	if ws.Signaled() {
 		return events.Exit{Signal: signalName(ws.Signal()), Core: ws.CoreDump()}
 	}

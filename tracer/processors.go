@@ -1,8 +1,7 @@
 package tracer
 
-// Processors is how many processors of Go's (GOMAXPROCS) a program with one session at a
-// time should have at least: one for each thread that is in system calls all the time,
-// the receiver and the tracer thread, one for the consumer, and one for everything else.
-// Who has none waits for the Go runtime's monitor, which comes seldom here
+// Processors is the least GOMAXPROCS for a program with one session at a time: one for the
+// receiver thread, one for the tracer thread, one for the consumer and one for everything
+// else. With fewer, goroutines wait for the runtime's sysmon, which runs seldom here
 // (internal/shim/timerslack.go).
 const Processors = 4

@@ -18,8 +18,8 @@ func (e *LaunchError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *LaunchError) Unwrap() error { return e.Err }
 
-// CheckProc returns why /proc cannot be used, nil if it can. In a procfs of another pid namespace a
-// number stands for another process, or for none: what is read there would be wrong.
+// CheckProc returns an error if /proc cannot be used: if it is not mounted, or belongs to
+// another pid namespace, where the same number means another process.
 func CheckProc() error {
 	shown, err := os.Readlink("/proc/self")
 	switch {

@@ -2,8 +2,8 @@ package tracer
 
 import "github.com/fstrace/fstrace/tracer/internal/shim"
 
-// SignalsKept reports whether this binary keeps, for its commands, every signal
-// disposition that it was started with. One that was not linked with
-// "-ldflags=-E=fstrace_entry" keeps ignored only SIGHUP, SIGINT and the job control
-// signals, and loses a blocked SIGPROF.
+// SignalsKept reports whether commands start with every signal disposition that this
+// program was started with. That needs a binary linked with -ldflags=-E=fstrace_entry. In
+// other binaries the Go runtime has replaced them, except for SIGHUP, SIGINT and the job
+// control signals if they were ignored.
 func SignalsKept() bool { return shim.SignalsKept() }

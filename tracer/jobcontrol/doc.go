@@ -1,7 +1,7 @@
-// Package jobcontrol lets a program that stands for its command stop and end as the command
-// does, so that the shell, which knows only the program, sees what it would see of the command.
-// fstrace itself uses it; a program that only records commands does not need it.
+// Package jobcontrol lets a program that runs one command stop and end as the command does,
+// so that the shell that started the program handles the job correctly. fstrace uses it. A
+// program that only records commands does not need it.
 //
-// Signals are held back by the masks of threads: call [HoldStops] before the program starts
-// any.
+// Call [HoldStops] in an init function: it blocks signals by the mask of the main thread,
+// which later threads inherit.
 package jobcontrol

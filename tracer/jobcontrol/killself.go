@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// KillSelf ends this process by a signal, for a parent that looks at how it ended
-// as it would at the command: with the signal's default effect, but without a core
-// dump of its own. It returns if the signal does not kill.
+// KillSelf ends this process by the default effect of a signal, without a core dump, so
+// that its parent sees the wait status of the command. It returns if the default effect of
+// the signal is not to kill.
 func KillSelf(sig unix.Signal) {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	runtime.LockOSThread()

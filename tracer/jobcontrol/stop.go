@@ -9,24 +9,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A program that stands for its command has to stop when the command does, so that
-// the shell, which knows only the program, sees its job stopped. It must not stop
-// before: a command that handles SIGTSTP needs its tracer for that. And it must not
-// stop when the shell has continued the job meanwhile. The kernel can do that, with
-// signals that are blocked: one that is pending is taken back by a SIGCONT.
+// The program must stop when the command does, so that the shell sees the job stopped. It
+// must not stop earlier, because a command that handles SIGTSTP needs its tracer for that.
+// And it must not stop if the shell has continued the job meanwhile. The kernel does this
+// for signals that are blocked: SIGCONT removes a pending stop signal.
 //
-// To stop, a thread lets the pending signal through, and holds signals back again
-// when it goes on. In between, the next one would stop the program at once. So it is
-// the tracer thread that does it: until that goes on, the command, whose stop has to
-// be answered, does not, and nobody has a reason to stop it again. Only a command
-// that is not traced may be faster.
+// To stop, a thread unblocks the pending signal, and blocks signals again when it has been
+// continued. In between, a further stop signal would stop the program at once. So the
+// tracer thread does this: until it continues, a traced command does not continue either,
+// and nothing stops it again. Only a command that is not traced may be faster.
 
-// stopSignals are the signals that a terminal stops its processes with.
+// stopSignals are the stop signals of terminals.
 const stopSignals = shim.StopSignals
 
-// HoldStops makes SIGTSTP, SIGTTIN and SIGTTOU wait for StopHeld and StopWith. It
-// must be called from an init function, which runs on the main thread, and does
-// nothing in a binary that does not keep signals (tracer.SignalsKept).
+// HoldStops blocks SIGTSTP, SIGTTIN and SIGTTOU, until [StopHeld] or [StopWith]. It must be
+// called from an init function, which runs on the main thread. It does nothing in a binary
+// that does not keep signals (tracer.SignalsKept).
 func HoldStops() {
 	if !shim.SignalsKept() {
 		return
@@ -36,8 +34,8 @@ func HoldStops() {
 	_, _ = shim.SignalMask(&mask)
 }
 
-// StopHeld stops this process if a signal to do so waits, and reports whether one
-// did. It returns when this process has been continued.
+// StopHeld stops this process if a stop signal is pending, and reports whether one was. It
+// returns when the process has been continued.
 func StopHeld() bool {
 	if heldSignals()&stopSignals == 0 {
 		return false
@@ -48,10 +46,9 @@ func StopHeld() bool {
 	return true
 }
 
-// StopWith stops this process by a stop signal of its own, unless the function unless
-// returns true. It is called when a SIGCONT that comes later already takes the signal
-// back. It returns when this process has been continued, and reports whether it was to
-// stop.
+// StopWith stops this process by a stop signal, except if unless returns true. It calls
+// unless when the signal is pending, so that a SIGCONT after that call removes the signal.
+// StopWith returns when the process has been continued, and reports whether it was to stop.
 func StopWith(sig unix.Signal, unless func() bool) bool {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -75,8 +72,8 @@ func StopWith(sig unix.Signal, unless func() bool) bool {
 	return stop
 }
 
-// letStop lets stop signals have their effect: in the calling thread, before the
-// call that unblocks them returns.
+// letStop unblocks stop signals for a moment. A pending one takes effect in the calling
+// thread, before the call that unblocks it returns.
 func letStop() {
 	mask, _ := shim.SignalMask(nil)
 	open := mask &^ stopSignals
@@ -85,7 +82,7 @@ func letStop() {
 	_, _ = shim.SignalMask(&mask)
 }
 
-// heldSignals returns the signals that wait for this process.
+// heldSignals returns the signals that are pending for this process.
 func heldSignals() uint64 {
 	st, err := procfs.ReadStatus(unix.Getpid())
 	if err != nil {
