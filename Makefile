@@ -11,7 +11,7 @@ LDFLAGS ?= -E=fstrace_entry
 # the machine that built them.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
 
-.PHONY: help build test deps stressdeps lint format tidy vet staticcheck unit cross stress bench microbench docs clean
+.PHONY: help build install test deps stressdeps lint format tidy vet staticcheck unit cross stress bench microbench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -19,6 +19,18 @@ help: ## list the targets
 build: ## build fstrace and fstraced into OUT (bin)
 	@mkdir -p $(OUT)
 	$(BUILD) -o $(OUT)/ ./cmd/...
+
+# Where install puts files: DESTDIR is for packages, and is no part of the installed paths.
+PREFIX  ?= /usr/local
+DEST    := $(DESTDIR)$(PREFIX)
+
+install: build ## install the programs, shell completions and systemd units below PREFIX (/usr/local)
+	install -Dm755 -t $(DEST)/bin $(OUT)/fstrace $(OUT)/fstraced
+	install -Dm644 -t $(DEST)/lib/systemd/user cmd/fstraced/systemd/fstraced.service cmd/fstraced/systemd/fstraced.socket
+	install -Dm644 -t $(DEST)/lib/systemd/system cmd/fstraced/systemd/system/fstraced.service cmd/fstraced/systemd/system/fstraced.socket
+	$(OUT)/fstrace completion bash | install -Dm644 /dev/stdin $(DEST)/share/bash-completion/completions/fstrace
+	$(OUT)/fstrace completion zsh | install -Dm644 /dev/stdin $(DEST)/share/zsh/site-functions/_fstrace
+	$(OUT)/fstrace completion fish | install -Dm644 /dev/stdin $(DEST)/share/fish/vendor_completions.d/fstrace.fish
 
 test: deps lint unit cross ## everything that has to hold before a change goes in
 
