@@ -26,6 +26,9 @@ func (f *family) isIn(in *inner) bool {
 // familyOf returns the family of a process that is not there yet, by its parent. It is
 // not all if known is false: the parent may have taken it in.
 func (r *receiver) familyOf(pid, ppid int) (f *family, known bool) {
+	if f, ok := r.inners.byImage(pid); ok {
+		return f, true
+	}
 	if !r.inners.serving() {
 		return nil, true
 	}
@@ -43,6 +46,44 @@ func (r *receiver) familyOf(pid, ppid int) (f *family, known bool) {
 	return nil, false
 }
 
+// maxImages bounds the memory of images.
+const maxImages = 1 << 16
+
+// noteImage notes whose the image is that an untraced process has now. What has it was made
+// by that process, or by others of its families.
+func (n *inners) noteImage(p *process) {
+	if !n.serving() {
+		return
+	}
+	id, ok := procfs.Image(p.pid)
+	if !ok {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.images == nil || len(n.images) >= maxImages {
+		n.images = make(map[uint64]*family)
+	}
+	n.images[id] = p.family.Load()
+	n.known.Store(true)
+}
+
+// byImage returns the family of a process, if its image tells. It does so also of one that
+// was orphaned, as long as that has not called exec.
+func (n *inners) byImage(pid int) (f *family, ok bool) {
+	if n == nil || !n.known.Load() {
+		return nil, false
+	}
+	id, ok := procfs.Image(pid)
+	if !ok {
+		return nil, false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f, ok = n.images[id]
+	return f, ok
+}
+
 // isChild reports whether a process was made by its parent, or in the same families. Not so
 // one that a subreaper has taken in, or the first process of a pid namespace, nor one that
 // an inner fstrace's command has made as its own sibling: clone(2), CLONE_PARENT. As long
@@ -57,7 +98,12 @@ func (n *inners) isChild(parent *process, pid int) bool {
 		st, err := procfs.ReadStatus(parent.pid)
 		doubtful = err != nil || st.InnerTID == 1
 	}
-	return !doubtful || procfs.SameImage(parent.pid, pid)
+	if !doubtful {
+		return true
+	}
+	own, ok := procfs.Image(parent.pid)
+	its, known := procfs.Image(pid)
+	return ok && known && own == its
 }
 
 // bear notes the family of a new process.
@@ -67,6 +113,10 @@ func (p *process) bear(parent *process) {
 	}
 }
 
+// isBelow reports whether an inner fstrace belongs to a family: else what that has made is
+// not its own. All belong to nil.
+func (in *inner) isBelow(f *family) bool { return f == nil || in.root.family.Load().isIn(f.inner) }
+
 // orphaned notes that a process has begun of which it is not known who has made it, but
 // that it is in a family; nil for none.
 func (n *inners) orphaned(pid int, of *family) {
@@ -74,8 +124,7 @@ func (n *inners) orphaned(pid int, of *family) {
 		return
 	}
 	n.each(nil, func(in *inner) {
-		// An inner fstrace that is not below that family has not made it.
-		if !of.isIn(in) && (of == nil || in.root.family.Load().isIn(of.inner)) {
+		if !of.isIn(in) && in.isBelow(of) {
 			in.gap(events.ReasonUntraced, pid, "it is not known which process has started it")
 		}
 	})

@@ -23,6 +23,7 @@ type inner struct {
 	backlog *nested.Backlog
 	root    *process // the command's; nil before it has joined
 	linked  bool
+	begin   int64      // when root began, in ticks of the clock since the boot
 	self    *process   // the one that is to be linked to; nil for none but the socket
 	guard   *guardLine // nil for none
 	told    atomic.Int32
@@ -58,7 +59,7 @@ func (in *inner) leave(err error) {
 		in.active.Add(-1)
 	}
 	if joined && !finished && in.linked && !ending {
-		in.signalAll(unix.SIGKILL)
+		in.kill()
 	}
 	in.backlog.Seal()
 	if err != nil {
@@ -127,7 +128,11 @@ func (in *inner) handle(kind nested.Kind, body []byte) error {
 		if in.root == nil || m.Signal != int(unix.SIGTERM) && m.Signal != int(unix.SIGKILL) {
 			return errUnexpected
 		}
-		in.signalAll(unix.Signal(m.Signal))
+		if m.Signal == int(unix.SIGKILL) {
+			in.kill()
+		} else {
+			in.signalAll(unix.SIGTERM)
+		}
 		return nil
 	case nested.KindFinish:
 		var m nested.Finish
@@ -170,7 +175,7 @@ func (in *inner) join(m *nested.Join) error {
 	if len(in.mounts) > 0 {
 		in.backlog.Push((&nested.Mounts{Paths: in.mounts}).Append(nil))
 	}
-	in.root, in.linked = p, m.Linked
+	in.root, in.linked, in.begin = p, m.Linked, procfs.Began(pid)
 	if m.Linked && m.Child {
 		in.self, _ = in.session.registry.find(in.pid)
 	}
@@ -179,6 +184,14 @@ func (in *inner) join(m *nested.Join) error {
 	p.family.Store(&family{inner: in, up: p.family.Load()})
 	in.backlog.Push(nested.AppendJoined(nil))
 	return nil
+}
+
+// kill kills all processes whose events are sent.
+func (in *inner) kill() {
+	in.signalAll(unix.SIGKILL)
+	if in.session.cmd.Lifecycle == LifecycleNotify {
+		in.findUnseen() // they get what the others have got
+	}
 }
 
 // processToServe returns a process of the session, nil for one that is none. It may not have
@@ -228,7 +241,7 @@ func isOwn(pid, uid int) bool {
 func (in *inner) check() {
 	switch {
 	case !in.finishing, !in.rootEnded, in.over.Load():
-	case len(in.living) == 0:
+	case len(in.living) == 0 && in.session.cmd.Lifecycle == LifecyclePtrace:
 		in.finish()
 	case !in.settling:
 		in.settling = true
@@ -244,6 +257,9 @@ func (in *inner) settle() {
 		followed   = 20 * time.Millisecond
 	)
 	wait := followed
+	if len(in.living) == 0 {
+		wait = 0
+	}
 	for p := range in.living {
 		if _, known := in.session.registry.find(p.pid); !known {
 			wait = unfollowed
@@ -252,9 +268,12 @@ func (in *inner) settle() {
 	s := in.session
 	time.AfterFunc(wait, func() {
 		ask(s.owner, func(r chan<- bool) message { return msgSettle{reply: r} })
+		if s.cmd.Lifecycle == LifecycleNotify {
+			in.findUnseen()
+		}
 		s.queue.do(func() {
 			switch {
-			case !in.awaitsAll:
+			case !in.awaitsAll || len(in.living) == 0:
 				in.finish()
 			case !in.over.Load():
 				in.settle()

@@ -25,11 +25,13 @@ type inners struct {
 	session *session
 	budget  nested.Budget
 	active  atomic.Int32 // how many are served
+	known   atomic.Bool  // there are images
 
 	mu     sync.Mutex
 	list   map[*inner]bool // all that have a socket
 	closed bool
 	ended  sync.WaitGroup
+	images map[uint64]*family
 	mounts []string // that are served from inside of the session
 }
 

@@ -76,6 +76,7 @@ func (r *receiver) newUntraced(s *untraced) *process {
 	if p.family.Store(family); !known {
 		r.inners.orphaned(s.pid, family)
 	}
+	r.inners.noteImage(p)
 	r.registry.enter(s.pid, p, false)
 	_ = r.keeper.need() // it will not die with us; at the end another attempt is made
 	if s.fd >= 0 {
@@ -106,6 +107,7 @@ func (r *receiver) executed(p *process) {
 		r.registry.setTrying(p, r.registry.tried(p), false) // the launch has not come to the command
 		return
 	}
+	r.inners.noteImage(p)
 	before, args := r.registry.program(p)
 	if exe == before && slices.Equal(argv, args) {
 		return // the exec failed, or changed nothing that shows

@@ -4,6 +4,8 @@
  *   orphan FILE       opens FILE in a grandchild, whose parent has ended by then
  *   sibling FILE      opens FILE in a child that is made with CLONE_PARENT
  *   child FILE        opens FILE in a child
+ *   late FILE         opens FILE in a child, when its own parent has ended and is reaped
+ *   stays FILE        the same, a second later, and does not end itself
  *   reaper FILE CMD   becomes a subreaper and runs CMD, which is one of the above, or has
  *                     it as a descendant; opens FILE in another child when that has begun
  */
@@ -77,6 +79,18 @@ int main(int argc, char **argv)
 			_exit(0);
 		}
 		waitpid(middle, 0, 0);
+	} else if (!strcmp(argv[1], "late") || !strcmp(argv[1], "stays")) {
+		pid_t parent = getppid();
+		if (fork() == 0) {
+			while (kill(parent, 0) == 0)
+				usleep(1000);
+			if (!strcmp(argv[1], "stays"))
+				sleep(1); /* time to be killed */
+			_exit(open(argv[2], O_RDONLY) < 0);
+		}
+		if (!strcmp(argv[1], "stays"))
+			pause();
+		_exit(0);
 	} else if (fork() == 0) {
 		opens(argv[2], go);
 	}

@@ -2,31 +2,35 @@ package procfs
 
 import (
 	"bytes"
+	"encoding/binary"
+	"hash/maphash"
 	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// SameImage reports whether two processes have the memory of one exec, because one of them
-// has made the other, or the same process both. It compares the addresses that the kernel
-// chose at the exec (/proc/PID/auxv), and so returns false where they are not random.
-func SameImage(a, b int) bool {
-	const addrNoRandomize = 0x0040000 // personality(2)
-	var roomA, roomB, room [512]byte
-	one, err := ReadFile(a, "auxv", roomA[:])
-	if err != nil {
-		return false
+var imageSeed = maphash.MakeSeed()
+
+// Image returns a number that all processes have in common that have the memory of one
+// exec: a process, those that it has made, and so on, until they call exec. It is made of
+// the addresses that the kernel chose at the exec (/proc/PID/auxv): ok is false where they
+// are not random, or not random enough, as in 32-bit programs.
+func Image(pid int) (id uint64, ok bool) {
+	const addrNoRandomize, types = 0x0040000, 256 // personality(2); those of a 64-bit vector
+	var vector, room [1 << 10]byte
+	auxv, err := ReadFile(pid, "auxv", vector[:])
+	if err != nil || len(auxv) < 8 || binary.NativeEndian.Uint64(auxv) >= types {
+		return 0, false
 	}
-	other, err := ReadFile(b, "auxv", roomB[:])
-	if err != nil || len(one) == 0 || !bytes.Equal(one, other) {
-		return false
-	}
-	data, err := ReadFile(a, "personality", room[:])
+	data, err := ReadFile(pid, "personality", room[:])
 	if err != nil {
-		return false
+		return 0, false
 	}
 	personality, err := strconv.ParseUint(string(bytes.TrimSpace(data)), 16, 32)
-	return err == nil && personality&addrNoRandomize == 0 && randomizes()
+	if err != nil || personality&addrNoRandomize != 0 || !randomizes() {
+		return 0, false
+	}
+	return maphash.Bytes(imageSeed, auxv), true
 }
 
 // randomizes reports whether the kernel chooses addresses at random.
@@ -36,6 +40,7 @@ func randomizes() bool {
 		return false
 	}
 	defer unix.Close(fd)
-	data, err := ReadAll(fd, nil)
-	return err == nil && string(bytes.TrimSpace(data)) != "0"
+	var b [1]byte
+	n, err := unix.Read(fd, b[:])
+	return err == nil && n == 1 && b[0] != '0'
 }

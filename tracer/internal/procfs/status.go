@@ -17,6 +17,7 @@ type Status struct {
 	Alone              bool   // no other thread of its process is left
 	UIDs, GIDs         [4]int // real, effective, saved, file system
 	Umask              int    // 0 before Linux 4.7
+	Filtered           bool   // it has a seccomp filter
 	Pending            uint64 // signals that wait for the process; bit n-1 stands for signal n
 	Ignored, Caught    uint64 // signals that it ignores, and handles
 	Blocked            uint64 // signals that the thread blocks
@@ -54,6 +55,8 @@ func ReadStatus(tid int) (s Status, err error) {
 			var mask uint64
 			mask, err = strconv.ParseUint(string(value), 8, 32)
 			s.Umask = int(mask)
+		case "Seccomp":
+			s.Filtered = string(value) == "2"
 		case "ShdPnd":
 			s.Pending, err = strconv.ParseUint(string(value), 16, 64)
 		case "SigBlk":
@@ -129,4 +132,24 @@ func Zombie(pid int) (unix.WaitStatus, bool) {
 	}
 	ws, err := strconv.Atoi(string(fields[len(fields)-1]))
 	return unix.WaitStatus(ws), err == nil
+}
+
+// Began returns when a process began, in ticks of the clock since the boot; -1 if it is
+// gone.
+func Began(pid int) int64 {
+	const startTime = 22 - 3 // the first field is the third of all
+	var room [pathMax]byte
+	data, err := readStat(pid, room[:])
+	if err != nil {
+		return -1
+	}
+	fields := bytes.Fields(data)
+	if len(fields) <= startTime {
+		return -1
+	}
+	ticks, err := strconv.ParseInt(string(fields[startTime]), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return ticks
 }

@@ -286,13 +286,18 @@ func (r *Resolver) jump(name, path string, st *unix.Stat_t, v *View) *anchor {
 			space, _ = r.space(proc, ns, string(r.procfs.Link[:n]))
 		}
 	}
-	if space != nil {
-		if !r.inSession(pid) || !strings.HasPrefix(name, "/proc/"+strconv.Itoa(pid)+"/") {
-			space.outside = true
-		}
+	if space != nil && (!r.inSession(pid) || !isProcDir(proc, pid)) {
+		space.outside = true
 	}
 	r.spaces.foreign = true
 	return r.anchorOf(name, path, v)
+}
+
+// isProcDir reports whether dir is /proc/PID: not that of another procfs, where the number
+// is another process's.
+func isProcDir(dir string, pid int) bool {
+	var st unix.Stat_t
+	return unix.Stat(dir, &st) == nil && procfs.IsAt("/proc/"+strconv.Itoa(pid), &st)
 }
 
 // processDir returns the directory of a process in a procfs that a magic link is in, and its

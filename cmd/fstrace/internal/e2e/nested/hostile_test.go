@@ -6,7 +6,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,7 +53,7 @@ func startInside(t *testing.T, outerFlags, innerFlags []string, script string) *
 	harness.NewFIFO(t, n.dir, "go-on")
 	argv := append([]string{exe, "-f", "jsonl", "-o", filepath.Join(n.dir, "outer.jsonl")}, outerFlags...)
 	argv = append(argv, "--", "sh", "-c", `"$@"; echo "inner $?"`, "sh", exe, "-o", filepath.Join(n.dir, "inner"))
-	argv = append(append(argv, innerFlags...), "--", "sh", "-c", `echo $$ > pid.new; mv pid.new pid; `+script)
+	argv = append(append(argv, innerFlags...), "--", "sh", "-c", `echo $$ $PPID > pid.new; mv pid.new pid; `+script)
 	tr := &harness.Trial{Dir: n.dir}
 	go func() { n.done <- tr.Run(t, argv) }()
 	harness.Eventually(t, "the command runs", func() bool {
@@ -62,13 +61,9 @@ func startInside(t *testing.T, outerFlags, innerFlags []string, script string) *
 		if err != nil {
 			return false
 		}
-		n.command, err = strconv.Atoi(strings.TrimSpace(string(data)))
+		_, err = fmt.Sscan(string(data), &n.command, &n.inner)
 		return err == nil
 	})
-	var err error
-	if n.inner, err = strconv.Atoi(harness.StatusField(n.command, "PPid")); err != nil {
-		t.Fatal(err)
-	}
 	return n
 }
 

@@ -1,0 +1,65 @@
+package tracer
+
+import (
+	"os"
+	"strconv"
+
+	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"golang.org/x/sys/unix"
+)
+
+// findUnseen looks for processes of an inner fstrace's command that live and have made no
+// file call yet, so that nobody has told of them: without ptrace. Those whose parents are
+// known begin to be. An orphan may be the command's if it has a filter, is younger than
+// the command, and was taken in where orphans of the session are.
+func (in *inner) findUnseen() {
+	proc, err := os.Open("/proc")
+	if err != nil {
+		in.gap(events.ReasonUntraced, 0, err.Error())
+		return
+	}
+	defer proc.Close()
+	names, err := proc.Readdirnames(-1)
+	if err != nil {
+		in.gap(events.ReasonUntraced, 0, err.Error())
+		return
+	}
+	r, above := in.session.receiver, ancestors()
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil {
+			continue
+		}
+		if p, _ := r.registry.find(pid); p != nil || procfs.Began(pid) < in.begin {
+			continue
+		}
+		st, err := procfs.ReadStatus(pid)
+		if err != nil || !st.Filtered || st.Zombie {
+			continue
+		}
+		parent, _ := r.registry.find(st.PPID)
+		switch f, known := r.familyOf(pid, st.PPID); {
+		case f.isIn(in):
+			r.mu.Lock()
+			r.processOf(pid)
+			r.mu.Unlock()
+		case !known && in.isBelow(f) && (parent != nil || above[st.PPID]):
+			in.gap(events.ReasonUntraced, pid, "it has made no file call yet, and it is not known which process has started it")
+		}
+	}
+}
+
+// ancestors are the processes above this one.
+func ancestors() map[int]bool {
+	above := make(map[int]bool)
+	for pid := unix.Getpid(); pid > 0 && !above[pid]; {
+		above[pid] = true
+		st, err := procfs.ReadStatus(pid)
+		if err != nil {
+			break
+		}
+		pid = st.PPID
+	}
+	return above
+}
