@@ -46,7 +46,13 @@ func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result
 	if c.Row.Follows(a.flags, false) {
 		mode = resolve.Follow
 	}
-	found = o.resolver.Lookup(&o.view, resolve.Base{Place: c.Dir}, c.Path, mode)
+	base := resolve.Base{Place: c.Dir}
+	absent := c.Returned && c.Result == -int64(unix.ENOENT)
+	if mode&resolve.Follow == 0 && (absent || c.Returned && c.HasInfo) {
+		found = o.resolver.LookupTold(&o.view, base, c.Path, &resolve.Told{Info: c.Info, Absent: absent})
+	} else {
+		found = o.resolver.Lookup(&o.view, base, c.Path, mode)
+	}
 	a.First = found
 	o.noteLost(&call, a)
 	if c.Returned && c.contradicts(&a.First) {

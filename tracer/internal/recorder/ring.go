@@ -35,7 +35,14 @@ type Ring struct {
 	seen    [slotCount]uint64 // the numbers of those that were given not returned
 	damaged bool
 	found   []Record
+	order   []place
 	copies  [][slotSize]byte
+}
+
+// A place is that of a found Record among all: by its number.
+type place struct {
+	number uint64
+	at     int
 }
 
 // NewRing returns a ring in which nothing may be recorded yet.
@@ -86,10 +93,14 @@ func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 		r.look(i, begun)
 	}
 	next, err := c.Check()
-	slices.SortFunc(r.found, func(a, b Record) int { return cmp.Compare(a.Number, b.Number) })
+	r.order = r.order[:0]
 	for i := range r.found {
-		rec := &r.found[i]
-		if rec.Number == 0 || rec.Number >= next || i > 0 && rec.Number == r.found[i-1].Number {
+		r.order = append(r.order, place{r.found[i].Number, i})
+	}
+	slices.SortFunc(r.order, func(a, b place) int { return cmp.Compare(a.number, b.number) })
+	for i, p := range r.order {
+		rec := &r.found[p.at]
+		if rec.Number == 0 || rec.Number >= next || i > 0 && rec.Number == r.order[i-1].number {
 			r.damaged = true
 			continue
 		}

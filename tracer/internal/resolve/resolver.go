@@ -72,6 +72,8 @@ type Resolver struct {
 	NoCache bool
 	// unmounts: the call in hand asks no server, and may be made by one.
 	unmounts bool
+	// told is what the call in hand was told; nil if it has not returned.
+	told *Told
 	// busy reports whether a walk is in progress: cur and rest say how far it is.
 	busy bool
 

@@ -177,13 +177,19 @@ func (w *walk) step(parent int, last bool) bool {
 	if w.isSelf(parent) {
 		return w.jumpSelf(parent, last)
 	}
+	told := last && w.told != nil && !w.follow && w.onHost()
 	if link, ok := w.knownLink(last); ok {
 		return w.goOnAt(parent, link, last)
 	}
-	if last && w.finishKnown() {
+	if last && !told && w.finishKnown() {
 		return true
 	}
-	errno := w.lstat(last)
+	var errno unix.Errno
+	if told {
+		errno = w.told.lstat(&w.stat)
+	} else {
+		errno = w.lstat(last)
+	}
 	switch {
 	case errno == errnoUnanswered:
 		w.finishUnanswered()
