@@ -38,6 +38,7 @@ const (
 // An injection is what is to be done to a thread when it has stopped.
 type injection struct {
 	tid   int
+	proc  *process
 	space *addressSpace
 	// site is the address of a syscall instruction.
 	site uint64
@@ -161,7 +162,7 @@ func (h *hand) prepare(n *seccomp.Notification, c *observe.Call, p *process, sp 
 		}
 		return 0
 	})
-	in := &injection{tid: c.TID, space: sp, site: site, base: sp.base, ring: -1, counter: -1, sites: maps.Clone(sp.sites), landings: sp.landings}
+	in := &injection{tid: c.TID, proc: p, space: sp, site: site, base: sp.base, ring: -1, counter: -1, sites: maps.Clone(sp.sites), landings: sp.landings}
 	if in.sites == nil {
 		in.sites = make(map[uint64]struct{})
 	}
@@ -407,6 +408,9 @@ func (s *recordings) injected(in *injection, done bool) {
 	if !done {
 		sp.unfit = true
 		s.open(sp)
+		if in.source != nil {
+			_ = in.source.ring.(*slots.Ring).Close() // not for another: it may be mapped there
+		}
 		return
 	}
 	sp.base, sp.sites, sp.landings = in.base, in.sites, in.landings

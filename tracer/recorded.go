@@ -106,7 +106,17 @@ func (s *recordings) add(r ring, p *process, dir procfs.Place) *source {
 // drop ends the collecting from a source. The lock is held.
 func (s *recordings) drop(src *source) {
 	s.sources = slices.DeleteFunc(s.sources, func(o *source) bool { return o == src })
-	if r, ok := src.ring.(*slots.Ring); ok && src.proc.space == nil {
+	if src.proc.space == nil {
+		s.keepRing(src)
+	}
+}
+
+// keepRing keeps the slots of a process that is gone for another one. The lock is held.
+func (s *recordings) keepRing(src *source) {
+	if src == nil {
+		return
+	}
+	if r, ok := src.ring.(*slots.Ring); ok {
 		s.spare = append(s.spare, r)
 	}
 }
@@ -125,6 +135,9 @@ func (s *recordings) collect(begun bool) {
 		err := src.ring.Drain(s.counter, begun, func(rec *slots.Record) { s.take(src, rec, now) })
 		if err != nil && !src.lost {
 			src.lost = true
+			if src.proc.space != nil {
+				src.proc.space.unfit = true
+			}
 			s.incomplete.add(events.ReasonOpaqueProcess, src.proc.pid, err.Error())
 		}
 		if len(src.early) > maxUnanswered {

@@ -122,6 +122,12 @@ func (s *recordings) leave(p *process) {
 	}
 	p.space = nil
 	sp.users--
+	for tid, in := range s.injections { // it was killed before it could be stopped
+		if in.proc == p {
+			delete(s.injections, tid)
+			s.keepRing(in.source)
+		}
+	}
 	if sp.source != nil && sp.source.proc == p {
 		s.drop(sp.source)
 		sp.source, sp.unfit = nil, true // for a child of vfork that has outlived it
