@@ -108,20 +108,20 @@ func (k linux) inject(in *injection, only bool) (done bool, sig unix.Signal) {
 		return false, 0
 	}
 	defer s.end()
-	if !only {
-		done = (!in.slots || s.mapPages(in)) && in.write()
+	done = !only && (!in.slots || s.mapPages(in))
+	for _, fd := range [...]int{in.ring, in.counter} {
+		if fd >= 0 {
+			done = s.call(unix.SYS_CLOSE, uint64(fd)) == 0 && done
+		}
 	}
+	// From here on the site may be no syscall instruction any more.
+	done = done && in.write()
 	if in.slots && !done && !only {
 		from, n := in.base+slots.CounterPage, uint64(slots.LandingPage-slots.CounterPage)
 		if in.code {
 			from, n = in.base, slots.Size
 		}
 		s.call(unix.SYS_MUNMAP, from, n)
-	}
-	for _, fd := range [...]int{in.ring, in.counter} {
-		if fd >= 0 {
-			s.call(unix.SYS_CLOSE, uint64(fd))
-		}
 	}
 	if s.stop {
 		sig = unix.SIGSTOP

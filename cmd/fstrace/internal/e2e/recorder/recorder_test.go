@@ -147,3 +147,21 @@ func TestSameRecord(t *testing.T) {
 		})
 	}
 }
+
+// TestLeavesNothing: a process that has got the recorder has the descriptors, signals and signal
+// dispositions that it had, and so do its children.
+func TestLeavesNothing(t *testing.T) {
+	needRecorder(t)
+	dir := harness.TempTree(t)
+	argv := []string{"bash", "-c", `trap : USR1
+		for i in 1 2 3; do [ -e /etc/passwd ]; [ -e /missing ]; done
+		show() { ls /proc/$1/fd; grep -E "^(Sig[PBIC]|Shd)" /proc/$1/status; grep -c memfd /proc/$1/maps; }
+		show $$; (for i in 1 2 3; do [ -e /etc/passwd ]; done; show $BASHPID); exec 9</dev/null; ls -l /proc/self/fd/9 >/dev/null && [ -e /proc/$$/fd/9 ] && echo 9`}
+	harness.NeedTool(t, "bash")
+	with, _, recorded := run(t, dir, filepath.Join(t.TempDir(), "record"), argv, "--recorder", "auto")
+	without, _, _ := run(t, dir, filepath.Join(t.TempDir(), "record"), argv, "--recorder", "off")
+	// The two files that are mapped show, in parent and child.
+	if want := strings.ReplaceAll(without, "\n0\n", "\n2\n"); with != want || recorded == 0 {
+		t.Errorf("%d calls were recorded; with:\n%s\nwithout:\n%s", recorded, with, without)
+	}
+}
