@@ -144,8 +144,8 @@ type Event struct {
 	// @name".
 	Address string
 
-	// OtherNamespace means that the call changes mounts, but not in the mount namespace to which
-	// the paths of the record belong. It is not encoded.
+	// OtherNamespace means that the call changes mounts, but not in the mount namespace
+	// to which the paths of the record belong. It is not encoded.
 	OtherNamespace bool
 
 	// Left has the directories that the paths pass through and leave by "..". They must
@@ -153,8 +153,8 @@ type Event struct {
 	Left []string
 
 	// Ways has what was newly looked at while the paths were resolved: the directories
-	// that they lead through, and what stopped the kernel. It is for sinks in this process
-	// and is not encoded.
+	// that they lead through, and what stopped the kernel. It is for sinks in this
+	// process and is not encoded.
 	Ways []Way
 
 	// Info and ToInfo are the metadata from which State and ToState follow. They are zero

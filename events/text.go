@@ -156,8 +156,8 @@ func appendPath(b []byte, path string) []byte {
 	return appendPrintable(b, path, quote)
 }
 
-// Quote returns a path as it is, or quoted if it contains characters that are not printable
-// or if it could be misread.
+// Quote returns a path as it is, or quoted if it contains characters that are not
+// printable or if it could be misread.
 func Quote(path string) string {
 	quote := path == "" || path[0] == '"' || path[0] == ' ' || path[len(path)-1] == ' ' || !printable(path)
 	return string(appendPrintable(nil, path, quote))

@@ -9,10 +9,10 @@ import (
 )
 
 // A registry has the sessions of a server: those that run, and those that have ended and
-// are retained. Of the latter it retains at most so many, for so long, and with those that
-// run no more than so many bytes. One that somebody follows is retained beyond the first
-// two limits, but not beyond the third: a client that does not read must not fill the
-// disk.
+// are retained. Of the latter it retains at most so many, for so long, and with those
+// that run no more than so many bytes. One that somebody follows is retained beyond the
+// first two limits, but not beyond the third: a client that does not read must not fill
+// the disk.
 type registry struct {
 	limits *Limits
 	log    *slog.Logger
@@ -206,8 +206,8 @@ func (g *registry) list() []*session {
 	return slices.Collect(maps.Values(g.sessions))
 }
 
-// count returns how many sessions run, how many have ended and are kept, and how many have
-// begun since the start of the server.
+// count returns how many sessions run, how many have ended and are kept, and how many
+// have begun since the start of the server.
 func (g *registry) count() (running, kept int, total uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

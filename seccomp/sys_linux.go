@@ -83,8 +83,8 @@ func sendReply(fd int, id uint64, errno int32, flags uint32) unix.Errno {
 	return e
 }
 
-// addFD issues one NOTIF_ADDFD, and returns the caller's number of the descriptor. It waits
-// for the caller to be woken up.
+// addFD issues one NOTIF_ADDFD, and returns the caller's number of the descriptor. It
+// waits for the caller to be woken up.
 func addFD(fd int, id uint64, file int) (int, unix.Errno) {
 	a := addition{id: id, srcFD: uint32(file), newFDFlags: unix.O_CLOEXEC}
 	n, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlAddFD, uintptr(unsafe.Pointer(&a)))

@@ -13,9 +13,9 @@ import (
 
 // Adopted returns a [Launch] for descriptors that another program has passed on: the
 // control socket and the pidfd of a process that it has launched, and a socket to the
-// fstrace in whose session that process is, or nil. The process must be a child of parent,
-// must have only the user uid, and must be in the mount and pid namespaces of this process.
-// On success the Launch owns the files.
+// fstrace in whose session that process is, or nil. The process must be a child of
+// parent, must have only the user uid, and must be in the mount and pid namespaces of
+// this process. On success the Launch owns the files.
 //
 // The sender is not trusted: Adopted verifies all of that.
 func Adopted(control, process, outer *os.File, parent, uid int) (*Launch, error) {

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Cmd is a command to run and trace. Use it like [os/exec.Cmd]: set the fields, then call
-// Run, or Start and Wait. The fields must not be changed after Start. A Cmd can be started
-// once. Its methods may be called concurrently.
+// A Cmd is a command to run and trace. Use it like [os/exec.Cmd]: set the fields, then
+// call Run, or Start and Wait. The fields must not be changed after Start. A Cmd can be
+// started once. Its methods may be called concurrently.
 type Cmd struct {
 	// Path is the path of the program. A name without a slash is looked up in the PATH of
 	// Env.
@@ -44,9 +44,9 @@ type Cmd struct {
 	// with the same number, as execve(2) does. The five fields above must not be set.
 	InheritFiles bool
 	// WaitDelay is how long Wait waits after the end of the session until the pipes of
-	// Stdin, Stdout and Stderr are closed: a descendant that outlives the session may hold
-	// them open. Then Wait closes them and returns [os/exec.ErrWaitDelay]. 0 means no
-	// limit.
+	// Stdin, Stdout and Stderr are closed: a descendant that outlives the session may
+	// hold them open. Then Wait closes them and returns [os/exec.ErrWaitDelay]. 0 means
+	// no limit.
 	WaitDelay time.Duration
 
 	// Umask is the file mode creation mask; nil means the mask of this process.
@@ -60,8 +60,8 @@ type Cmd struct {
 	// blocked or ignored.
 	Setsid bool
 	// Adopt, if set, is the process that becomes the command. It is the child of another
-	// program and inherits everything from that. Dir must be the working directory of that
-	// program. Of the fields above, only Path, Args and Env are used as well.
+	// program and inherits everything from that. Dir must be the working directory of
+	// that program. Of the fields above, only Path, Args and Env are used as well.
 	Adopt *Launch
 
 	// Lifecycle says how processes are followed, IOUring how calls of io_uring are
@@ -72,28 +72,29 @@ type Cmd struct {
 	// WaitFor says when the session ends.
 	WaitFor WaitPolicy
 	// Timeout, if not 0, limits the session: after Timeout all its processes get SIGTERM,
-	// and after KillAfter more those that are left get SIGKILL. The session then ends with
-	// the last process, whatever WaitFor is.
+	// and after KillAfter more those that are left get SIGKILL. The session then ends
+	// with the last process, whatever WaitFor is.
 	Timeout, KillAfter time.Duration
 	// Sink receives the record. Required.
 	Sink events.Sink
 	// Guard, if set, is called before a system call that may modify, replace or remove a
-	// regular file or a symbolic link, or change its times. It is called with the path and
-	// what is there now. If the call may create something, info is not Known. For a file
-	// that is removed or renamed, Guard is called whatever its type.
+	// regular file or a symbolic link, or change its times. It is called with the path
+	// and what is there now. If the call may create something, info is not Known. For a
+	// file that is removed or renamed, Guard is called whatever its type.
 	//
 	// op is events.OpWrite if the call opens the file for writing, events.OpDelete if it
-	// removes it, events.OpRename if it renames it, events.OpCreate if it renames something
-	// to that path, events.OpList if it is about to list a directory, and another operation
-	// otherwise.
+	// removes it, events.OpRename if it renames it, events.OpCreate if it renames
+	// something to that path, events.OpList if it is about to list a directory, and
+	// another operation otherwise.
 	//
 	// The caller waits until Guard returns, and in the first 20 ms so does every other
 	// process that makes a file call. After that Guard is called for others concurrently.
 	// Guard must return even if a file system does not answer: see Served.
 	Guard func(op events.Op, path string, info events.FileInfo)
-	// OnStop, if set, is called when a job control signal has stopped the command. It must
-	// return soon and must not wait for the command: a traced command is not continued
-	// before OnStop returns. OnStop may stop this process (jobcontrol.StopWith).
+	// OnStop, if set, is called when a job control signal has stopped the command. It
+	// must return soon and must not wait for the command: a traced command is not
+	// continued before OnStop returns. OnStop may stop this process
+	// (jobcontrol.StopWith).
 	OnStop func(sig unix.Signal)
 
 	// Spare, if set, starts the process of the next command ahead of need.
@@ -136,9 +137,10 @@ type Result struct {
 	Status unix.WaitStatus
 	// Ending says whether the timeout, or Cancel, ended the command.
 	Ending Ending
-	// Usage is the resource usage of the command and of the descendants that it has waited
-	// for: wait4(2). It includes some milliseconds before the exec. It is nil if it is not
-	// known, because ptrace did not follow the command or it had very many threads.
+	// Usage is the resource usage of the command and of the descendants that it has
+	// waited for: wait4(2). It includes some milliseconds before the exec. It is nil if
+	// it is not known, because ptrace did not follow the command or it had very many
+	// threads.
 	Usage *unix.Rusage
 	// Calls counts the system calls of the record by how fstrace learned of them.
 	Calls Calls
@@ -151,8 +153,8 @@ type Result struct {
 
 // Calls counts system calls.
 type Calls struct {
-	// Notified calls waited for an answer of this process. Recorded calls were recorded by
-	// the calling process itself (Cmd.Recorder), of which there were Recorders.
+	// Notified calls waited for an answer of this process. Recorded calls were recorded
+	// by the calling process itself (Cmd.Recorder), of which there were Recorders.
 	Notified, Recorded uint64
 	Recorders          int
 }
@@ -228,8 +230,8 @@ func (c *Cmd) valid() error {
 	return nil
 }
 
-// Observe sets Sink and Guard. It is for packages that use a Cmd through an interface, such
-// as events/manifest.
+// Observe sets Sink and Guard. It is for packages that use a Cmd through an interface,
+// such as events/manifest.
 func (c *Cmd) Observe(sink events.Sink, guard func(events.Op, string, events.FileInfo)) {
 	c.Sink, c.Guard = sink, guard
 }
@@ -249,8 +251,8 @@ func (c *Cmd) Pid() int {
 	return 0
 }
 
-// Signal sends a signal to the command. It uses a pidfd, so that no other process with the
-// same number can get the signal. A signal that is sent before the process exists is
+// Signal sends a signal to the command. It uses a pidfd, so that no other process with
+// the same number can get the signal. A signal that is sent before the process exists is
 // delivered when it does. Signal returns [os.ErrProcessDone] if the command has ended.
 func (c *Cmd) Signal(sig unix.Signal) error {
 	c.mu.Lock()
@@ -284,8 +286,8 @@ func (c *Cmd) Cancel(grace time.Duration) {
 }
 
 // Served reports whether a path is on a file system that a process of the session may
-// serve, or that has been slow to answer. A sink or a guard that looks at such a path needs
-// a timeout.
+// serve, or that has been slow to answer. A sink or a guard that looks at such a path
+// needs a timeout.
 func (c *Cmd) Served(path string) bool {
 	s := c.current()
 	return s != nil && s.served.Has(path)
@@ -294,9 +296,9 @@ func (c *Cmd) Served(path string) bool {
 // Wait waits until the session has ended, the sink has received the whole record, and the
 // pipes of Stdin, Stdout and Stderr are copied.
 //
-// The error is nil if the command exited with status 0, and an [*ExitError] if it did not.
-// Any other error is the error of the context, or says why the record or a pipe is cut
-// off. Wait may also be called after Start has returned an [*ExecError].
+// The error is nil if the command exited with status 0, and an [*ExitError] if it did
+// not. Any other error is the error of the context, or says why the record or a pipe is
+// cut off. Wait may also be called after Start has returned an [*ExecError].
 func (c *Cmd) Wait() error {
 	s := c.current()
 	if s == nil {

@@ -5,8 +5,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Continued reports, during a call of OnStop, whether the command has been continued since
-// it stopped.
+// Continued reports, during a call of OnStop, whether the command has been continued
+// since it stopped.
 func (c *Cmd) Continued() bool {
 	pid := c.Pid()
 	return !procfs.Stopped(pid) || hasReport(pid)

@@ -13,8 +13,8 @@ import (
 // closedFD stands in a list of descriptors for one that is to be closed.
 const closedFD = ^uintptr(0)
 
-// descriptors lists what the command's descriptors are to be, by number. The shim's socket
-// takes the next number, for which the command has no use.
+// descriptors lists what the command's descriptors are to be, by number. The shim's
+// socket takes the next number, for which the command has no use.
 func (c *Cmd) descriptors() ([]uintptr, error) {
 	if c.InheritFiles {
 		return inheritAll()

@@ -13,17 +13,17 @@
 // # How it works
 //
 // A seccomp filter selects the system calls that can name files. The thread that makes
-// such a call sleeps while this package looks at what the call names; then the kernel runs
-// the call as if there had been no filter. ptrace(2) reports the start and the end of
-// processes. docs/architecture.md explains the parts.
+// such a call sleeps while this package looks at what the call names; then the kernel
+// runs the call as if there had been no filter. ptrace(2) reports the start and the end
+// of processes. docs/architecture.md explains the parts.
 //
 // # What a host program must know
 //
-// The process of the command starts as a second instance of the host's binary, and so does
-// a helper process that can outlive the session. The init function of this package
-// recognizes both and does not return in them. Initializers that run before it run in them
-// too, so they must have no effect outside the process. /proc must be mounted, and the
-// command's user must be able to read the binary.
+// The process of the command starts as a second instance of the host's binary, and so
+// does a helper process that can outlive the session. The init function of this package
+// recognizes both and does not return in them. Initializers that run before it run in
+// them too, so they must have no effect outside the process. /proc must be mounted, and
+// the command's user must be able to read the binary.
 //
 // The package does not touch other children of the host, its signals or its limits. A
 // binary that is linked with -ldflags=-E=fstrace_entry passes on the signals that were

@@ -24,8 +24,8 @@ const (
 	exitNotFound      = 127
 )
 
-// An ExecError reports that the command could not be executed. It unwraps to [ErrNotFound]
-// or [ErrNotExecutable], and to Errno.
+// An ExecError reports that the command could not be executed. It unwraps to
+// [ErrNotFound] or [ErrNotExecutable], and to Errno.
 type ExecError struct {
 	Path  string     // of the Cmd
 	Errno unix.Errno // of execve(2)
@@ -33,8 +33,9 @@ type ExecError struct {
 	hint  string
 }
 
-// newExecError distinguishes a command that does not exist from one that cannot be executed.
-// If the path exists although execve returned ENOENT, the interpreter is missing.
+// newExecError distinguishes a command that does not exist from one that cannot be
+// executed. If the path exists although execve returned ENOENT, the interpreter is
+// missing.
 func newExecError(c *Cmd, errno unix.Errno) *ExecError {
 	e := &ExecError{Path: c.Path, Errno: errno, kind: ErrNotExecutable}
 	if errno != unix.ENOENT && errno != unix.ENOTDIR {

@@ -8,8 +8,8 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// incompleteness collects why a record may miss something: each reason once for a process,
-// with the first detail. It is safe for concurrent use.
+// incompleteness collects why a record may miss something: each reason once for a
+// process, with the first detail. It is safe for concurrent use.
 type incompleteness struct {
 	mu   sync.Mutex
 	seen map[incompleteKey]string

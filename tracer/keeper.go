@@ -148,9 +148,9 @@ func (k *keeper) fork(theirs *os.File) (p *os.Process, err error) {
 	return p, err
 }
 
-// supervisorEnded is what the keeper gets when the supervisor is killed. That its socket is
-// closed may come later, or never: a thread of the supervisor may be waiting for a file
-// system, which is served by a process whose calls nobody lets through any more. The
+// supervisorEnded is what the keeper gets when the supervisor is killed. That its socket
+// is closed may come later, or never: a thread of the supervisor may be waiting for a
+// file system, which is served by a process whose calls nobody lets through any more. The
 // signal is one that does no harm before the keeper awaits it.
 const supervisorEnded = unix.SIGWINCH
 
@@ -195,7 +195,8 @@ func (k *keeper) close() {
 }
 
 // keeperName is what this binary is executed under, as argv[0], to be a keeper. The
-// second argument is the number of its socket, the third the thread that the signal tells of.
+// second argument is the number of its socket, the third the thread that the signal tells
+// of.
 const keeperName = "fstrace-keeper"
 
 // init makes this process the keeper that it was started to be. It happens here, not
@@ -241,8 +242,8 @@ func runKeeper(socket, thread int) {
 	keepThrough(l)
 }
 
-// awaitSupervisor waits until the supervisor has ended. The signal may have come before it
-// was awaited: then the thread that it tells of is gone, or about to be.
+// awaitSupervisor waits until the supervisor has ended. The signal may have come before
+// it was awaited: then the thread that it tells of is gone, or about to be.
 func awaitSupervisor(socket, thread int) {
 	ended := make(chan os.Signal, 1)
 	signals.Notify(ended, supervisorEnded)

@@ -15,8 +15,8 @@ import (
 const LaunchVersion = 2
 
 // A Launch is a process that is to become a command and waits for a tracer. It is a child
-// of this program and inherits its terminal, process group, limits and descriptors. Another
-// process, such as a daemon, gets its descriptors and traces it (Cmd.Adopt).
+// of this program and inherits its terminal, process group, limits and descriptors.
+// Another process, such as a daemon, gets its descriptors and traces it (Cmd.Adopt).
 type Launch struct {
 	// PID is the process, and PPID its parent, which is this process.
 	PID, PPID int

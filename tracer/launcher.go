@@ -15,8 +15,9 @@ import (
 )
 
 // A launcher is what the tracer thread does: it starts the shim, so that the shim is its
-// child, sees it through to where it can be let exec, and follows the command. All of that is
-// one thread's work: each time that another takes over costs as much as many system calls.
+// child, sees it through to where it can be let exec, and follows the command. All of
+// that is one thread's work: each time that another takes over costs as much as many
+// system calls.
 type launcher struct {
 	session  *session
 	launched chan error // the shim is traced, or has ended
@@ -40,8 +41,8 @@ func (l *launcher) run() {
 	l.session.traced <- l.follow()
 }
 
-// launch starts the shim and sees it through to where it waits for the go-ahead. What it has
-// begun is undone if it fails.
+// launch starts the shim and sees it through to where it waits for the go-ahead. What it
+// has begun is undone if it fails.
 func (l *launcher) launch() error {
 	s := l.session
 	err := l.fork()
@@ -185,8 +186,8 @@ func openPidfd(pid int) (fd int, inode uint64) {
 	return fd, inode
 }
 
-// reapShim waits for the end of a shim that is not traced, and kills it first if it has not
-// ended, unless it is ending. It reports whether that killed it.
+// reapShim waits for the end of a shim that is not traced, and kills it first if it has
+// not ended, unless it is ending. It reports whether that killed it.
 func (l *launcher) reapShim(pid int, ending bool) (ws unix.WaitStatus, killed bool) {
 	s := l.session
 	ok := false
@@ -305,8 +306,8 @@ func (l *launcher) follow() traceEnd {
 		}
 		if err != nil {
 			if s.cmd.Adopt != nil && err == errNoTracees && !f.rootDone {
-				// Untraced, and nobody's child here. It may have been let out while others
-				// were traced: then it is waited for after them.
+				// Untraced, and nobody's child here. It may have been let out while
+				// others were traced: then it is waited for after them.
 				f.endOf(s.root, s.awaitShim(s.root.pid))
 			}
 			end := traceEnd{status: f.rootState, usage: usage.ended, released: f.released}

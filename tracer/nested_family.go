@@ -49,8 +49,8 @@ func (r *receiver) familyOf(pid, ppid int) (f *family, known bool) {
 // maxImages bounds the memory of images.
 const maxImages = 1 << 16
 
-// noteImage notes whose the image is that an untraced process has now. What has it was made
-// by that process, or by others of its families.
+// noteImage notes whose the image is that an untraced process has now. What has it was
+// made by that process, or by others of its families.
 func (n *inners) noteImage(p *process) {
 	if !n.serving() {
 		return
@@ -68,8 +68,8 @@ func (n *inners) noteImage(p *process) {
 	n.known.Store(true)
 }
 
-// byImage returns the family of a process, if its image tells. It does so also of one that
-// was orphaned, as long as that has not called exec.
+// byImage returns the family of a process, if its image tells. It does so also of one
+// that was orphaned, as long as that has not called exec.
 func (n *inners) byImage(pid int) (f *family, ok bool) {
 	if n == nil || !n.known.Load() {
 		return nil, false
@@ -84,10 +84,10 @@ func (n *inners) byImage(pid int) (f *family, ok bool) {
 	return f, ok
 }
 
-// isChild reports whether a process was made by its parent, or in the same families. Not so
-// one that a subreaper has taken in, or the first process of a pid namespace, nor one that
-// an inner fstrace's command has made as its own sibling: clone(2), CLONE_PARENT. As long
-// as it has not called exec it shows who has made it.
+// isChild reports whether a process was made by its parent, or in the same families. Not
+// so one that a subreaper has taken in, or the first process of a pid namespace, nor one
+// that an inner fstrace's command has made as its own sibling: clone(2), CLONE_PARENT. As
+// long as it has not called exec it shows who has made it.
 func (n *inners) isChild(parent *process, pid int) bool {
 	if !n.serving() {
 		return true
@@ -113,8 +113,8 @@ func (p *process) bear(parent *process) {
 	}
 }
 
-// isBelow reports whether an inner fstrace belongs to a family: else what that has made is
-// not its own. All belong to nil.
+// isBelow reports whether an inner fstrace belongs to a family: else what that has made
+// is not its own. All belong to nil.
 func (in *inner) isBelow(f *family) bool { return f == nil || in.root.family.Load().isIn(f.inner) }
 
 // orphaned notes that a process has begun of which it is not known who has made it, but

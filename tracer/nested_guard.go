@@ -13,8 +13,8 @@ import (
 )
 
 // A guardLine is how the guard of an inner fstrace is asked. The caller of the call that
-// it is asked about waits meanwhile, nobody else: the guard itself makes file calls, which
-// are notified.
+// it is asked about waits meanwhile, nobody else: the guard itself makes file calls,
+// which are notified.
 type guardLine struct {
 	file   *os.File
 	signs  atomic.Uint64 // how many packets have come
@@ -26,8 +26,8 @@ type guardLine struct {
 }
 
 const (
-	// A guard must give a sign of life within guardTicks of guardTick, and be done
-	// within maxGuard. Ticks are counted, so that the time does not count in which fstrace
+	// A guard must give a sign of life within guardTicks of guardTick, and be done within
+	// maxGuard. Ticks are counted, so that the time does not count in which fstrace
 	// itself was stopped.
 	guardTick  = 50 * time.Millisecond
 	guardTicks = 100

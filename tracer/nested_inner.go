@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An inner is a fstrace inside of the session, from the call by which it asks for a socket.
+// An inner is a fstrace inside of the session, from the call by which it asks for a
+// socket.
 type inner struct {
 	*inners
 	pid     int // of the process that asked, or of a thread of it
@@ -73,8 +74,8 @@ func (in *inner) leave(err error) {
 // errRefused says that an inner fstrace is not served, and does not know that yet.
 var errRefused = errors.New("refused")
 
-// receive handles what the inner fstrace says. It returns nil when that has closed its end,
-// or has sent what it must not.
+// receive handles what the inner fstrace says. It returns nil when that has closed its
+// end, or has sent what it must not.
 func (in *inner) receive() error {
 	b := make([]byte, 0, 4*nested.MaxRequest)
 	for {
@@ -194,8 +195,8 @@ func (in *inner) kill() {
 	}
 }
 
-// processToServe returns a process of the session, nil for one that is none. It may not have
-// made a call yet.
+// processToServe returns a process of the session, nil for one that is none. It may not
+// have made a call yet.
 func (r *receiver) processToServe(pid int) *process {
 	p, _ := r.registry.find(pid)
 	if p == nil {
@@ -249,8 +250,8 @@ func (in *inner) check() {
 	}
 }
 
-// settle waits for the ends of processes that are about to end: nobody has told of them yet.
-// Those that are not followed may have to be asked for. It is the consumer's.
+// settle waits for the ends of processes that are about to end: nobody has told of them
+// yet. Those that are not followed may have to be asked for. It is the consumer's.
 func (in *inner) settle() {
 	const (
 		unfollowed = 200 * time.Millisecond // as at the end of a session: session_end.go

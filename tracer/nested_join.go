@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An outer is the fstrace above this one, which has the listener, as this session sees it.
+// An outer is the fstrace above this one, which has the listener, as this session sees
+// it.
 type outer struct {
 	session *session
 	conn    *os.File
@@ -42,8 +43,8 @@ func findOuter() (*os.File, error) {
 	return os.NewFile(fd, "outer"), nil
 }
 
-// Served returns nil if this process is in the session of an outer fstrace that would serve
-// an inner one here (docs/nested.md), and otherwise the reason why not.
+// Served returns nil if this process is in the session of an outer fstrace that would
+// serve an inner one here (docs/nested.md), and otherwise the reason why not.
 func Served() error {
 	f, err := findOuter()
 	if err != nil {
@@ -82,8 +83,9 @@ func (s *session) join() error {
 	return nil
 }
 
-// takeOuter returns the socket to the fstrace above, for this session alone. It is another
-// descriptor, as the first may belong to no poller: it may have been blocking when it came.
+// takeOuter returns the socket to the fstrace above, for this session alone. It is
+// another descriptor, as the first may belong to no poller: it may have been blocking
+// when it came.
 func (l *Launch) takeOuter() (*os.File, error) {
 	defer l.closeOuter()
 	fd, err := duplicate(l.Outer)

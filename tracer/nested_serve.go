@@ -40,8 +40,8 @@ const (
 	maxInners = 256
 	// backlogLimit is how many bytes of events may wait for all of them together.
 	backlogLimit = 8 << 20
-	// readPatience is how long one that does not read is waited for, once, when there is no
-	// room for its events; joinPatience how long one may take to say what it wants.
+	// readPatience is how long one that does not read is waited for, once, when there is
+	// no room for its events; joinPatience how long one may take to say what it wants.
 	readPatience = 2 * time.Second
 	joinPatience = 10 * time.Second
 	// maxGaps and maxGapDetail bound what is kept for the end of a record.
@@ -111,8 +111,8 @@ func (n *inners) open(tid int) (file int, err error) {
 	return pair[1], nil
 }
 
-// died kills the command of an inner fstrace whose process p was and has ended. It is called
-// for each process that is followed, before the parent can end the session.
+// died kills the command of an inner fstrace whose process p was and has ended. It is
+// called for each process that is followed, before the parent can end the session.
 func (n *inners) died(p *process) {
 	if !n.serving() {
 		return
@@ -175,7 +175,8 @@ func (n *inners) miss(reason events.Reason, pid int, detail string) {
 	n.each(of, func(in *inner) { in.gap(reason, pid, detail) })
 }
 
-// each calls f with those that are served, and in whose family one is. Nil stands for all.
+// each calls f with those that are served, and in whose family one is. Nil stands for
+// all.
 func (n *inners) each(of *family, f func(in *inner)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

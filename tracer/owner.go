@@ -80,8 +80,8 @@ type (
 	// msgDelegate says that somebody else signals all processes of the session, but when
 	// that reports that it cannot.
 	msgDelegate struct{ signalAll func(unix.Signal) bool }
-	// msgSignalFamily asks for a signal to the processes of an inner fstrace, and to those
-	// that are born from now on.
+	// msgSignalFamily asks for a signal to the processes of an inner fstrace, and to
+	// those that are born from now on.
 	msgSignalFamily struct {
 		inner *inner
 		sig   unix.Signal

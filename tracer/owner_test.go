@@ -436,8 +436,9 @@ func (c *child) endsUnharmed() {
 	unix.Close(c.fd)
 }
 
-// inPidNamespace runs the calling test once more, in a pid namespace of its own, and reports
-// whether it runs there now: the next process's number can be chosen for a namespace alone.
+// inPidNamespace runs the calling test once more, in a pid namespace of its own, and
+// reports whether it runs there now: the next process's number can be chosen for a
+// namespace alone.
 func inPidNamespace(t *testing.T) bool {
 	t.Helper()
 	const inside = "FSTRACE_TEST_PID_NAMESPACE"
@@ -465,8 +466,8 @@ func inPidNamespace(t *testing.T) bool {
 	return false
 }
 
-// startWithPid starts a child with a given number, which must be free. A new thread of the
-// runtime's may take the number first, so it is tried until it works.
+// startWithPid starts a child with a given number, which must be free. A new thread of
+// the runtime's may take the number first, so it is tried until it works.
 func startWithPid(t *testing.T, pid int) *child {
 	t.Helper()
 	for range 100 {

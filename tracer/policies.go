@@ -12,8 +12,8 @@ type IOUringPolicy uint8
 
 // Policies for io_uring.
 const (
-	// IOUringDeny answers ENOSYS, as kernels without io_uring do. Programs use other calls
-	// then.
+	// IOUringDeny answers ENOSYS, as kernels without io_uring do. Programs use other
+	// calls then.
 	IOUringDeny IOUringPolicy = iota
 	// IOUringAllow continues the calls. The record is incomplete once a ring is set up.
 	IOUringAllow
@@ -32,16 +32,16 @@ const (
 	LifecycleNotify
 )
 
-// A RecorderPolicy says whether processes may record their own calls (docs/recorder.md). As text
-// it is "off" or "auto".
+// A RecorderPolicy says whether processes may record their own calls (docs/recorder.md).
+// As text it is "off" or "auto".
 type RecorderPolicy uint8
 
 // Policies for the recorder.
 const (
 	// RecorderOff has every call notified.
 	RecorderOff RecorderPolicy = iota
-	// RecorderAuto has processes record calls that change nothing, where that is possible:
-	// they must be followed by ptrace, on x86-64. The record is the same.
+	// RecorderAuto has processes record calls that change nothing, where that is
+	// possible: they must be followed by ptrace, on x86-64. The record is the same.
 	RecorderAuto
 )
 

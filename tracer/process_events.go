@@ -24,8 +24,8 @@ func execEvent(p *process, exe string, argv []string, cwd string) *events.Event 
 	}
 }
 
-// exitEvent returns the event of the end of a process; exit is nil if it is not known how it
-// ended.
+// exitEvent returns the event of the end of a process; exit is nil if it is not known how
+// it ended.
 func exitEvent(p *process, exit *events.Exit) *events.Event {
 	return &events.Event{Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExit, Exit: exit}
 }

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ptraceRequest answers a call of ptrace: if it is about a thread that fstrace traces, that
-// is let out first (release_to_debugger.go).
+// ptraceRequest answers a call of ptrace: if it is about a thread that fstrace traces,
+// that is let out first (release_to_debugger.go).
 func (r *receiver) ptraceRequest(n *seccomp.Notification, caller *process, followed bool) error {
 	tid := int(n.PID)
 	target := 0

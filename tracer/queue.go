@@ -126,8 +126,8 @@ func (q *queue) add(fill func(*entry)) {
 	q.finish(en, false)
 }
 
-// addOuter adds an event of size bytes that the outer fstrace has sent. It waits while the
-// queue is full.
+// addOuter adds an event of size bytes that the outer fstrace has sent. It waits while
+// the queue is full.
 func (q *queue) addOuter(e *events.Event, size int) {
 	en := &entry{process: e, size: size}
 	q.mu.Lock()

@@ -142,7 +142,8 @@ func (w *doubleWorld) path() string {
 	return name
 }
 
-// pathToChange draws one that is not a process's working directory: those stay where they are.
+// pathToChange draws one that is not a process's working directory: those stay where they
+// are.
 func (w *doubleWorld) pathToChange(p *doubleProc) string {
 	for {
 		path := w.path()
@@ -343,8 +344,8 @@ func (w *doubleWorld) gather(begun bool) {
 	})
 }
 
-// placing calls f, which has to give the calls that were recorded their places, and notes which
-// entry is whose.
+// placing calls f, which has to give the calls that were recorded their places, and notes
+// which entry is whose.
 func (w *doubleWorld) placing(begun bool, f func()) {
 	w.t.Helper()
 	var calls []slots.Record
@@ -395,8 +396,9 @@ func worlds(t *testing.T, n int, test func(w *doubleWorld)) {
 	}
 }
 
-// TestRecordedAsNotified: calls that come one after the other are the same accesses in the same
-// order whether they are notified or recorded, whenever the records are collected.
+// TestRecordedAsNotified: calls that come one after the other are the same accesses in
+// the same order whether they are notified or recorded, whenever the records are
+// collected.
 func TestRecordedAsNotified(t *testing.T) {
 	worlds(t, 40, func(w *doubleWorld) {
 		for range 200 {
@@ -448,10 +450,10 @@ type doing struct {
 	began, ended int // when
 }
 
-// TestRecordedBeside has the steps of calls that processes make at the same time interleave.
-// Every call has one place, behind all that had returned before it began. One that had returned
-// when it was collected is what its caller was told. Nothing is missing: all changes are the
-// session's own.
+// TestRecordedBeside has the steps of calls that processes make at the same time
+// interleave. Every call has one place, behind all that had returned before it began. One
+// that had returned when it was collected is what its caller was told. Nothing is
+// missing: all changes are the session's own.
 func TestRecordedBeside(t *testing.T) {
 	worlds(t, 40, func(w *doubleWorld) {
 		busy := make(map[*doubleProc]*doing)
@@ -539,8 +541,8 @@ func (w *doubleWorld) checkPlaces(all []*doing) {
 	}
 }
 
-// TestRecordedInterference has somebody outside change files between a call and the look at its
-// path: the record has what the call was told, and is incomplete where that shows.
+// TestRecordedInterference has somebody outside change files between a call and the look
+// at its path: the record has what the call was told, and is incomplete where that shows.
 func TestRecordedInterference(t *testing.T) {
 	for _, test := range []struct {
 		name, call, path string
@@ -591,8 +593,8 @@ func TestRecordedInterference(t *testing.T) {
 	}
 }
 
-// TestRecordedDamaged: what a process has written into its ring makes its record incomplete, and
-// nobody else's.
+// TestRecordedDamaged: what a process has written into its ring makes its record
+// incomplete, and nobody else's.
 func TestRecordedDamaged(t *testing.T) {
 	w := newDoubleWorld(t, 1)
 	w.procs[0].ring.err = slots.ErrDamaged
@@ -634,9 +636,9 @@ func TestMayChange(t *testing.T) {
 	}
 }
 
-// TestRecordedBegun: a call that never returns is looked at before the next change, as a notified
-// one is, and comes before it. An answer that comes late may tell otherwise: the change is the
-// session's own.
+// TestRecordedBegun: a call that never returns is looked at before the next change, as a
+// notified one is, and comes before it. An answer that comes late may tell otherwise: the
+// change is the session's own.
 func TestRecordedBegun(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		w := newDoubleWorld(t, 1)
@@ -664,8 +666,8 @@ func TestRecordedBegun(t *testing.T) {
 	}
 }
 
-// TestRecordedLateAnswer: somebody outside changes a file between the look at a call that has
-// begun and the call.
+// TestRecordedLateAnswer: somebody outside changes a file between the look at a call that
+// has begun and the call.
 func TestRecordedLateAnswer(t *testing.T) {
 	for _, interfered := range []bool{false, true} {
 		w := newDoubleWorld(t, 1)
@@ -688,8 +690,8 @@ func TestRecordedLateAnswer(t *testing.T) {
 	}
 }
 
-// TestRecordedGivenUp: a look at a recorded call that is given up leaves nobody waiting for it, and
-// the calls behind it are looked at by the next who does.
+// TestRecordedGivenUp: a look at a recorded call that is given up leaves nobody waiting
+// for it, and the calls behind it are looked at by the next who does.
 func TestRecordedGivenUp(t *testing.T) {
 	w := newDoubleWorld(t, 1)
 	for _, path := range []string{"f", "a"} {
@@ -715,8 +717,8 @@ func TestRecordedGivenUp(t *testing.T) {
 	}
 }
 
-// TestRecordable: every call that a process may record is one that the table has, names one path,
-// and changes nothing.
+// TestRecordable: every call that a process may record is one that the table has, names
+// one path, and changes nothing.
 func TestRecordable(t *testing.T) {
 	w := newDoubleWorld(t, 1)
 	for _, name := range slots.Calls() {

@@ -7,9 +7,9 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
-// stuckFor is how long a session waits for descendants that cannot be detached because they
-// are in a call that no signal ends: a request to a FUSE server that does not answer, say.
-// ptrace can detach only what has stopped.
+// stuckFor is how long a session waits for descendants that cannot be detached because
+// they are in a call that no signal ends: a request to a FUSE server that does not
+// answer, say. ptrace can detach only what has stopped.
 const stuckFor = 5 * time.Second
 
 // errStuck: all tracees that are left are in such a call.

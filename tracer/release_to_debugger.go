@@ -53,9 +53,9 @@ func (w *ptraceRequests) pending(caller int) bool {
 	return ok
 }
 
-// releaseTarget releases a caller's target, if the signal that stopped it says that it has
-// one. It then answers the stop itself, or leaves the caller stopped until the
-// target is, and returns true.
+// releaseTarget releases a caller's target, if the signal that stopped it says that it
+// has one. It then answers the stop itself, or leaves the caller stopped until the target
+// is, and returns true.
 //
 // A caller that is wanted itself, by a debugger of debuggers, is let out rather than
 // held: two that want each other would wait for ever.
@@ -130,8 +130,8 @@ func (f *follower) resumeCaller(caller int) {
 	f.kernel.resume(caller, 0)
 }
 
-// inject has a thread's process record its calls, for which fstrace's signal has stopped it. One that is
-// about to be let go, or out, does not.
+// inject has a thread's process record its calls, for which fstrace's signal has stopped
+// it. One that is about to be let go, or out, does not.
 func (f *follower) inject(t *task) {
 	var sig unix.Signal
 	if in := f.recordings.takeInjection(t.tid); in != nil {
@@ -150,7 +150,8 @@ func (f *follower) inject(t *task) {
 	}
 }
 
-// takeBack takes a fault back that was one of the recorder's code, and not of the program.
+// takeBack takes a fault back that was one of the recorder's code, and not of the
+// program.
 func (f *follower) takeBack(t *task, sig unix.Signal) bool {
 	if sig != unix.SIGSEGV && sig != unix.SIGBUS {
 		return false

@@ -9,12 +9,13 @@ import (
 )
 
 // A Spare starts the process of the next command ahead of need, so that Start takes less
-// time: the process is there, and waits for what to run. It is this program's child, named
-// fstrace-shim, and has no descriptor but its socket.
+// time: the process is there, and waits for what to run. It is this program's child,
+// named fstrace-shim, and has no descriptor but its socket.
 //
-// It serves commands with Setsid and Descriptors, if these are 0 to at most 9 without a gap.
-// Others start as without it. The zero Spare is ready to use, by several commands at once (Cmd.Spare).
-// The first process is started after the first command. Close ends the one that waits.
+// It serves commands with Setsid and Descriptors, if these are 0 to at most 9 without a
+// gap. Others start as without it. The zero Spare is ready to use, by several commands at
+// once (Cmd.Spare). The first process is started after the first command. Close ends the
+// one that waits.
 //
 // The process has what this program had when the process was started: user, limits,
 // namespaces, cgroup. A program that changes these must use a new Spare then.
@@ -70,7 +71,8 @@ func (s *Spare) fill() {
 	tracerThread(s.start)
 }
 
-// start starts a process on a thread that is to trace it, and keeps it until it is needed.
+// start starts a process on a thread that is to trace it, and keeps it until it is
+// needed.
 func (s *Spare) start() {
 	p, err := prestart()
 	s.mu.Lock()

@@ -43,8 +43,8 @@ func apart(t *testing.T, s *Spare, script string) (pid int, out string) {
 	return c.Pid(), strings.ReplaceAll(string(b), path, "OUT")
 }
 
-// TestSpare: a command starts in the process that waited with what it starts with in one of
-// its own.
+// TestSpare: a command starts in the process that waited with what it starts with in one
+// of its own.
 func TestSpare(t *testing.T) {
 	needTracing(t)
 	script := `env | sort | grep -v ^_=; pwd -P; umask; nice; ulimit -n; ulimit -Hn

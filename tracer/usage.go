@@ -2,9 +2,9 @@ package tracer
 
 import "golang.org/x/sys/unix"
 
-// fewTasks is up to how many threads are followed while the kernel is asked for the use of
-// resources at each stop. It adds up all threads of a process each time, which would be
-// slow if they were many.
+// fewTasks is up to how many threads are followed while the kernel is asked for the use
+// of resources at each stop. It adds up all threads of a process each time, which would
+// be slow if they were many.
 const fewTasks = 64
 
 // A rootUsage learns what the command has used, when it ends.

@@ -117,8 +117,8 @@ func (s *summingSink) End(t *events.Trailer) error {
 	return s.Sink.End(t)
 }
 
-// sumLines returns a writer that sums up the lines of a record, and a function that waits for
-// that at the end of the lines.
+// sumLines returns a writer that sums up the lines of a record, and a function that waits
+// for that at the end of the lines.
 func sumLines(s *summary.Summary) (io.Writer, func()) {
 	r, w := io.Pipe()
 	done := make(chan struct{})

@@ -96,7 +96,8 @@ func (l *lab) fill() error {
 		if out, err := build.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
-		// Installed programs are copies. The file that the linker has written starts more slowly.
+		// Installed programs are copies. The file that the linker has written starts more
+		// slowly.
 		*to = l.path(name)
 		if err := l.do("cp", linked, *to); err != nil {
 			return err

@@ -112,8 +112,8 @@ Seconds for a shell to run /bin/true %d times, each in a session of its own, and
 // measured.
 func (r result) beyondBare(mode string) float64 { return r.median(mode) - r.median(bare) }
 
-// percentile is the smallest of a list that a share p of it does not exceed, NaN if there is
-// none.
+// percentile is the smallest of a list that a share p of it does not exceed, NaN if there
+// is none.
 func percentile(list []float64, p float64) float64 {
 	if len(list) == 0 {
 		return math.NaN()

@@ -91,8 +91,8 @@ func WriteExecutable(t testing.TB, path string, content []byte) {
 	}
 }
 
-// BuildC builds testdata/NAME.c with a C compiler, in a directory that any user may search
-// and that is removed after the test.
+// BuildC builds testdata/NAME.c with a C compiler, in a directory that any user may
+// search and that is removed after the test.
 func BuildC(t testing.TB, compiler, name string, flags ...string) string {
 	t.Helper()
 	exe := filepath.Join(OpenDir(t), path.Base(name))

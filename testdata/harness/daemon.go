@@ -29,8 +29,8 @@ func StartDaemon(t testing.TB) *Daemon {
 	return StartDaemonWith(t, Fstraced, nil)
 }
 
-// StartDaemonWith is [StartDaemon] for a build of the daemon, with more flags and with env
-// added to its environment.
+// StartDaemonWith is [StartDaemon] for a build of the daemon, with more flags and with
+// env added to its environment.
 func StartDaemonWith(t testing.TB, exe *Executable, flags []string, env ...string) *Daemon {
 	t.Helper()
 	d := &Daemon{t: t, dir: OpenDir(t), ended: make(chan struct{})}

@@ -8,8 +8,8 @@ import (
 )
 
 // KillSelf ends this process by the default effect of a signal, without a core dump, so
-// that its parent sees the wait status of the command. It returns if the default effect of
-// the signal is not to kill.
+// that its parent sees the wait status of the command. It returns if the default effect
+// of the signal is not to kill.
 func KillSelf(sig unix.Signal) {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
 	runtime.LockOSThread()

@@ -14,8 +14,8 @@ type Budget struct {
 }
 
 // A Backlog is what is to be sent to an inner fstrace. Who adds to it waits only for one
-// that reads, if slowly: the events of a command must not come faster, for good, than they
-// are read. One that does not read is given up.
+// that reads, if slowly: the events of a command must not come faster, for good, than
+// they are read. One that does not read is given up.
 type Backlog struct {
 	budget *Budget
 	w      io.Writer
@@ -123,7 +123,8 @@ func (l *Backlog) Seal() {
 	l.mu.Unlock()
 }
 
-// Done is closed when all is written that was added before Seal, or when nothing more can be.
+// Done is closed when all is written that was added before Seal, or when nothing more can
+// be.
 func (l *Backlog) Done() <-chan struct{} { return l.done }
 
 // Sent is how many bytes have been written.

@@ -5,16 +5,16 @@ import "github.com/fstrace/fstrace/events"
 // A Join asks for the events of a process and of all that it will start. It must not have
 // started any yet.
 type Join struct {
-	// PID is the process's number for the inner fstrace, whose child it is, not yet reaped:
-	// it cannot come to mean another. (A descriptor would have to be closed by the outer
-	// one, which a file system's server can hold up.)
+	// PID is the process's number for the inner fstrace, whose child it is, not yet
+	// reaped: it cannot come to mean another. (A descriptor would have to be closed by
+	// the outer one, which a file system's server can hold up.)
 	PID int
 	// Guard asks for questions before changes.
 	Guard bool
 	// Linked has the processes killed when the inner fstrace is: as ptrace would.
 	Linked bool
-	// Child says that the process is a child of the one that has asked for the socket, which
-	// is the inner fstrace itself: its end is that one's.
+	// Child says that the process is a child of the one that has asked for the socket,
+	// which is the inner fstrace itself: its end is that one's.
 	Child bool
 }
 
@@ -35,8 +35,8 @@ func (j *Join) Decode(b []byte) error {
 	return d.end()
 }
 
-// A Signal asks for a signal to all processes that there are, and to those that will be: a
-// timeout's SIGTERM or SIGKILL.
+// A Signal asks for a signal to all processes that there are, and to those that will be:
+// a timeout's SIGTERM or SIGKILL.
 type Signal struct{ Signal int }
 
 // Append appends the message.
@@ -99,8 +99,8 @@ func (r *Refused) Decode(b []byte) error {
 	return d.end()
 }
 
-// A Mounts has the mounts whose file systems are served from inside the session: who looks
-// there must not wait for ever.
+// A Mounts has the mounts whose file systems are served from inside the session: who
+// looks there must not wait for ever.
 type Mounts struct{ Paths []string }
 
 // Append appends the message.
@@ -188,8 +188,8 @@ func (q *Question) Decode(b []byte) error {
 	return d.end()
 }
 
-// An Answer says that a question's call may be let through. One with the ID 0 says that the
-// inner fstrace is at work on the questions that it has.
+// An Answer says that a question's call may be let through. One with the ID 0 says that
+// the inner fstrace is at work on the questions that it has.
 type Answer struct{ ID uint64 }
 
 // Append appends the packet.

@@ -154,8 +154,8 @@ func TestNextLimit(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever comes, a decoder returns, and takes no more memory than a multiple of
-// what came.
+// FuzzDecode: whatever comes, a decoder returns, and takes no more memory than a multiple
+// of what came.
 func FuzzDecode(f *testing.F) {
 	for i := range samples {
 		f.Add(AppendEvent(nil, &samples[i]))
@@ -221,8 +221,8 @@ func TestBacklog(t *testing.T) {
 	}
 }
 
-// TestBacklogNotRead: one that does not read is given up, and no sooner than that; what is
-// pushed is written all the same.
+// TestBacklogNotRead: one that does not read is given up, and no sooner than that; what
+// is pushed is written all the same.
 func TestBacklogNotRead(t *testing.T) {
 	r, w := net.Pipe()
 	budget := &Budget{Limit: 1 << 20}

@@ -6,8 +6,8 @@ import (
 )
 
 // The call by which an inner fstrace finds an outer one: seccomp(Magic, Version, Check).
-// There is no such operation: the kernel says EINVAL. A filter sees the registers, so that
-// nothing of the caller's memory has to be read.
+// There is no such operation: the kernel says EINVAL. A filter sees the registers, so
+// that nothing of the caller's memory has to be read.
 const (
 	Magic   = 0x66737472 // the operation, an int
 	Version = 1          // flags, an unsigned int; it changes when the messages do
@@ -165,8 +165,9 @@ func (d *decoder) end() error {
 	return d.err
 }
 
-// Next takes one whole message off b. It returns its kind, its fields and what follows it;
-// ok is false if b does not hold all of it. A message that is longer than limit is an error.
+// Next takes one whole message off b. It returns its kind, its fields and what follows
+// it; ok is false if b does not hold all of it. A message that is longer than limit is an
+// error.
 func Next(b []byte, limit int) (k Kind, body, rest []byte, ok bool, err error) {
 	if len(b) < headSize {
 		return 0, nil, b, false, nil

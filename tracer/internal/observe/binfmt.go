@@ -27,10 +27,10 @@ type Image struct {
 	as       string // what the exec call named it, or the script that it is the interpreter of
 }
 
-// Interpreter emits accesses to the interpreter that the kernel has chosen for a
-// process which has just executed something, if it has chosen one. The process must
-// not run on meanwhile, or its first call must be waiting. Named is what its exec named; exe
-// and argv are what it runs now.
+// Interpreter emits accesses to the interpreter that the kernel has chosen for a process
+// which has just executed something, if it has chosen one. The process must not run on
+// meanwhile, or its first call must be waiting. Named is what its exec named; exe and
+// argv are what it runs now.
 func Interpreter(named Image, pid int, exe string, argv []string, incomplete func(events.Reason, int, string), emit func(*events.Event)) {
 	if named.path == "" || exe == named.path {
 		return

@@ -28,8 +28,8 @@ type Call struct {
 // A Source is how a call was learnt of. It gives what the arguments of the call point to:
 // the memory of the caller, which a notification holds still, or a copy of it.
 type Source interface {
-	// CString returns a NUL-terminated string, and Bytes n bytes. The result is valid until
-	// the next call. The errors are those of procfs.Memory.
+	// CString returns a NUL-terminated string, and Bytes n bytes. The result is valid
+	// until the next call. The errors are those of procfs.Memory.
 	CString(tid int, addr uint64) ([]byte, error)
 	Bytes(tid int, addr uint64, n int) ([]byte, error)
 }
@@ -369,8 +369,8 @@ func (o *Observer) foresee(c *Call, a *Access) {
 	}
 }
 
-// mountsElsewhere reports whether a call that changes mounts changes none that fstrace sees:
-// mount(2).
+// mountsElsewhere reports whether a call that changes mounts changes none that fstrace
+// sees: mount(2).
 func (o *Observer) mountsElsewhere(c *Call) bool {
 	const noMount = unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_SHARED | unix.MS_UNBINDABLE | unix.MS_REMOUNT
 	if c.Row.How == syscalls.ByMount && c.Args[3]&noMount != 0 {

@@ -28,10 +28,10 @@ const (
 	settled = 4 * time.Second
 )
 
-// interpreter returns the path that a program names as its interpreter, "" if it
-// needs none, and whether that one is run in its place. The result must not be
-// changed. To open a file may take long, wherever it is: a program of the session may have
-// to allow it (fanotify(7), FAN_OPEN_PERM).
+// interpreter returns the path that a program names as its interpreter, "" if it needs
+// none, and whether that one is run in its place. The result must not be changed. To open
+// a file may take long, wherever it is: a program of the session may have to allow it
+// (fanotify(7), FAN_OPEN_PERM).
 func (ps *programs) interpreter(name string, info *events.FileInfo, now time.Time, l procfs.Looker) (path []byte, script bool, err error) {
 	if p, ok := ps.known[*info]; ok {
 		return p.interpreter, p.script, nil

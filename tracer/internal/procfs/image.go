@@ -13,8 +13,8 @@ var imageSeed = maphash.MakeSeed()
 
 // Image returns a number that all processes have in common that have the memory of one
 // exec: a process, those that it has made, and so on, until they call exec. It is made of
-// the addresses that the kernel chose at the exec (/proc/PID/auxv): ok is false where they
-// are not random, or not random enough, as in 32-bit programs.
+// the addresses that the kernel chose at the exec (/proc/PID/auxv): ok is false where
+// they are not random, or not random enough, as in 32-bit programs.
 func Image(pid int) (id uint64, ok bool) {
 	const addrNoRandomize, types = 0x0040000, 256 // personality(2); those of a 64-bit vector
 	var vector, room [1 << 10]byte

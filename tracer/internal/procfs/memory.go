@@ -83,8 +83,8 @@ func (m *Memory) Bytes(tid int, addr uint64, n int) ([]byte, error) {
 	return m.buf[:n], nil
 }
 
-// read reads at least one byte. A page may have to be fetched first, from a file system or
-// by a handler of userfaultfd(2).
+// read reads at least one byte. A page may have to be fetched first, from a file system
+// or by a handler of userfaultfd(2).
 func (m *Memory) read(tid int, addr uint64, buf []byte) (int, error) {
 	if m.Marker == nil {
 		return m.readNow(tid, addr, buf)

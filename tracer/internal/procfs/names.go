@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Names are the names that the session gives to files beside those that they have.
-// The kernel knows an open file by the name that it was opened by, and when that is removed
+// Names are the names that the session gives to files beside those that they have. The
+// kernel knows an open file by the name that it was opened by, and when that is removed
 // it says "/dir/name (deleted)", though the file may have others.
 type Names map[Inode]string
 

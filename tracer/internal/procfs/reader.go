@@ -27,8 +27,9 @@ type Reader struct {
 
 // A Looker is called for lookups of files, which take as long as their file systems need.
 type Looker interface {
-	// EnterAt is called before a look at a canonical path, and Leave after it, if there is
-	// one: not if EnterAt returns false, as the file system has failed to answer before.
+	// EnterAt is called before a look at a canonical path, and Leave after it, if there
+	// is one: not if EnterAt returns false, as the file system has failed to answer
+	// before.
 	EnterAt(path []byte) bool
 	Leave()
 }

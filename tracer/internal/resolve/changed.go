@@ -2,8 +2,8 @@ package resolve
 
 import "github.com/fstrace/fstrace/tracer/internal/procfs"
 
-// MayHaveChanged reports whether the session has changed something on the way of a path, or is
-// about to: the kernel does not say when such a call has run.
+// MayHaveChanged reports whether the session has changed something on the way of a path,
+// or is about to: the kernel does not say when such a call has run.
 func (r *Resolver) MayHaveChanged(found *Result) bool {
 	if r.recent.off || r.dirs.off || found.viaMoved || found.Info.Known() && r.recent.isChanged(procfs.InodeOf(&found.Info)) {
 		return true

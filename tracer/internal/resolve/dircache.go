@@ -6,11 +6,11 @@ import "github.com/fstrace/fstrace/tracer/internal/procfs"
 // pays an lstat for each component of some paths.
 const maxCachedDirs = 1 << 16
 
-// A dirCache remembers canonical paths at which a directory stands, so that walks
-// need not look at them again. It forgets a directory before the session removes
-// or renames it, and never again remembers one of that name: the kernel does not
-// say when such a call has run. A directory may have other names (bind mounts, directories
-// that ignore case): it is distrusted under all of them, by its inode.
+// A dirCache remembers canonical paths at which a directory stands, so that walks need
+// not look at them again. It forgets a directory before the session removes or renames
+// it, and never again remembers one of that name: the kernel does not say when such a
+// call has run. A directory may have other names (bind mounts, directories that ignore
+// case): it is distrusted under all of them, by its inode.
 //
 // A directory that somebody outside the session replaces by a symbolic link is
 // not noticed while the session runs.

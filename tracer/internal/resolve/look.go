@@ -54,7 +54,8 @@ func (w *walk) lstat(last bool) unix.Errno {
 	return errno
 }
 
-// isServedRoot reports whether a file system is mounted at cur that must not be waited for.
+// isServedRoot reports whether a file system is mounted at cur that must not be waited
+// for.
 func (w *walk) isServedRoot() bool {
 	s := w.avoid
 	if w.anchor.space != nil {

@@ -8,8 +8,9 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 )
 
-// MaxAge is how long a lookup stays in the cache, unless the session itself does something
-// that may change its result. A change by another process may stay unseen for as long.
+// MaxAge is how long a lookup stays in the cache, unless the session itself does
+// something that may change its result. A change by another process may stay unseen for
+// as long.
 const MaxAge = 10 * time.Millisecond
 
 const (
@@ -28,7 +29,8 @@ const (
 type recentCache struct {
 	found map[string]finding
 	links map[string]linkFinding // symbolic links that were followed
-	// changedPaths are the paths at which the session makes, changes or removes something.
+	// changedPaths are the paths at which the session makes, changes or removes
+	// something.
 	changedPaths pathSet
 	changed      map[procfs.Inode]struct{} // what was there
 	off          bool
@@ -151,8 +153,8 @@ func (l *recentCache) isStable(path string, is procfs.Inode, dirs *dirCache, now
 	return !l.changedPaths.has(path) && (len(dirs.movedPaths) == 0 || !dirs.underMoved(path))
 }
 
-// changing is called for a path at which something is about to change. If a name is made or
-// removed, its directory changes too.
+// changing is called for a path at which something is about to change. If a name is made
+// or removed, its directory changes too.
 func (l *recentCache) changing(op events.Op, r *Result) {
 	if !r.Set || l.off {
 		return

@@ -25,7 +25,8 @@ type Served struct {
 	seen   map[uint64]bool // the devices of all mounts that were there at some time
 	slow   map[int]int     // how often a look-up at others of them took long
 	paths  *ServedPaths    // nil for nobody to tell
-	// unpinned: the session unmounts /proc. The file is not kept open, but read at each call.
+	// unpinned: the session unmounts /proc. The file is not kept open, but read at each
+	// call.
 	unpinned bool
 }
 

@@ -38,8 +38,8 @@ type anchor struct {
 // spaces are the mount namespaces that were met.
 type spaces struct {
 	known map[spaceKey]*space
-	// mounts are all that were seen, by namespace and id. Of a thread whose root directory
-	// is not a mount's, /proc does not tell which mount that is on.
+	// mounts are all that were seen, by namespace and id. Of a thread whose root
+	// directory is not a mount's, /proc does not tell which mount that is on.
 	mounts map[uint64]map[int]mount
 	// changes counts calls that change mounts. One has taken effect for certain when its
 	// thread makes its next call, or is gone.
@@ -76,8 +76,8 @@ func (s *spaces) calling(tid int, inSession func(tid int) bool) {
 	}
 }
 
-// space returns the space of a process, by its directory in a procfs, whose root directory
-// is named root.
+// space returns the space of a process, by its directory in a procfs, whose root
+// directory is named root.
 func (r *Resolver) space(proc string, namespace uint64, root string) (*space, error) {
 	r.served.begin(false)
 	r.mounting = true // the host's mounts matter from now on
@@ -213,8 +213,8 @@ func (t *mountTable) find(dev uint64, path, preferred string) (found string, ok 
 	return found, ok
 }
 
-// ofKernel reports whether a path is one at which the kernel shows what it makes up, whatever
-// is mounted there.
+// ofKernel reports whether a path is one at which the kernel shows what it makes up,
+// whatever is mounted there.
 func ofKernel(path string) bool {
 	return isBelow(path, "/proc") || isBelow(path, "/sys") || isBelow(path, "/dev")
 }
@@ -225,8 +225,8 @@ var kernelKinds = map[string]bool{
 	"debugfs": true, "tracefs": true, "securityfs": true, "configfs": true, "fusectl": true, "bpf": true, "binfmt_misc": true,
 }
 
-// isMemory reports whether file systems of a type are empty when they are mounted, and gone
-// when they are not mounted any more.
+// isMemory reports whether file systems of a type are empty when they are mounted, and
+// gone when they are not mounted any more.
 func isMemory(kind string) bool { return kind == "tmpfs" || kind == "ramfs" }
 
 // foreignView completes the view of a thread in another namespace.
@@ -244,8 +244,8 @@ func (r *Resolver) foreignView(tid int, v *View, namespace uint64) error {
 	return nil
 }
 
-// anchorOf returns where a walk begins that begins at a magic link, by the kernel's name of
-// that and the path that it holds. Nil says that it is the host.
+// anchorOf returns where a walk begins that begins at a magic link, by the kernel's name
+// of that and the path that it holds. Nil says that it is the host.
 func (r *Resolver) anchorOf(name, path string, v *View) *anchor {
 	id := mountID(name)
 	switch {
@@ -293,15 +293,15 @@ func (r *Resolver) jump(name, path string, st *unix.Stat_t, v *View) *anchor {
 	return r.anchorOf(name, path, v)
 }
 
-// isProcDir reports whether dir is /proc/PID: not that of another procfs, where the number
-// is another process's.
+// isProcDir reports whether dir is /proc/PID: not that of another procfs, where the
+// number is another process's.
 func isProcDir(dir string, pid int) bool {
 	var st unix.Stat_t
 	return unix.Stat(dir, &st) == nil && procfs.IsAt("/proc/"+strconv.Itoa(pid), &st)
 }
 
-// processDir returns the directory of a process in a procfs that a magic link is in, and its
-// number.
+// processDir returns the directory of a process in a procfs that a magic link is in, and
+// its number.
 func processDir(link string) (dir string, pid int) {
 	dir = link[:max(0, strings.LastIndexByte(link, '/'))]
 	for dir != "" {
@@ -344,8 +344,8 @@ func (w *walk) kernelName() []byte {
 	return w.name
 }
 
-// appendName appends the kernel's name for a path of the space: one that goes down from the
-// anchor or, where the path is elsewhere, up first.
+// appendName appends the kernel's name for a path of the space: one that goes down from
+// the anchor or, where the path is elsewhere, up first.
 func (a *anchor) appendName(b, path []byte) []byte {
 	b = append(b, a.name...)
 	at := strings.TrimSuffix(a.at, "/")

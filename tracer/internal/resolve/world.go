@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A World is what the resolvers of a session share: what is remembered of the file system,
-// and its mounts. One goroutine at a time may use it.
+// A World is what the resolvers of a session share: what is remembered of the file
+// system, and its mounts. One goroutine at a time may use it.
 type World struct {
 	dirs   dirCache
 	recent recentCache
@@ -138,8 +138,8 @@ func (r *Resolver) ForeseeRoot(joined bool) {
 }
 
 // ForeseeMount prepares for a call of a thread that changes mounts. elsewhere means that
-// fstrace does not see them, unmountsProc that the call unmounts /proc: then no descriptor
-// below it may stay open.
+// fstrace does not see them, unmountsProc that the call unmounts /proc: then no
+// descriptor below it may stay open.
 func (r *Resolver) ForeseeMount(tid int, elsewhere, unmountsProc bool) {
 	r.RootsVary = true
 	r.spaces.mounting(tid)

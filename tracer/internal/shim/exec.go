@@ -12,8 +12,8 @@ import (
 // the command was not found cannot be looked up here without that being recorded as the
 // command's doing.
 //
-// The soft limit of open files is what the supervisor was started with: the Go runtime has
-// restored it when it executed the stub.
+// The soft limit of open files is what the supervisor was started with: the Go runtime
+// has restored it when it executed the stub.
 func (b *builder) exec() {
 	l := b.launch
 	if !isPath(l.Path) || !all(l.Argv, isPath) || !all(l.Env, isPath) {
@@ -46,8 +46,8 @@ func (b *builder) exec() {
 			b.add(op{call: syscall.SYS_EXECVE, args: []operand{path, argv, environ}, result: errno, cases: cases, done: broken, failed: broken})
 		}
 		try(file, program, branch{-int64(syscall.ENOEXEC), isScript})
-		// A file that is neither a program nor begins with "#!" is a shell's, as for execvp(3)
-		// and every shell.
+		// A file that is neither a program nor begins with "#!" is a shell's, as for
+		// execvp(3) and every shell.
 		b.place(isScript)
 		b.add(op{call: noCall, args: []operand{file}, result: script.plus(8)})
 		try(shell, script)
@@ -76,7 +76,8 @@ func all(list []string, is func(string) bool) bool {
 	return !slices.ContainsFunc(list, func(s string) bool { return !is(s) })
 }
 
-// candidates returns the files that a command may be, and reports whether they come from PATH.
+// candidates returns the files that a command may be, and reports whether they come from
+// PATH.
 func candidates(path string, env []string) (names []string, search bool) {
 	if strings.Contains(path, "/") {
 		return []string{path}, false

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A binary with the entry point of entry_linux_*.s executes itself to become the shim. Any
-// other one executes a copy of the stub, from a file in memory: an ELF header, one program
-// header, and the code, at imageBase.
+// A binary with the entry point of entry_linux_*.s executes itself to become the shim.
+// Any other one executes a copy of the stub, from a file in memory: an ELF header, one
+// program header, and the code, at imageBase.
 
 const (
 	imageBase    = 0x400000

@@ -32,8 +32,8 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// started starts the stub as a child, with this program's end of its socket. It is the last
-// of its descriptors, of which there are more than a few.
+// started starts the stub as a child, with this program's end of its socket. It is the
+// last of its descriptors, of which there are more than a few.
 func started(t *testing.T) (pid, control int) {
 	t.Helper()
 	a, b := socketPair(t)

@@ -87,8 +87,8 @@ type message struct {
 	size    uint64
 }
 
-// failure adds the message that a step has failed, and returns it with the place of the error
-// number.
+// failure adds the message that a step has failed, and returns it with the place of the
+// error number.
 func (b *builder) failure(step string, errno syscall.Errno) (message, operand) {
 	f := Failure{step, errno}
 	encoded := f.encode()
@@ -126,9 +126,9 @@ func (b *builder) become() {
 	}
 }
 
-// receiveFiles receives the command's descriptors. None below the socket's number is open, so
-// the kernel gives them the lowest numbers, in order: unix(7), SCM_RIGHTS. Those that the limit
-// of open files does not allow are missing.
+// receiveFiles receives the command's descriptors. None below the socket's number is
+// open, so the kernel gives them the lowest numbers, in order: unix(7), SCM_RIGHTS. Those
+// that the limit of open files does not allow are missing.
 func (b *builder) receiveFiles() {
 	const step, headerSize = "receive the descriptors", 16 // CMSG_LEN(0)
 	size := uint64(headerSize + 4*b.launch.Files)
@@ -192,8 +192,8 @@ func (b *builder) setMask(mask uint64) {
 }
 
 // joinGroup leaves the group of its own that the shim was started in. Until now the
-// group's signals have been blocked here, and the supervisor has kept them instead. From now on
-// they have their effect here.
+// group's signals have been blocked here, and the supervisor has kept them instead. From
+// now on they have their effect here.
 //
 // If the supervisor is gone, so is its group; the parent is another then, of a
 // session that may not be joined.
@@ -266,8 +266,8 @@ func (b *builder) handOver() {
 	b.place(done)
 }
 
-// carrier adds the message that hands the listener over, and returns it with the place for the
-// listener's number: unix(7), SCM_RIGHTS, as struct msghdr and struct cmsghdr.
+// carrier adds the message that hands the listener over, and returns it with the place
+// for the listener's number: unix(7), SCM_RIGHTS, as struct msghdr and struct cmsghdr.
 func (b *builder) carrier() (message, listener operand) {
 	const headerSize, size = 16, 20 // CMSG_LEN(0), CMSG_LEN(4)
 	rights := uint64(syscall.SOL_SOCKET) | uint64(syscall.SCM_RIGHTS)<<32

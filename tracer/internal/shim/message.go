@@ -29,8 +29,8 @@ type Failure struct {
 	Errno syscall.Errno
 }
 
-// errnoSize is the size of the error number at the end of an encoded failure. It is as the
-// kernel returned it, negative.
+// errnoSize is the size of the error number at the end of an encoded failure. It is as
+// the kernel returned it, negative.
 const errnoSize = 8
 
 // encode returns the reply: its kind, its length, the step, the error number.

@@ -5,9 +5,9 @@ import (
 	"syscall"
 )
 
-// A program is what the stub runs: ops, each a system call, and what their arguments point
-// to. It is put together here, and made bytes by encode, with addresses as they are at
-// programBase.
+// A program is what the stub runs: ops, each a system call, and what their arguments
+// point to. It is put together here, and made bytes by encode, with addresses as they are
+// at programBase.
 //
 // An op says which op is next: by the call's result (cases), or by whether it is an error
 // number. A result can be stored, in the argument of an op, say, that comes later.
@@ -31,8 +31,8 @@ type op struct {
 	done, failed label // the next op after success, after an error number
 }
 
-// encodedOp is an op for the stub, in 64-bit words: the number of the call, six arguments, the
-// address for the result or 0, that of the cases, and of the next ops.
+// encodedOp is an op for the stub, in 64-bit words: the number of the call, six
+// arguments, the address for the result or 0, that of the cases, and of the next ops.
 const (
 	opArguments = 1
 	opResult    = 7

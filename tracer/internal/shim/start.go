@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Name is what a shim is executed under, its argv[0]: for those who look at processes, and
-// for fstrace_entry.
+// Name is what a shim is executed under, its argv[0]: for those who look at processes,
+// and for fstrace_entry.
 const Name = "fstrace-shim"
 
-// RuntimeSettings returns the environment of a helper process that is a Go program: no garbage
-// collection, one processor, and no signals of the runtime's own.
+// RuntimeSettings returns the environment of a helper process that is a Go program: no
+// garbage collection, one processor, and no signals of the runtime's own.
 func RuntimeSettings() []string {
 	return []string{"GOGC=off", "GOMAXPROCS=1", "GODEBUG=asyncpreemptoff=1"}
 }

@@ -55,7 +55,8 @@ const (
 	SignalIgnore  = 1
 )
 
-// signalHandler returns a signal's disposition: SignalDefault, SignalIgnore or an address.
+// signalHandler returns a signal's disposition: SignalDefault, SignalIgnore or an
+// address.
 func signalHandler(sig int) (uintptr, syscall.Errno) {
 	var old kernelSigaction
 	_, _, errno := syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(sig), 0, uintptr(unsafe.Pointer(&old)), 8, 0, 0)

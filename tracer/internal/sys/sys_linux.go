@@ -1,5 +1,5 @@
-// Package sys has system calls that golang.org/x/sys/unix lacks, or for which it allocates
-// memory. Paths are NUL-terminated bytes.
+// Package sys has system calls that golang.org/x/sys/unix lacks, or for which it
+// allocates memory. Paths are NUL-terminated bytes.
 package sys
 
 import (

@@ -134,8 +134,8 @@ func TestFilterBranchesOnNumberAlone(t *testing.T) {
 			loads++
 		}
 	}
-	// i386's socketcall; in each ABI prctl, bpf, ioctl and sendmsg (of which x32 has two),
-	// and both words of sendto's address.
+	// i386's socketcall; in each ABI prctl, bpf, ioctl and sendmsg (of which x32 has
+	// two), and both words of sendto's address.
 	const want = 1 + 3 + 3 + 4 + 4 + 3*2
 	if loads != want {
 		t.Errorf("the filter loads arguments %d times, want %d", loads, want)

@@ -9,8 +9,8 @@ import (
 	"github.com/fstrace/fstrace/seccomp"
 )
 
-// filterRules returns what the filter is to notify: the whole table. Those calls of keyed that
-// carry the key are not, if there is one.
+// filterRules returns what the filter is to notify: the whole table. Those calls of keyed
+// that carry the key are not, if there is one.
 func filterRules(key *seccomp.Key, keyed []string) []seccomp.Rule {
 	rules := make([]seccomp.Rule, len(Table))
 	for i := range Table {

@@ -110,8 +110,8 @@ func numbersOf(abi *seccomp.ABI) []uint32 {
 	return numbers
 }
 
-// TestEveryCallIsAccountedFor: each call that an ABI has is recorded, or there is a reason
-// why not; and there is a call for each reason.
+// TestEveryCallIsAccountedFor: each call that an ABI has is recorded, or there is a
+// reason why not; and there is a call for each reason.
 func TestEveryCallIsAccountedFor(t *testing.T) {
 	groups := restOf(t)
 	used := map[string]bool{"uprobe": true} // Linux 6.18, which the tables do not reach

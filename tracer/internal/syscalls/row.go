@@ -34,8 +34,8 @@ type Effects uint16
 const (
 	// SetsTimes: it may change the time by which contents are distinguished.
 	SetsTimes Effects = 1 << iota
-	// MaySleep: it may sleep until a signal interrupts it. Whether an open does depends on
-	// what it opens.
+	// MaySleep: it may sleep until a signal interrupts it. Whether an open does depends
+	// on what it opens.
 	MaySleep
 	// ChangesRoot: it gives the caller another root directory.
 	ChangesRoot

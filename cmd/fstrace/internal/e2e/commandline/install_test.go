@@ -11,8 +11,8 @@ import (
 	"github.com/fstrace/fstrace/testdata/harness"
 )
 
-// TestInstall: make install puts programs that run, completions that the shells accept, and
-// the units where a package has them, and nothing else.
+// TestInstall: make install puts programs that run, completions that the shells accept,
+// and the units where a package has them, and nothing else.
 func TestInstall(t *testing.T) {
 	dest, out := t.TempDir(), t.TempDir()
 	install := exec.Command(harness.NeedTool(t, "make"), "-s", "install", "DESTDIR="+dest, "PREFIX=/usr", "OUT="+out)

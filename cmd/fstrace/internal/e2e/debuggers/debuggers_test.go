@@ -1,5 +1,6 @@
 // Package debuggers tests programs that trace, inside a trace. Each behaves as it does
-// without fstrace, under either lifecycle, and the record has what the traced program does.
+// without fstrace, under either lifecycle, and the record has what the traced program
+// does.
 package debuggers
 
 import (

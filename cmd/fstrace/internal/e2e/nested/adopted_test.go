@@ -14,8 +14,8 @@ import (
 )
 
 // A process of the inner command whose parent is outside of the inner session, because it
-// was adopted or made so, is in the inner record; what a subreaper outside makes itself is
-// not. If nothing tells whose it is, the record says so.
+// was adopted or made so, is in the inner record; what a subreaper outside makes itself
+// is not. If nothing tells whose it is, the record says so.
 func TestNestedAdopted(t *testing.T) {
 	exe, adopter := harness.Fstrace(t), harness.BuildC(t, "gcc", "lifecycle/adopter")
 	for _, mode := range []string{"ptrace", "notify", "notify, fixed addresses"} {
@@ -63,8 +63,8 @@ func TestNestedAdopted(t *testing.T) {
 	}
 }
 
-// A process that makes its first file call when the inner session is over is known at that
-// one's end.
+// A process that makes its first file call when the inner session is over is known at
+// that one's end.
 func TestNestedUnseen(t *testing.T) {
 	exe, adopter := harness.Fstrace(t), harness.BuildC(t, "gcc", "lifecycle/adopter")
 	for _, lifecycle := range harness.Lifecycles {

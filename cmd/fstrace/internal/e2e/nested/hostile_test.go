@@ -13,8 +13,8 @@ import (
 	"github.com/fstrace/fstrace/testdata/harness"
 )
 
-// What a program does with the socket of the fstrace above is its own business: that one's
-// command ends as ever, and its record is complete.
+// What a program does with the socket of the fstrace above is its own business: that
+// one's command ends as ever, and its record is complete.
 func TestNestedHostile(t *testing.T) {
 	exe := harness.BuildC(t, "cc", "lifecycle/inner")
 	for _, what := range []string{"close", "silent", "garbage", "huge", "many", "foreign", "early", "unread", "unanswered"} {
@@ -34,7 +34,8 @@ func TestNestedHostile(t *testing.T) {
 	}
 }
 
-// An insideTrial is a fstrace with another inside, whose command says who it is and waits.
+// An insideTrial is a fstrace with another inside, whose command says who it is and
+// waits.
 type insideTrial struct {
 	dir     string
 	inner   int // the inner fstrace
@@ -43,8 +44,8 @@ type insideTrial struct {
 	outer   *harness.Record // after finish
 }
 
-// startInside runs a script in a shell below two fstraces. The script may wait for the FIFO
-// go-on; in begins with its process number written to the file pid.
+// startInside runs a script in a shell below two fstraces. The script may wait for the
+// FIFO go-on; in begins with its process number written to the file pid.
 func startInside(t *testing.T, outerFlags, innerFlags []string, script string) *insideTrial {
 	t.Helper()
 	exe := harness.Fstrace(t)
@@ -78,8 +79,8 @@ func (n *insideTrial) finish(t *testing.T, wantStdout string) {
 	harness.WantComplete(t, n.outer)
 }
 
-// Killed, the inner fstrace takes its command with it, as anywhere; and everything that the
-// command has started.
+// Killed, the inner fstrace takes its command with it, as anywhere; and everything that
+// the command has started.
 func TestNestedKilled(t *testing.T) {
 	for _, lifecycle := range harness.Lifecycles {
 		t.Run(lifecycle, func(t *testing.T) {

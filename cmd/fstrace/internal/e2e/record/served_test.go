@@ -69,7 +69,8 @@ func TestUnmountedInside(t *testing.T) {
 	}
 }
 
-// TestServedInsideManifest: nor does what makes a manifest wait for such a server for ever.
+// TestServedInsideManifest: nor does what makes a manifest wait for such a server for
+// ever.
 func TestServedInsideManifest(t *testing.T) {
 	harness.NeedFUSE(t)
 	p := &provocation{Trial: harness.Trial{Dir: harness.OpenDir(t)}, fstrace: harness.Fstrace(t)}
@@ -145,8 +146,8 @@ func TestKilledInLookup(t *testing.T) {
 	harness.Gone(t, serving)
 }
 
-// TestEndBesideStuck: fstrace ends with its command, though a descendant is in a call that no
-// signal ends, and says so.
+// TestEndBesideStuck: fstrace ends with its command, though a descendant is in a call
+// that no signal ends, and says so.
 func TestEndBesideStuck(t *testing.T) {
 	harness.NeedFUSE(t)
 	server, exe := harness.BuildC(t, "gcc", "incomplete/fuse", "-pthread"), harness.Fstrace(t)
@@ -164,8 +165,8 @@ func TestEndBesideStuck(t *testing.T) {
 	}
 }
 
-// TestPermissionInside: a program of the session may have to allow files to be opened, those
-// that fstrace opens to look for interpreters among them.
+// TestPermissionInside: a program of the session may have to allow files to be opened,
+// those that fstrace opens to look for interpreters among them.
 func TestPermissionInside(t *testing.T) {
 	harness.NeedRoot(t, "to decide who opens files")
 	tr := &harness.Trial{Dir: harness.OpenDir(t)}
