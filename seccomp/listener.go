@@ -75,23 +75,22 @@ func (l *Listener) SyncWakeUp() bool { return l.syncWakeUp }
 
 // Receive waits for the next notification and stores it in n. It returns [ErrHangup] when
 // no thread has the filter. Before Linux 6.6 that does not wake it; use
-// [Listener.WaitHangup] there.
+// [Listener.WaitHangup] there, and then send the thread a signal.
 //
-// Nothing else ends the wait: neither closing the listener nor, since Linux 6.6, a
-// signal. To stop receiving, continue the remaining notifications without looking at
+// Nothing else ends the wait: neither closing the listener nor, while threads have the
+// filter, a signal. To stop receiving, continue the remaining notifications without looking at
 // them.
 //
 // Receive retries when the kernel returns EINTR, which a signal of the Go runtime
 // suffices for, and ENOENT, which means that the caller was killed before Receive could
 // take the notification. On a listener without users, Linux 6.6 and later also return
-// ENOENT; poll(2) distinguishes the two.
+// ENOENT; poll(2) distinguishes these cases.
 func (l *Listener) Receive(n *Notification) error {
 	for {
 		switch err := l.buf.receive(l.fd, n); err {
 		case 0:
 			return nil
-		case unix.EINTR:
-		case unix.ENOENT:
+		case unix.EINTR, unix.ENOENT:
 			if l.hungUp() {
 				return ErrHangup
 			}

@@ -5,12 +5,14 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/resolve"
+	"golang.org/x/sys/unix"
 )
 
 // A hand is a thread that handles notified calls. One at a time receives them.
@@ -36,6 +38,7 @@ type hand struct {
 	proc     *process      // of the caller
 	memory   procfs.Memory
 	n        seccomp.Notification
+	tid      int32
 	wake     chan struct{} // receive again
 	held     *uint64       // where the keeper finds the call that is looked after; nil for nowhere
 
@@ -170,6 +173,7 @@ func (r *receiver) appoint() {
 // good.
 func (h *hand) run() {
 	runtime.LockOSThread()
+	h.tid = int32(unix.Gettid())
 	defer func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
@@ -188,6 +192,7 @@ func (h *hand) run() {
 // be needed again.
 func (h *hand) receive() bool {
 	for {
+		h.leader.Store(h.tid)
 		switch err := h.listener.Receive(&h.n); {
 		case err == nil:
 		case errors.Is(err, seccomp.ErrHangup):
@@ -210,6 +215,23 @@ func (h *hand) receive() bool {
 			return true
 		}
 	}
+}
+
+// wakeLeader ends the hand that receives, when no thread has the filter any more. Before Linux
+// 6.6 only a signal wakes it: the one by which the Go runtime preempts a thread, which
+// does no harm. It is repeated because the hand may not be asleep yet. A program that
+// ignores this signal leaves it asleep.
+func (r *receiver) wakeLeader() {
+	const patience, pause = time.Second, time.Millisecond
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+		_ = unix.Tgkill(unix.Getpid(), int(r.leader.Load()), unix.SIGURG)
+		select {
+		case <-r.ended:
+			return
+		case <-time.After(pause):
+		}
+	}
+	r.end()
 }
 
 // end is called when no thread has the filter any more.

@@ -42,6 +42,7 @@ type receiver struct {
 	aside   []*hand // that wait for the kernel, without the lock
 	ending  sync.Once
 	ended   chan struct{} // closed when no thread has the filter any more
+	leader  atomic.Int32  // the thread that receives
 
 	// For the watch, without the lock.
 	holder atomic.Pointer[hand] // who has the lock, or had it last
@@ -52,7 +53,6 @@ type receiver struct {
 
 // run receives until no thread has the filter any more.
 func (r *receiver) run() {
-	r.ended, r.rouse = make(chan struct{}), make(chan struct{}, 1)
 	r.mu.Lock()
 	r.appoint()
 	r.mu.Unlock()

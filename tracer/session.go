@@ -344,6 +344,7 @@ func (s *session) beginReceiving(fd int) error {
 		inners:   s.inners,
 		listener: l, index: s.index, common: c, registry: s.registry, owner: s.owner, queue: s.queue, requests: s.requests, blocked: s.blocked, incomplete: s.incomplete,
 		ioUring: s.cmd.IOUring, guard: s.cmd.Guard, keeper: s.keeper, recordings: s.recordings,
+		ended: make(chan struct{}), rouse: make(chan struct{}, 1),
 	}
 	if s.recordings != nil {
 		st, err := procfs.ReadStatus(s.root.pid)
@@ -363,9 +364,7 @@ func (s *session) stopReceiving() {
 	if s.listener == nil {
 		return
 	}
-	if s.listener.SyncWakeUp() { // older kernels leave the receiver asleep at the end
-		<-s.received // the shim is dead: nobody has the filter
-	}
+	s.awaitReceived() // the shim is dead: nobody has the filter
 	_ = s.listener.Close()
 }
 

@@ -77,17 +77,24 @@ func (s *session) endReceiving(running bool) {
 	}
 	if running {
 		go func() {
-			<-s.received
+			s.awaitReceived()
 			s.keeper.await()
 			_ = s.listener.Close()
 		}()
 		return
 	}
-	if s.listener.SyncWakeUp() {
-		<-s.received // older kernels leave the receiver asleep at the end
-	}
+	s.awaitReceived()
 	s.keeper.dismiss()
 	_ = s.listener.Close()
+}
+
+// awaitReceived waits until no process has the filter any more, and the receiver has ended.
+func (s *session) awaitReceived() {
+	if !s.listener.SyncWakeUp() {
+		s.listener.WaitHangup(-1)
+		s.receiver.wakeLeader()
+	}
+	<-s.received
 }
 
 // untracedEnded notes the end of a process that ptrace does not follow.
