@@ -11,7 +11,7 @@ LDFLAGS ?= -E=fstrace_entry
 # the machine that built them.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags='$(LDFLAGS)'
 
-.PHONY: help build install test deps stressdeps lint format tidy vet staticcheck unit cross stress bench microbench docs clean
+.PHONY: help build install test deps stressdeps lint format tidy vet staticcheck unit cross stress bench matrix microbench docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,7 +36,7 @@ test: deps lint unit cross ## everything that has to hold before a change goes i
 
 # ./... does not find what is in testdata: a program, and a package that has tests.
 BENCH  := ./testdata/bench
-HIDDEN := $(BENCH) ./testdata/fixed ./testdata/harness ./testdata/oracle
+HIDDEN := $(BENCH) ./testdata/fixed ./testdata/harness ./testdata/matrix ./testdata/oracle
 
 lint: format tidy vet staticcheck ## what can be said of the source without running it
 
@@ -67,6 +67,10 @@ cross:
 N ?= 200
 stress: stressdeps ## storms of threads, stops and terminals, N rounds (200), python's own process tests, heavy programs
 	FSTRACE_STRESS=$(N) $(GO) test -run 'Program|Soak|Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestFollowModel|TestConnect|TestVerdict' -count=1 -timeout=2h ./...
+
+matrix: ## run fstrace on the kernels of testdata/matrix/kernels, emulated, and write docs/platforms.md anew (hours)
+	testdata/matrix/matrix.sh all
+	testdata/matrix/matrix.sh table
 
 bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and strace (minutes; idle machine)
 	CGO_ENABLED=0 $(GO) run $(BENCH)
