@@ -29,7 +29,7 @@ type writtenReader struct {
 
 	mu    sync.Mutex
 	err   error  // why there are no more rows; io.EOF at the end
-	buf   []byte // the block
+	buf   []byte // the block; nil if its rows are all that is in it
 	data  []byte // what of it is still to be cut
 	begun []byte // the beginning of a line behind data, which goes on in the next block
 	sum   uint32
@@ -39,7 +39,8 @@ type writtenReader struct {
 	head  *document // what comes before the first row
 	count int       // blocks of rows
 
-	lists sync.Pool // of *[]Entry, to be used again
+	lists   sync.Pool // of *[]Entry, to be used again
+	buffers sync.Pool // of *[]byte, for buf
 }
 
 // errNotWritten says that Encode did not write such a document, or that its rows make no
@@ -64,12 +65,13 @@ type rowBlock struct {
 	number int // blocks are numbered in the order of the document
 	isLast bool
 	rows   string
+	buffer []byte // what rows are in, if nothing else is
 }
 
 const blockSize = 128 << 10
 
 func newWrittenReader(r io.Reader, comparedOnly bool) *writtenReader {
-	return &writtenReader{r: r, comparedOnly: comparedOnly, buf: make([]byte, blockSize), array: noArray, after: noArray}
+	return &writtenReader{r: r, comparedOnly: comparedOnly, array: noArray, after: noArray}
 }
 
 // each calls do for the blocks of inputs and outputs, on all processors, until one fails.
@@ -113,7 +115,11 @@ func (w *writtenReader) next() (b rowBlock, ok bool) {
 			var rows []byte
 			if rows, b.isLast = w.cutRows(); b.array < explainingArray {
 				w.count++
-				b.rows = string(rows)
+				if len(w.data) > 0 {
+					b.rows = string(rows)
+				} else {
+					b.rows, b.buffer, w.buf = textOf(rows), w.buf, nil
+				}
 				return b, true
 			}
 			if !w.comparedOnly {
@@ -126,6 +132,13 @@ func (w *writtenReader) next() (b rowBlock, ok bool) {
 
 // fill reads the next block.
 func (w *writtenReader) fill() error {
+	if w.buf == nil { // the last one is still in use
+		if again, ok := w.buffers.Get().(*[]byte); ok {
+			w.buf = *again
+		} else {
+			w.buf = make([]byte, max(blockSize, len(w.begun)))
+		}
+	}
 	n := copy(w.buf, w.begun)
 	for {
 		m, err := io.ReadFull(w.r, w.buf[n:])
@@ -276,6 +289,9 @@ func (w *writtenReader) entries(b *rowBlock, pass passer) (entryBlock, error) {
 	// Whatever points to the rows keeps all of them in memory.
 	x.first, x.last = strings.Clone(x.first), strings.Clone(x.last)
 	x.passed.clone()
+	if isGlance && len(x.list) == 0 && b.buffer != nil {
+		w.buffers.Put(&b.buffer)
+	}
 	return x, nil
 }
 

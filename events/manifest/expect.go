@@ -97,8 +97,14 @@ func isFollowed(e *events.Event, n *node) bool {
 func (f *fold) differs(o *origin, e *events.Event, info *events.FileInfo) bool {
 	own, owned := f.retold[inodeOf(info)], f.written[inodeOf(info)] != nil || o.written
 	switch was := o.info; {
-	case own.attributes || o.retold || owned:
+	case owned:
 		return false
+	case own.attributes || o.retold:
+		// Another mode does not change what it holds.
+		return o.state == events.StateFile && !o.retimed && !own.times && (was.Size != info.Size || was.Mtime != info.Mtime)
+	case o.state == events.StateDir && o.facts.has(factNames) && (was.Mtime != info.Mtime || was.Ctime != info.Ctime):
+		_, stirred := f.stirred[o]
+		return !stirred
 	case permissions(was.Mode) != permissions(info.Mode):
 		return true
 	case o.facts.has(factOwner) && (was.UID != info.UID || was.GID != info.GID):
@@ -191,7 +197,7 @@ func (x *outcome) isRelinked(n *node, o *origin, info *events.FileInfo) bool {
 
 // isRedressed reports whether somebody else changed the attributes of what is at path.
 func (x *outcome) isRedressed(path string, o *origin, info *events.FileInfo) bool {
-	if !isReowned(o.info, info) || o.late || o.retold || o.written || x.retold[inodeOf(info)].attributes || len(x.mounted) > 0 {
+	if !isReowned(o.info, info) || o.late || o.dressed || o.written || x.retold[inodeOf(info)].attributes || len(x.mounted) > 0 {
 		return false
 	}
 	at := x.paths.find(path)

@@ -272,3 +272,8 @@ var tellsStat = map[string]bool{
 	"stat": true, "lstat": true, "oldstat": true, "oldlstat": true, "stat64": true, "lstat64": true,
 	"newfstatat": true, "fstatat64": true, "statx": true,
 }
+
+// setsTimes has the calls of OpChattr that set a file's time of modification.
+var setsTimes = map[string]bool{
+	"utime": true, "utimes": true, "futimesat": true, "utimensat": true, "utimensat_time64": true,
+}

@@ -173,7 +173,8 @@ func (f *fold) inspect(e *events.Event, r *rule, path string, s events.State, in
 	}
 	if r.on(s) == dresses {
 		if n = f.note(n); n.from != nil {
-			n.from.retold = true
+			n.from.retold, n.from.dressed = true, true
+			n.from.retimed = n.from.retimed || setsTimes[e.Syscall]
 		}
 	}
 }

@@ -124,6 +124,9 @@ func (f *fold) delete(e *events.Event) {
 	rule := ruleOf(e)
 	f.pass(n, e, rule)
 	isDir := e.State == events.StateDir
+	if isDir {
+		defer f.listings.take(e.Path, false)
+	}
 	if rule.on(e.State) != removes { // ENOENT, EISDIR, ENOTDIR
 		f.look(n, e, rule, e.Path, e.State, &e.Info)
 		return
@@ -162,6 +165,9 @@ func (f *fold) rename(e *events.Event) {
 	f.access(at, e, e.Path, e.State)
 	f.access(toAt, e, e.To, e.ToState)
 	swap := hasFlag(e, "RENAME_EXCHANGE")
+	if e.ToState == events.StateDir {
+		defer f.listings.take(e.To, false)
+	}
 	f.pass(from, e, &ruleRenameFrom)
 	f.pass(to, e, &ruleRenameTo)
 	// If what is there tells that an earlier call failed, what was foretold of that is undone,

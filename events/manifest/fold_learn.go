@@ -78,8 +78,9 @@ func (f *fold) list(o *origin, e *events.Event, path string) {
 	l.info = r.info
 	// What the tracer saw as the call was made is better than the time of the call: files
 	// are stamped by a clock that is some milliseconds behind.
-	if l.late = r.info.Mtime >= e.Time.UnixNano(); e.Info.Known() && isSame(&e.Info, &r.info) {
-		l.late = r.info.Mtime != e.Info.Mtime
+	l.late, l.lateBy = r.info.Mtime >= e.Time.UnixNano(), r.info.Ctime >= e.Time.UnixNano()
+	if e.Info.Known() && isSame(&e.Info, &r.info) {
+		l.late, l.lateBy = r.info.Mtime != e.Info.Mtime, r.info.Ctime != e.Info.Ctime
 		l.alone = e.Op == events.OpList && f.stirred[o].isDone(e)
 	}
 	l.names, l.readHash = r.names, hashNames(r.names) // now, while the command runs

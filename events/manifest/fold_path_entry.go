@@ -28,6 +28,8 @@ type origin struct {
 	hashing bool        // what it holds is wanted
 	written bool        // the session opened it for writing, and may have changed what it holds
 	retold  bool        // the session changed its attributes, links or name
+	dressed bool        // the session changed its attributes
+	retimed bool        // the session set its time
 	away    bool        // the session may have removed it, or renamed it
 	way     bool        // a path leads through it
 	names   bool        // the session made or removed a name in it, or tried to
@@ -55,6 +57,7 @@ type listed struct {
 	// notEmpty: in the end, that there is something in it is all that matters.
 	notEmpty bool
 	late     bool   // it had changed when names was read, after the session listed it
+	lateBy   bool   // the same, by its change time, which chmod and renaming it set as well
 	alone    bool   // no call of the session had a part in that
 	hash     string // in the end: of names
 	readHash string // of names as they were read, if they were sorted; "" if not known

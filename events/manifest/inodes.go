@@ -22,6 +22,7 @@ type writing struct {
 type retelling struct {
 	mode, uid, gid uint32
 	attributes     bool   // it may have changed these
+	times          bool   // it may have set these
 	names          uint32 // how many of its names it may have made, removed or changed
 }
 
@@ -47,6 +48,7 @@ func (f *fold) noteInodes(e *events.Event) {
 		if !attributes {
 			r.names++
 		}
+		r.times = r.times || attributes && setsTimes[e.Syscall]
 		f.retold[inodeOf(info)] = r
 	}
 	removed := &e.Info

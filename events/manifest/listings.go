@@ -29,11 +29,15 @@ func newListings(fs fileSystem) *listings {
 	return &listings{fs: fs, dirs: make(map[string]*reading)}
 }
 
-// guard gets what Recorder.Guard gets.
-func (l *listings) guard(op events.Op, path string) {
-	if op == events.OpList {
+// guard gets what Recorder.Guard gets. isOldDir is set for a directory that the session did
+// not make: if it is about to be removed, what is in it decides.
+func (l *listings) guard(op events.Op, path string, isOldDir bool) {
+	switch {
+	case op == events.OpList:
 		l.reading(path, true)
 		return
+	case isOldDir && (op == events.OpDelete || op == events.OpCreate):
+		l.reading(path, true)
 	}
 	for _, dir := range [...]string{path, parentOf(path)} { // rmdir, and names
 		if r := l.reading(dir, false); r != nil {

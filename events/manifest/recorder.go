@@ -124,7 +124,7 @@ func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
 	if isVolatile(path) || r.options.Cache.isWriting(op, &info) {
 		return
 	}
-	if r.listings.guard(op, path); op == events.OpList {
+	if r.listings.guard(op, path, info.Mode&unix.S_IFMT == unix.S_IFDIR && !r.hasher.owns(path)); op == events.OpList {
 		return
 	}
 	switch info.Mode & unix.S_IFMT {

@@ -111,6 +111,7 @@ func (x *outcome) settle(o *origin, path string) *problem {
 		}
 	}
 	if l := o.more.listing; l != nil {
+		l.late = l.late || l.lateBy && !o.retold
 		if l.late && o.away && o.wentTo() == "" {
 			// The session has removed it, so it held nothing more. What was read is of the
 			// directory in its place: file systems use inode numbers again at once.
@@ -161,6 +162,9 @@ func (x *outcome) isKept(o *origin, names []string) bool {
 func (x *outcome) listLate(o *origin) *problem {
 	list, err := x.fs.readDir(o.wentTo())
 	if isAbsent(err) || err == nil && o.info.Known() && !isSame(o.info, &list.info) {
+		if !o.away {
+			return changed("was removed or replaced before its entries could be read")
+		}
 		return nil
 	}
 	if err != nil {

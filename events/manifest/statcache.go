@@ -42,7 +42,7 @@ type Cache struct {
 }
 
 const (
-	cacheName    = "sums-2" // the number is the version of the layout
+	cacheName    = "sums-3" // the number is the version of the layout
 	slotSize     = 8*5 + 32 + 4 + 4
 	slotsPerSet  = 8
 	setSize      = slotSize * slotsPerSet
@@ -176,8 +176,12 @@ func placeOf(id *identity) (p place) {
 	for i, v := range [...]uint64{id.mount, id.Ino, uint64(id.Size), uint64(id.Mtime), uint64(id.Ctime)} {
 		binary.LittleEndian.PutUint64(p.key[i*8:], v)
 	}
-	h := (id.Ino ^ id.mount<<32) * 0x9e3779b97f4a7c15 // Fibonacci hashing: inodes are dense
-	p.at, p.first = int64(h>>48)%cacheSets*setSize, int(h>>40)%slotsPerSet
+	// Files that are made together have inodes side by side and are looked up together. So
+	// they are in sets side by side: a page of memory has some of them. The upper bits of
+	// the inode, and the mount, are hashed (Fibonacci hashing).
+	const together = 1 << 10
+	h := (id.Ino/together ^ id.mount) * 0x9e3779b97f4a7c15
+	p.at, p.first = int64((id.Ino+h>>48)%cacheSets)*setSize, int(h>>40)%slotsPerSet
 	return p
 }
 

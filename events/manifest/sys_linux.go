@@ -24,3 +24,7 @@ func statx(path string, mask int, stx *unix.Statx_t) error {
 	}
 	return nil
 }
+
+// textOf returns the bytes as a string, without a copy. Nobody may write to them as long as
+// the string is in use.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"slices"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -158,10 +159,16 @@ func (a *Access) Guarded(guard func(op events.Op, path string, info events.FileI
 		switch {
 		case !r.Set:
 		case r.Info.Mode&unix.S_IFMT == unix.S_IFREG, r.Info.Mode&unix.S_IFMT == unix.S_IFLNK,
-			op == events.OpDelete, op == events.OpWrite && r.State == events.StateAbsent:
+			op == events.OpDelete, op == events.OpWrite && r.State == events.StateAbsent && !isStuck(r):
 			guard(op, r.End(), r.Info)
 		}
 	}
+}
+
+// isStuck reports whether the kernel does not get past what a path leads to, because nothing
+// is there (missing/../x): then it makes nothing either.
+func isStuck(r *resolve.Result) bool {
+	return slices.ContainsFunc(r.Ways, func(w events.Way) bool { return w.State == events.StateAbsent && w.Path == r.End() })
 }
 
 // guardedMaking is guarded of a call that makes something, but no file by opening it.

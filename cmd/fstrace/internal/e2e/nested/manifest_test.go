@@ -103,7 +103,7 @@ func TestNestedCache(t *testing.T) {
 		tr := &harness.Trial{Dir: nestedDir(t, dir), Env: []string{"XDG_CACHE_HOME=" + cache}}
 		outer := filepath.Join(dir, "outer")
 		got := tr.Run(t, []string{
-			exe, "-q", "-f", "manifest", "-o", outer, "--", "sh", "-c", script, filepath.Join(cache, "fstrace/sums-2"),
+			exe, "-q", "-f", "manifest", "-o", outer, "--", "sh", "-c", script, filepath.Join(cache, "fstrace/sums-3"),
 			exe, "-q", "-f", "manifest", "-o", "inner", "--", "cat", "in.txt",
 		})
 		if got.Status != 0 {
@@ -112,7 +112,7 @@ func TestNestedCache(t *testing.T) {
 		facts, complete := manifestFacts(t, outer)
 		var says []string
 		for _, f := range facts {
-			if strings.Contains(f, "/sums-2") {
+			if strings.Contains(f, "/sums-3") {
 				kind, _, _ := strings.Cut(f, " ")
 				says = append(says, kind)
 			}

@@ -179,6 +179,9 @@ func (l *verdictLab) outside(c *verdictCase) (verdict string, wrong difference, 
 		if start == nil {
 			continue
 		}
+		if changed == nil && end == aloneEnd && isApart(c.Tree, alone, left) {
+			continue // what it has left is its own but for the change
+		}
 		if err := l.restore(start); err != nil {
 			return "", wrong, err
 		}
@@ -238,6 +241,11 @@ func TestVerdictOutsiderRows(t *testing.T) {
 		{"a directory on the way, given a mode", "mkdir d; echo x >d/f", "cat d/f; MEET", "chmod 700 d", ""},
 		{"a mode between two accesses", "echo x >f", "cat f; MEET; echo y >f", "chmod 600 f", ""},
 		{"what could not be removed", "mkdir d; echo x >d/f", "rmdir d; MEET; rmdir d; :", "rm d/f", ""},
+		{"what could not be removed, and its directory", "mkdir d; echo x >d/f", "rmdir d; MEET; test -e d || echo gone", "rm -r d", ""},
+		{"a listed directory replaced", "mkdir d d/b", "ls d; MEET; ls d", "rm -r d; mkdir d", ""},
+		{"a renamed file, given a mode", "echo x >f", "mv f o; MEET", "chmod 600 o", ""},
+		{"a file replaced between two chmods", "echo x >f", "chmod 600 f; MEET; chmod 600 f", "rm f; echo longer >f", ""},
+		{"an output written by another name, after an open in vain", "echo x >f; ln f g", "echo y >no/../no/g; echo y >>f; MEET", "echo z >>g", ""},
 		{"a link between two accesses", "ln -s a l", "cat l; MEET; cat l; :", "ln -sfn b l", ""},
 		{"what was absent made", "", "cat f; MEET; cat f", "echo 2 >f", ""},
 	} {
