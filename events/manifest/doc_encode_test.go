@@ -95,7 +95,7 @@ func TestRows(t *testing.T) {
 			Syscall: rapid.SampledFrom([]string{"", "openat", `od"d`}).Draw(r, "syscall"), As: some.Draw(r, "as"),
 		}
 		for range rapid.IntRange(0, 2).Draw(r, "links") {
-			a.Links = append(a.Links, events.Link{Path: text.Draw(r, "link"), Target: some.Draw(r, "target")})
+			a.Links = append(a.Links, events.Link{Path: "/" + text.Draw(r, "link"), Target: some.Draw(r, "target")})
 		}
 		var p piece
 		m.addEntry(&p, &e)
