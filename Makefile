@@ -90,7 +90,7 @@ clean: ## remove what build made
 # may not be installed, tests that lack one are skipped (and fail if CI=true).
 TOOLS := gcc=gcc make=make ar=binutils musl-gcc=musl-tools strace=strace cmake=cmake ninja=ninja-build \
 	node=nodejs npm=npm python3=python3 git=git tar=tar gzip=gzip find=findutils rsync=rsync \
-	busybox=busybox-static setpriv=util-linux unshare=util-linux mount=mount ps=procps bash=bash cargo=cargo \
+	busybox=busybox-static setpriv=util-linux prlimit=util-linux capsh=libcap2-bin unshare=util-linux mount=mount ps=procps bash=bash cargo=cargo \
 	gdb=gdb vim=vim less=less pytest=python3-pytest mksquashfs=squashfs-tools mkfs.ext4=e2fsprogs systemd-analyze=systemd bwrap=bubblewrap \
 	bindfs=bindfs fuse-overlayfs=fuse-overlayfs squashfuse=squashfuse mountpoint=util-linux sqlite3=sqlite3
 

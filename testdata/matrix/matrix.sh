@@ -215,7 +215,7 @@ quick() {
 
 all() { # PATTERN
 	local arch suite package version ready=" " file
-	grep -E "^(arm64|amd64).*${1:-}" "$here/kernels" | while read -r arch suite package version; do
+	grep -v "^#" "$here/kernels" | grep -E "${1:-.}" | while read -r arch suite package version; do
 		case $ready in *" $arch "*) ;; *) fetch "$arch" all; image "$arch" all; ready="$ready$arch " ;; esac
 		file=$(kernel "$arch" "$suite" "$package" "$version")
 		boot "$arch" "$file" "$arch-all.cpio" fst.suite=all >"$cache/logs/$arch-$package" || echo "$package: the machine ended with $?" >&2

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,30 +53,44 @@ func TestDenied(t *testing.T) {
 				if bare != 0 {
 					t.Skip("the command itself needs the call")
 				}
-				file := filepath.Join(harness.OpenDir(t), "record")
-				status, stderr := deniedRun(t, append(around, exe, "-q", "-f", "jsonl", "-o", file, "--", cat, in))
-				switch {
-				case goNeeds(stderr):
-					t.Skip("the Go runtime itself needs the call")
-				case status == 125:
-					if !strings.HasPrefix(stderr, "fstrace: ") || !strings.Contains(stderr, "fstrace doctor") {
-						t.Errorf("the refusal does not say why: %q", stderr)
-					}
-				case status != 0:
-					t.Errorf("status %d, without fstrace %d: %s", status, bare, stderr)
-				default:
-					r := harness.ReadRecord(t, file)
-					read := false
-					for _, e := range r.Events {
-						read = read || e.Op == "read" && e.Path == in
-					}
-					if !read && r.Complete() {
-						t.Error("the record says that it is complete, but what the command read is not in it")
-					}
-				}
+				judge(t, around, exe, cat, in)
 			})
 		}
 	}
+}
+
+// judge runs cat of a file under fstrace, in a sandbox that is put around it, and returns
+// whether the record is complete. It fails the test unless the record has what was read,
+// or says that it is incomplete, or fstrace refuses with a message (then it returns
+// "refused").
+func judge(t *testing.T, around []string, exe, cat, in string) string {
+	t.Helper()
+	dir := harness.OpenDir(t)
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "record")
+	status, stderr := deniedRun(t, slices.Concat(around, []string{exe, "-q", "-f", "jsonl", "-o", file, "--", cat, in}))
+	switch {
+	case goNeeds(stderr):
+		t.Skip("the Go runtime itself needs what the sandbox denies")
+	case status == 125:
+		if !strings.HasPrefix(stderr, "fstrace: ") || !strings.Contains(stderr, "fstrace doctor") {
+			t.Errorf("the refusal does not say why: %q", stderr)
+		}
+		return "refused"
+	case status != 0:
+		t.Errorf("status %d, without fstrace 0: %s", status, stderr)
+		return "failed"
+	}
+	r := harness.ReadRecord(t, file)
+	if !r.Complete() {
+		return "incomplete"
+	}
+	if !slices.ContainsFunc(r.Events, func(e harness.Event) bool { return e.Op == "read" && e.Path == in }) {
+		t.Error("the record says that it is complete, but what the command read is not in it")
+	}
+	return "complete"
 }
 
 // deniedRun runs a command with an end, and returns its exit status and standard error.
