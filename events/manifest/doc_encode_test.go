@@ -74,6 +74,7 @@ func (m *Manifest) accessAsWire(a *Access) wireAccess {
 // TestRows: entries and accesses are encoded as encoding/json does it.
 func TestRows(t *testing.T) {
 	text := rapid.OneOf(rapid.StringMatching(`/[a-z"\\<&é\x00-\x20\x{2028}]{1,8}`), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return "/" + string(b) }))
+	text = text.Filter(func(s string) bool { return !strings.HasPrefix(s, "//") }) // not "" below a root
 	some := rapid.OneOf(rapid.Just(""), text)
 	state := rapid.Map(rapid.IntRange(1, int(events.StateAbsent)), func(i int) events.State { return events.State(i) })
 	op := rapid.Map(rapid.IntRange(1, int(events.OpChdir)), func(i int) events.Op { return events.Op(i) })
@@ -95,7 +96,7 @@ func TestRows(t *testing.T) {
 			Syscall: rapid.SampledFrom([]string{"", "openat", `od"d`}).Draw(r, "syscall"), As: some.Draw(r, "as"),
 		}
 		for range rapid.IntRange(0, 2).Draw(r, "links") {
-			a.Links = append(a.Links, events.Link{Path: "/" + text.Draw(r, "link"), Target: some.Draw(r, "target")})
+			a.Links = append(a.Links, events.Link{Path: text.Draw(r, "link"), Target: some.Draw(r, "target")})
 		}
 		var p piece
 		m.addEntry(&p, &e)
