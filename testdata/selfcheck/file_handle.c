@@ -42,6 +42,8 @@ int main(int argc, char **argv)
 		       "open_by_handle_at read file ~/f");
 		traced(syscall(SYS_open_by_handle_at, here, &h, O_PATH), 0,
 		       "open_by_handle_at stat file ~/f");
+	} else { /* without a capability it may not */
+		untraced(syscall(SYS_open_by_handle_at, AT_FDCWD, &h, O_RDONLY), EPERM);
 	}
 	return end();
 }

@@ -102,6 +102,12 @@ func (o *Observer) openHandle(c *Call, h unix.FileHandle) (resolve.Result, error
 	o.resolver.Enter()
 	fd, err := unix.OpenByHandleAt(mount, h, unix.O_PATH|unix.O_CLOEXEC)
 	o.resolver.Leave()
+	if err == unix.EPERM {
+		// Nor may the caller, if it has no capability: not on a file system.
+		if st, statusErr := procfs.ReadStatus(c.TID); statusErr == nil && !st.Capable {
+			err = unix.ESTALE
+		}
+	}
 	if err == unix.ESTALE || err == unix.EINVAL {
 		return resolve.Result{}, procfs.ErrNoFile
 	}

@@ -17,6 +17,7 @@ type Status struct {
 	Alone              bool   // no other thread of its process is left
 	UIDs, GIDs         [4]int // real, effective, saved, file system
 	Umask              int    // 0 before Linux 4.7
+	Capable            bool   // it has an effective capability
 	Filtered           bool   // it has a seccomp filter
 	Pending            uint64 // signals that wait for the process; bit n-1 stands for signal n
 	Ignored, Caught    uint64 // signals that it ignores, and handles
@@ -55,6 +56,8 @@ func ReadStatus(tid int) (s Status, err error) {
 			var mask uint64
 			mask, err = strconv.ParseUint(string(value), 8, 32)
 			s.Umask = int(mask)
+		case "CapEff":
+			s.Capable = len(bytes.Trim(value, "0")) > 0
 		case "Seccomp":
 			s.Filtered = string(value) == "2"
 		case "ShdPnd":
