@@ -81,11 +81,11 @@ type follower struct {
 	// held are callers of ptrace that stay stopped until their target is let out.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
-	// orphaned is called for a process of which it is not known who has made it, but that
-	// it is in a family; nil for none.
-	orphaned func(p *process, of *family)
-	// isChild reports whether a process was made by its parent.
-	isChild func(parent *process, pid int) bool
+	// adopted is called for a process that no event has named yet, with its parent, nil if
+	// that is not known: it need not have made it.
+	adopted func(p, parent *process)
+	// mistaken is called for a process that was taken for another's.
+	mistaken func(p *process)
 
 	rootDone  bool
 	rootState unix.WaitStatus
@@ -100,7 +100,7 @@ func newFollower(k kernel, g *registry, emit func(*process, *events.Event)) *fol
 		kernel: k, registry: g, emit: emit, tasks: make(map[int]*task), unnamed: make(map[int]bool),
 		requests: new(ptraceRequests), held: make(map[int][]int),
 		stopped: func(unix.Signal) {}, started: func(*process) {}, ended: func(*process, unix.WaitStatus) {},
-		executed: func(*process, string, []string) {}, escaped: func(*process) {}, orphaned: func(*process, *family) {}, isChild: func(*process, int) bool { return true }, isEcho: func(int, unix.Signal) bool { return false },
+		executed: func(*process, string, []string) {}, escaped: func(*process) {}, adopted: func(_, _ *process) {}, mistaken: func(*process) {}, isEcho: func(int, unix.Signal) bool { return false },
 	}
 }
 
@@ -203,7 +203,7 @@ func (f *follower) born(parent *task, tid, event int) {
 		child.named = true
 		if child.proc != parent.proc && child.proc.family.Load() != parent.proc.family.Load() {
 			child.proc.bear(parent.proc)
-			f.orphaned(child.proc, nil) // until now it was taken for another's
+			f.mistaken(child.proc)
 		}
 		return
 	case f.unnamed[tid]:
@@ -213,11 +213,11 @@ func (f *follower) born(parent *task, tid, event int) {
 	var child *task
 	switch {
 	case event != unix.PTRACE_EVENT_CLONE:
-		child = f.addProcess(tid, parent.proc.pid)
+		child = f.addProcess(tid, parent.proc.pid, true)
 	case f.kernel.isThread(parent.proc.pid, tid):
 		child = f.add(tid, parent.proc)
 	case f.isProcess(tid):
-		child = f.addProcess(tid, parent.proc.pid)
+		child = f.addProcess(tid, parent.proc.pid, true)
 	default:
 		return // killed: its end will be reported
 	}
@@ -242,10 +242,7 @@ func (f *follower) adopt(tid int) *task {
 	if p, _ := f.registry.find(st.TGID); p != nil { // let go, if not its leader's tid
 		return f.add(tid, p)
 	}
-	leader := f.addProcess(st.TGID, st.PPID)
-	if parent, _ := f.registry.find(st.PPID); parent != nil && !f.isChild(parent, st.TGID) {
-		f.orphaned(leader.proc, parent.family.Load())
-	}
+	leader := f.addProcess(st.TGID, st.PPID, false)
 	if st.TGID != tid { // a thread whose process is not known either
 		return f.add(tid, leader.proc)
 	}
@@ -263,14 +260,15 @@ func (f *follower) add(tid int, p *process) *task {
 }
 
 // addProcess enters a new process, which runs what its parent runs.
-func (f *follower) addProcess(pid, ppid int) *task {
+func (f *follower) addProcess(pid, ppid int, named bool) *task {
 	p := &process{pid: pid, ppid: ppid}
 	parent, _ := f.registry.find(ppid)
 	if parent != nil {
 		p.exe, p.argv = f.registry.program(parent)
 		p.bear(parent)
-	} else {
-		f.orphaned(p, nil)
+	}
+	if !named || parent == nil {
+		f.adopted(p, parent)
 	}
 	f.recordings.born(p, parent)
 	t := f.add(pid, p)

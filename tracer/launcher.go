@@ -247,8 +247,8 @@ func (l *launcher) follow() traceEnd {
 		emit = func(*process, *events.Event) {} // the fstrace above tells
 	}
 	f := newFollower(k, s.registry, emit)
-	f.orphaned = func(p *process, of *family) { s.inners.orphaned(p.pid, of) }
-	f.isChild = s.inners.isChild
+	f.adopted = s.inners.adopted
+	f.mistaken = func(p *process) { s.inners.orphaned(p.pid, nil) }
 	usage.tasks = func() int { return len(f.tasks) }
 	unheld := make(map[*process]bool) // for which there was no pidfd to spare
 	f.started = func(p *process) {
@@ -268,6 +268,7 @@ func (l *launcher) follow() traceEnd {
 		return ok && e.isEcho(sig, sender == s.root.ppid, time.Now())
 	}
 	f.executed = func(p *process, exe string, argv []string) {
+		s.inners.noteImage(p)
 		emit := func(e *events.Event) { s.queue.process(p, e) }
 		observe.Interpreter(s.registry.takeRunning(p), p.pid, exe, argv, s.incomplete.add, emit)
 	}

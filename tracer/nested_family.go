@@ -49,7 +49,7 @@ func (r *receiver) familyOf(pid, ppid int) (f *family, known bool) {
 // maxImages bounds the memory of images.
 const maxImages = 1 << 16
 
-// noteImage notes whose the image is that an untraced process has now. What has it was
+// noteImage notes whose the image is that a process has now. What has it was
 // made by that process, or by others of its families.
 func (n *inners) noteImage(p *process) {
 	if !n.serving() {
@@ -116,6 +116,18 @@ func (p *process) bear(parent *process) {
 // isBelow reports whether an inner fstrace belongs to a family: else what that has made
 // is not its own. All belong to nil.
 func (in *inner) isBelow(f *family) bool { return f == nil || in.root.family.Load().isIn(f.inner) }
+
+// adopted notes the family of a process that is followed and may have another parent than
+// the process that has made it.
+func (n *inners) adopted(p, parent *process) {
+	if f, ok := n.byImage(p.pid); ok {
+		p.family.Store(f)
+	} else if parent == nil {
+		n.orphaned(p.pid, nil)
+	} else if !n.isChild(parent, p.pid) {
+		n.orphaned(p.pid, parent.family.Load())
+	}
+}
 
 // orphaned notes that a process has begun of which it is not known who has made it, but
 // that it is in a family; nil for none.
