@@ -13,7 +13,7 @@ import (
 )
 
 // A connection is one client. Its calls are answered one after the other, as varlink
-// has it. Meanwhile it is read from all the same: that is how the client's end shows.
+// demands. Meanwhile the server reads from the connection, to notice its end.
 type connection struct {
 	server *Server
 	conn   *net.UnixConn
@@ -64,7 +64,7 @@ func (c *connection) serve() {
 	log.Debug("disconnected", "uid", c.peer.UID, "pid", c.peer.PID, "error", err)
 }
 
-// hold has a session kept until the connection ends, or holds another.
+// hold retains a session until the connection ends or holds another session.
 func (c *connection) hold(n *session) {
 	last := c.last
 	c.last = n
@@ -77,9 +77,9 @@ func (c *connection) hold(n *session) {
 	}
 }
 
-// read reads messages, until there are no more or one is invalid. A client that only
-// sends nothing more (shutdown(2), SHUT_WR) gets its replies all the same, and goes when
-// it closes its end.
+// read reads messages until the client has sent the last one, or an invalid one. A client
+// that has shut down only its sending side (shutdown(2), SHUT_WR) still gets its replies,
+// until it closes the socket.
 func (c *connection) read() {
 	defer close(c.gone)
 	c.readMessages()
@@ -209,7 +209,7 @@ func (c *connection) answer(f *varlink.Frame) error {
 	return err
 }
 
-// dispatch answers a call. What it returns as an *Error is the answer.
+// dispatch answers a call. An error of type *Error is the reply.
 func (s *Server) dispatch(r *request) error {
 	name, ok := strings.CutPrefix(r.Method, Interface+".")
 	if !ok {
@@ -277,8 +277,8 @@ func (s *Server) dispatchService(r *request) error {
 	return newError(ErrMethodNotFound, "method", r.Method)
 }
 
-// takeFile returns the descriptor at an index, which is the caller's then. Each can be
-// taken once.
+// takeFile returns the descriptor at an index. The caller then owns it. Each can be taken
+// once.
 func (r *request) takeFile(i int) (int, bool) {
 	if i < 0 || i >= len(r.files) || r.files[i] < 0 {
 		return -1, false

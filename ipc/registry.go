@@ -9,10 +9,10 @@ import (
 )
 
 // A registry has the sessions of a server: those that run, and those that have ended and
-// are retained. Of the latter it retains at most so many, for so long, and with those
-// that run no more than so many bytes. One that somebody follows is retained beyond the
-// first two limits, but not beyond the third: a client that does not read must not fill
-// the disk.
+// are retained. Limits has the limits of retained sessions: their number, their age, and
+// the bytes of all spools. A session that a client follows is retained beyond the first
+// two limits, but not beyond the third: a client that does not read must not fill the
+// disk.
 type registry struct {
 	limits *Limits
 	log    *slog.Logger
@@ -31,7 +31,7 @@ type registry struct {
 	closed       bool // the timer is not set any more
 }
 
-// remembered is how many sessions that are not kept any more are still known by name.
+// remembered is how many ids of dropped sessions are kept, for the right error.
 const remembered = 4096
 
 // reserve counts a session in, if there is room for it.
@@ -56,7 +56,7 @@ func (g *registry) register(n *session, id string) {
 	g.total++
 }
 
-// forget undoes what start did, for a session that did not come about.
+// forget removes a session that could not be started.
 func (g *registry) forget(n *session) {
 	g.mu.Lock()
 	delete(g.sessions, n.id())
@@ -79,7 +79,7 @@ func (g *registry) ended(n *session) {
 	g.changed()
 }
 
-// sweep drops what need not be retained any longer.
+// sweep drops the sessions that are beyond the limits.
 func (g *registry) sweep() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -214,7 +214,7 @@ func (g *registry) count() (running, kept int, total uint64) {
 	return len(g.running), len(g.kept), g.total
 }
 
-// drain has reserve refuse.
+// drain makes reserve refuse new sessions.
 func (g *registry) drain() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

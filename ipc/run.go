@@ -68,8 +68,8 @@ func (s *Server) methodRun(r *request) error {
 	return err
 }
 
-// awaitStart waits until the command has been started. A client that goes away before
-// has nobody to tell what became of it.
+// awaitStart waits until the command has been started. If the client disconnects before,
+// awaitStart cancels the session, unless it is detached, and returns false.
 func (r *request) awaitStart(n *session) bool {
 	select {
 	case <-n.started:
@@ -84,8 +84,8 @@ func (r *request) awaitStart(n *session) bool {
 	return false
 }
 
-// start makes a session of what a client asks for, and starts it. The client follows it:
-// it has to leave.
+// start makes a session of a request and starts it. The caller must call leave on the
+// session.
 func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	cmd, err := p.command()
 	if err != nil {
@@ -131,7 +131,7 @@ func (s *Server) start(r *request, p *wireRun) (*session, error) {
 	return n, nil
 }
 
-// sink makes the sinks for what is asked for.
+// sink returns the sink for the record and, if requested, the manifest.
 func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, error) {
 	sink, err := events.Filter(newRecorder(n, n.spool), o.Only, o.Ignore)
 	if err != nil {

@@ -232,7 +232,7 @@ func (s *Server) enter(c *connection) *Error {
 	return nil
 }
 
-// refuse says why, to who reads what comes, and closes the connection.
+// refuse sends the reason as an error reply, and closes the connection.
 func (s *Server) refuse(conn *net.UnixConn, reason *Error) {
 	defer conn.Close()
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))

@@ -25,8 +25,7 @@ type command interface {
 	Pid() int
 }
 
-// A session is one command with its record, from its start until it is not kept any
-// more.
+// A session is one command with its record, from its start until it is dropped.
 type session struct {
 	server *Server
 	spool  *spool
@@ -167,7 +166,7 @@ func (s *session) isDone() bool {
 	}
 }
 
-// cancel has the session end. It does not wait.
+// cancel ends the session. It does not wait for that.
 func (s *session) cancel(grace time.Duration) {
 	s.mu.Lock()
 	s.cancelled, s.grace = true, grace
@@ -261,7 +260,7 @@ func (s *session) info() SessionInfo {
 	return i
 }
 
-// subscribe counts one who follows the session; leave takes him off.
+// subscribe counts a client that follows the session; leave must be called after it.
 func (s *session) subscribe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -290,7 +289,7 @@ func (s *session) keep() (followed bool, ended time.Time) {
 	return s.subscribers+s.holders > 0, s.ended
 }
 
-// drop gives up the spool.
+// drop closes the spool.
 func (s *session) drop() {
 	s.spool.close()
 	s.keepMemory(0)

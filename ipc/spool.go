@@ -10,21 +10,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A spool holds a session's events for its readers, however late and however slowly: in a
-// file without a name, which goes with its last descriptor, as lines of the JSONL record.
-// A reader has an offset, and nothing here depends on readers.
+// A spool stores the events of a session for its readers, as lines of the JSONL record,
+// in a file without a name. A reader has an offset. A slow reader does not delay the
+// session.
 //
 //	tracer ── append ──▶ pending ── the writer ──▶ file ◀── read ── streams
 //
-// The writer is a goroutine of the spool's own. It writes what has gathered since its
-// last write: an event at a time when they are few, large pieces when they are many.
-// append waits only while pending is full, for the disk.
+// The writer is a goroutine. It writes what has been appended since its last write:
+// single events when they are few, large blocks when they are many. append waits only if
+// pending is full, because the disk is slow.
 //
-// If there is no space, what all readers have read is given up: the file gets a hole at
-// its beginning, and a later reader from there gets an error. If that is not enough,
-// because a reader does not read, the rest of the events is dropped and counted: what has
-// been written is true all the same. After that nothing more is written, even if there
-// were space again: a record has no holes in its middle.
+// If there is no space, the spool drops what all readers have read: it punches a hole at
+// the beginning of the file, and a later reader from there gets an error. If that is not
+// enough, because a reader does not read, the spool drops and counts all further events,
+// even if there is space again later. So a record is never missing events in its middle.
 type spool struct {
 	file *os.File
 	room *room
@@ -212,10 +211,9 @@ func (s *spool) account(n int64) bool {
 	return true
 }
 
-// makeRoom makes room at the cost of those who lose least: what is kept and nobody
-// follows; what all readers have read of sessions that run; what readers of this session
-// read within a moment; and what is kept of sessions that somebody follows and does not
-// read.
+// makeRoom frees space. It tries, in this order: retained sessions that nobody follows;
+// what all readers have read of running sessions; what the readers of this session read
+// within readerPatience; retained sessions that a client follows without reading.
 func (s *spool) makeRoom() bool {
 	return s.room.evict() || s.awaitReaders() || s.room.evictFollowed != nil && s.room.evictFollowed()
 }
@@ -257,7 +255,7 @@ func (s *spool) size() int64 {
 	return s.held
 }
 
-// close gives the file up. Who reads it gets an error.
+// close closes the file. Readers then get an error.
 func (s *spool) close() {
 	s.mu.Lock()
 	if s.gone {

@@ -19,17 +19,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A keeper is a process that holds the listener as well, and does nothing as long
-// as the supervisor lives. A filter cannot be removed: when the last descriptor of
-// its listener is closed, each file call of each process that has it fails. So
-// somebody must go on letting calls through when the supervisor has ended and
-// descendants of the command have not, or when the supervisor was killed.
+// A keeper is a process that also holds the listener, and does nothing as long as the
+// supervisor lives. A filter cannot be removed: when the last descriptor of its listener
+// is closed, each file call of each process that has the filter fails. So the keeper
+// continues the calls when the supervisor has ended and descendants of the command have
+// not, or when the supervisor was killed.
 //
 // Its socket, which no other process holds, reports the supervisor's end.
 //
-// What ptrace follows dies with the supervisor. So the process is started when there
-// is something that would not (need), and else a moment after the command
-// (startLater): most commands of a build have ended by then.
+// Tracees are killed with the supervisor. So the process is started when something would
+// survive it (need), and otherwise a moment after the command (startLater): most commands
+// of a build have ended by then.
 type keeper struct {
 	listener int
 	shared   int      // a memfd that holds lastID
@@ -154,7 +154,7 @@ func (k *keeper) fork(theirs *os.File) (p *os.Process, err error) {
 // signal is one that does no harm before the keeper awaits it.
 const supervisorEnded = unix.SIGWINCH
 
-// dismiss ends the keeper: no process has the filter any more.
+// dismiss ends the keeper. No process must have the filter any more.
 func (k *keeper) dismiss() {
 	if p := k.end(); p != nil {
 		_ = p.Kill() // by pidfd; gone already is as good
@@ -163,9 +163,9 @@ func (k *keeper) dismiss() {
 	k.close()
 }
 
-// await waits for the end of a keeper that is not needed any more: it sees that by
-// itself. Until then it has the socket: were that closed earlier, it would look for
-// calls left over by a supervisor that still answers.
+// await waits until a keeper that is not needed any more has ended by itself. The socket
+// must stay open until then: otherwise the keeper would look for calls that a killed
+// supervisor has left.
 func (k *keeper) await() {
 	p := k.end()
 	k.close()
@@ -285,10 +285,10 @@ func isThread(pid, tid int) bool {
 	return state != 0 && state != 'Z' && state != 'X'
 }
 
-// freeReceived lets those calls through that the supervisor had received and not
-// answered when it was killed: they are not delivered again. It stores each id
-// before it looks at the call, so only the few next to the last can be.
-// Calls that take long to look at it has noted.
+// freeReceived continues the calls that the supervisor had received and not answered when
+// it was killed, because they are not delivered again. The supervisor stores the id of
+// each notification before it handles it, so they are among the last few ids, or among
+// those that it has noted because they take long.
 func freeReceived(l *seccomp.Listener, words []uint64) {
 	const few = 8
 	last := atomic.LoadUint64(&words[0])
@@ -302,7 +302,7 @@ func freeReceived(l *seccomp.Listener, words []uint64) {
 	}
 }
 
-// keepThrough lets every call through until no thread has the filter.
+// keepThrough continues every call until no thread has the filter.
 func keepThrough(l *seccomp.Listener) {
 	var n seccomp.Notification
 	for {

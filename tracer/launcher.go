@@ -14,10 +14,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A launcher is what the tracer thread does: it starts the shim, so that the shim is its
-// child, sees it through to where it can be let exec, and follows the command. All of
-// that is one thread's work: each time that another takes over costs as much as many
-// system calls.
+// A launcher is the work of the tracer thread: it starts the shim as its child, prepares
+// it until it may exec, and then follows the command. One thread does all of this,
+// because each change of thread costs as much as many system calls.
 type launcher struct {
 	session  *session
 	launched chan error // the shim is traced, or has ended
@@ -41,8 +40,8 @@ func (l *launcher) run() {
 	l.session.traced <- l.follow()
 }
 
-// launch starts the shim and sees it through to where it waits for the go-ahead. What it
-// has begun is undone if it fails.
+// launch starts the shim and returns when the shim waits for the go-ahead. On failure it
+// undoes what it has done.
 func (l *launcher) launch() error {
 	s := l.session
 	err := l.fork()
@@ -65,7 +64,7 @@ func (l *launcher) launch() error {
 	return nil
 }
 
-// begin begins to trace the shim, which has the filter.
+// begin starts to trace the shim, which has the filter.
 func (l *launcher) begin() error {
 	s := l.session
 	pid := s.root.pid
@@ -111,11 +110,10 @@ func (l *launcher) abandon(cause error) error {
 	return &LaunchError{cause}
 }
 
-// attach begins to trace the shim, if the command is to be traced.
+// attach seizes the shim, if the command is to be traced.
 //
-// Below another listener that may fail: the process that has that listener learns of our
-// wish, but the tracer may be a third one between us, who is not. Then only the command
-// itself is followed, as a child.
+// Below another listener that may fail, because a third process between the two may be
+// the tracer. Then only the command itself is followed, as a child.
 func (l *launcher) attach(pid int) error {
 	s := l.session
 	if s.cmd.Lifecycle != LifecyclePtrace || s.outer != nil {
@@ -160,8 +158,8 @@ func (l *launcher) fork() error {
 	return nil
 }
 
-// leavesRest reports whether descendants that outlive the command are let go: not if they
-// are to be waited for, nor if a timeout has told them to end.
+// leavesRest reports whether descendants that outlive the command are detached: not if
+// the session waits for them, or if a timeout has ended them.
 func (s *session) leavesRest() bool {
 	return s.cmd.WaitFor == WaitRoot && !ask(s.owner, func(r chan<- bool) message { return msgTimedOut{r} })
 }

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An owner is the one goroutine that knows whether the processes of a session
-// live, and holds their pidfds. What happens to them, and what is asked for,
-// reaches it as messages; it alone signals them, and only by pidfd: pidfd_open(2),
-// Linux 5.3. A number is never signalled: it may be another process's by then.
+// An owner is the goroutine that knows which processes of a session live, and holds their
+// pidfds. It receives messages about what happens to them. Only the owner sends them
+// signals, and only by pidfd (pidfd_open(2), Linux 5.3), because their numbers may belong
+// to other processes by then.
 type owner struct {
 	mail  *mailbox[message]
 	gone  func(*process, *events.Exit) // an escaped process has ended
@@ -36,14 +36,14 @@ type owner struct {
 	stopped            chan struct{}
 }
 
-// A handle is how the owner reaches a process.
+// A handle is the owner's pidfd of a process.
 type handle struct {
 	fd     int    // its pidfd, -1 where none could be spared
 	inode  uint64 // of its pidfds, and of no other process's: pidfs, Linux 6.9
 	number int32  // of the watch, 0 for none
 }
 
-// A message tells the owner what has happened, or asks it for something.
+// A message informs the owner of an event, or requests something.
 type message interface{ tell(*owner) }
 
 type (
@@ -75,7 +75,7 @@ type (
 		group bool // to the group that it leads
 		reply chan<- error
 	}
-	// msgCancel says that the session is to end as if its timeout had come.
+	// msgCancel ends the session as if its timeout had expired.
 	msgCancel struct{ grace time.Duration }
 	// msgDelegate says that somebody else signals all processes of the session, but when
 	// that reports that it cannot.
@@ -166,8 +166,8 @@ func (o *owner) signalTo(sig unix.Signal, group bool) error {
 	return os.ErrProcessDone
 }
 
-// tick: a timer has run out. A command that has ended by then ended before the timer
-// fired, even if its end has not been reported yet.
+// tick is called when a timer has fired. A command that has ended by then ended before
+// the timer fired, even if its end has not been reported yet.
 func (o *owner) tick() {
 	if h, ok := o.handles[o.root]; ok && endsWithin(h.fd, 0) { // it has one: it was the first
 		o.life.gone()
@@ -196,7 +196,7 @@ func (o *owner) signalAll(sig unix.Signal) {
 	o.mail.bePrompt() // those that are born from now on get it as well
 }
 
-// send signals a process that lives as far as is known.
+// send sends a signal to a process that is not known to have ended.
 func (o *owner) send(p *process, sig unix.Signal) error {
 	h, ok := o.handles[p]
 	if !ok {
@@ -225,8 +225,8 @@ func inodeOf(fd int) uint64 {
 	return st.Ino
 }
 
-// endsWithin reports whether a process ends in time, by its pidfd, which is readable from
-// then on, reaped or not: pidfd_open(2).
+// endsWithin reports whether a process ends within d. Its pidfd becomes readable then,
+// whether it is reaped or not: pidfd_open(2).
 func endsWithin(fd int, d time.Duration) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	deadline := time.Now().Add(d)
@@ -346,9 +346,9 @@ func (m msgSettle) tell(o *owner) {
 	m.reply <- true
 }
 
-// exitOfUntraced asks how a process that is nobody's child here has ended. Its
-// pidfd tells when its parent has reaped it (PIDFD_INFO_EXIT, Linux 6.15), /proc
-// until then. Nil says that it could not be learnt.
+// exitOfUntraced returns how a process that is not a child of this process has ended. Its
+// pidfd has the status when its parent has reaped it (PIDFD_INFO_EXIT, Linux 6.15), and
+// /proc has it until then. nil means that the status is not known.
 func exitOfUntraced(pid, fd int) *events.Exit {
 	if exit := exitByPidfd(fd); exit != nil {
 		return exit
@@ -410,7 +410,7 @@ func (m msgTimedOut) tell(o *owner) { m.reply <- o.life.stage != running }
 func (m msgEnding) tell(o *owner)   { m.reply <- o.life.ending() }
 func (msgClose) tell(*owner)        {}
 
-// ask sends a question and returns the answer, or none of an owner that has ended.
+// ask sends a question and returns the answer, or the zero value if the owner has ended.
 func ask[T any](o *owner, question func(reply chan<- T) message) T {
 	reply := make(chan T, 1)
 	o.mail.send(question(reply))

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Call is one system call about to run, by whatever means it was learnt of:
-// its thread is held still until the observer has looked.
+// A Call is one system call that is about to run. Its thread waits until the observer has
+// looked at it.
 type Call struct {
 	TID, PID, PPID int
 	Followed       bool     // by ptrace, which tells of its birth and end
@@ -25,8 +25,8 @@ type Call struct {
 	Source         Source
 }
 
-// A Source is how a call was learnt of. It gives what the arguments of the call point to:
-// the memory of the caller, which a notification holds still, or a copy of it.
+// A Source reads what the arguments of a call point to: from the memory of the caller,
+// which waits, or from a copy.
 type Source interface {
 	// CString returns a NUL-terminated string, and Bytes n bytes. The result is valid
 	// until the next call. The errors are those of procfs.Memory.
@@ -36,13 +36,13 @@ type Source interface {
 
 // Processes are the processes of a session.
 type Processes interface {
-	// WorkDir returns what is remembered of the working directory of a thread's process,
-	// nil if the session has no such thread.
+	// WorkDir returns the cache for the working directory of a thread's process, or nil
+	// if the session has no such thread.
 	WorkDir(tid int) *WorkDir
 }
 
-// An Observer turns calls into accesses: it reads what their arguments point to,
-// and finds out what the paths lead to at that moment. It is for one goroutine.
+// An Observer turns calls into accesses: it reads what their arguments point to, and
+// resolves the paths. It must be used by one goroutine.
 type Observer struct {
 	*Shared
 	procfs   procfs.Reader
@@ -50,8 +50,7 @@ type Observer struct {
 	view     resolve.View // of the caller
 }
 
-// A Shared is what the observers of a session share. It belongs to who holds the
-// receiver's lock.
+// A Shared is what the observers of a session share. The receiver's lock guards it.
 type Shared struct {
 	world      *resolve.World
 	processes  Processes
@@ -71,14 +70,14 @@ func NewShared(p Processes, incomplete func(reason events.Reason, pid int, detai
 	return &Shared{world: w, processes: p, incomplete: incomplete}, nil
 }
 
-// Close lets go of what is open. Observers can be used on.
+// Close closes all open descriptors. Observers can still be used.
 func (c *Shared) Close() { c.world.Close() }
 
-// Answers is called when a file system answers that had not answered in time.
+// Answers must be called when a file system answers after its lookup was abandoned.
 func (c *Shared) Answers() { c.world.Answers() }
 
-// Slow is called when the lookup in progress takes long, or is abandoned. It returns the
-// mount, if that is to be waited for from now on.
+// Slow must be called when the lookup in progress takes long, or is abandoned. It returns
+// the mount if lookups on it need a timeout from now on.
 func (o *Observer) Slow(givenUp bool) *resolve.ServedMount { return o.resolver.Slow(givenUp) }
 
 // New returns an observer for a hand.
@@ -88,11 +87,12 @@ func New(c *Shared, h resolve.Hand) *Observer {
 	return o
 }
 
-// Close lets go of what the observer has open. It can be used again.
+// Close closes the descriptors of the observer. It can be used again.
 func (o *Observer) Close() { o.procfs.Dirs.Close() }
 
-// Observe fills a with what c accesses. It reports whether there is anything: calls that
-// fail before they look at a file, and descriptors that name none, are no accesses.
+// Observe fills a with what c accesses, and reports whether c accesses anything. A call
+// that fails before it looks at a file does not, nor one on a descriptor that refers to
+// no file.
 func (o *Observer) Observe(c *Call, a *Access) bool {
 	now := time.Now()
 	o.resolver.Begin(now, c.TID, c.Row.Has(syscalls.Unmounts))
@@ -141,7 +141,7 @@ func (c *Call) Sleeps(a *Access, observed bool) bool {
 	return c.Row.Has(syscalls.MaySleep)
 }
 
-// read does what the row's method says.
+// read reads the arguments by the method of the row.
 func (o *Observer) read(c *Call, v *resolve.View, a *Access) error {
 	switch c.Row.How {
 	case syscalls.ByOpen:
@@ -354,7 +354,7 @@ func openMode(flags uint64) resolve.Mode {
 	return 0
 }
 
-// foresee prepares for what a call is about to change in what paths mean.
+// foresee updates the caches before a call that changes what paths lead to.
 func (o *Observer) foresee(c *Call, a *Access) {
 	if a.op == events.OpChdir {
 		o.changesDir(c)
@@ -369,8 +369,8 @@ func (o *Observer) foresee(c *Call, a *Access) {
 	}
 }
 
-// mountsElsewhere reports whether a call that changes mounts changes none that fstrace
-// sees: mount(2).
+// mountsElsewhere reports whether a call that changes mounts changes only mounts that
+// fstrace does not see: mount(2).
 func (o *Observer) mountsElsewhere(c *Call) bool {
 	const noMount = unix.MS_PRIVATE | unix.MS_SLAVE | unix.MS_SHARED | unix.MS_UNBINDABLE | unix.MS_REMOUNT
 	if c.Row.How == syscalls.ByMount && c.Args[3]&noMount != 0 {
@@ -393,8 +393,8 @@ func (o *Observer) noteLost(c *Call, a *Access) {
 	}
 }
 
-// GiveUp completes the access of a call whose look-up is given up, and returns what was
-// looked at. What the call changes was not foreseen.
+// GiveUp completes the access of a call whose lookup is abandoned, and returns the path
+// that was looked up. The caches do not know what the call changes.
 func (o *Observer) GiveUp(c *Call, a *Access) (missed string) {
 	at, walking := o.resolver.Interrupted()
 	switch {

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Reader reads what /proc says of a thread: proc(5). All by thread id, never by
-// process id: the leader of a thread group may be gone, and threads can have
-// directories of their own. It is for one goroutine.
+// A Reader reads /proc for a thread: proc(5). It always uses the tid, because the leader
+// of the thread group may have ended, and threads can have their own working directories.
+// It must be used by one goroutine.
 type Reader struct {
 	name []byte
 	Link [unix.PathMax + 16]byte
@@ -25,33 +25,33 @@ type Reader struct {
 	Names *Names
 }
 
-// A Looker is called for lookups of files, which take as long as their file systems need.
+// A Looker is called before and after lookups of files, which can take long.
 type Looker interface {
-	// EnterAt is called before a look at a canonical path, and Leave after it, if there
-	// is one: not if EnterAt returns false, as the file system has failed to answer
-	// before.
+	// EnterAt is called before the lookup of a canonical path, and Leave after it. If
+	// EnterAt returns false, the lookup must not be made, because the file system has
+	// failed to answer before.
 	EnterAt(path []byte) bool
 	Leave()
 }
 
-// A Place is a directory where a relative path begins, or what a descriptor stands for.
+// A Place is a directory to which paths are relative, or what a descriptor refers to.
 type Place struct {
 	Path string // canonical, as fstrace names it
 	Gone bool   // it was removed: nothing but ".." can be found in it
 	Lost *Loss  // why path is not its name; nil if it is
 }
 
-// A Loss is why a path is not a name of what a call accesses.
+// A Loss says why a path is not the name of what a call accesses.
 type Loss struct {
 	Reason events.Reason
 	Detail string
 }
 
-// ErrUnanswered says that a look-up was not made, as its file system does not answer.
+// ErrUnanswered means that a lookup was not made because its file system does not answer.
 var ErrUnanswered = errors.New("the file system does not answer")
 
-// ErrNoFile says that a descriptor names no file: a pipe, a socket, an anonymous
-// inode, or one that is not open.
+// ErrNoFile means that a descriptor refers to no file with a name: it is a pipe, a socket
+// or an anonymous inode, or it is not open.
 var ErrNoFile = errors.New("descriptor names no file")
 
 // EntryName forms "/proc/TID/what" with a NUL.
@@ -71,12 +71,13 @@ func (p *Reader) DescriptorName(tid, fd int) []byte {
 // Cwd returns a thread's working directory.
 func (p *Reader) Cwd(tid int) (Place, error) { return p.follow(unix.AT_FDCWD, p.EntryName(tid, "cwd")) }
 
-// Root returns a thread's root directory as fstrace names it.
+// Root returns the root directory of a thread, as a path of fstrace's own mount
+// namespace.
 func (p *Reader) Root(tid int) (Place, error) {
 	return p.follow(unix.AT_FDCWD, p.EntryName(tid, "root"))
 }
 
-// Descriptor returns what a descriptor stands for.
+// Descriptor returns what a descriptor refers to.
 func (p *Reader) Descriptor(tid, fd int) (Place, error) {
 	if fd < 0 {
 		return Place{}, ErrNoFile
@@ -91,8 +92,8 @@ func (p *Reader) Descriptor(tid, fd int) (Place, error) {
 	return p.follow(unix.AT_FDCWD, p.DescriptorName(tid, fd))
 }
 
-// follow reads the magic link at name, and whether what it stands for was
-// removed: its text then ends in " (deleted)", but so may a name.
+// follow reads the magic link at name and reports whether its target was removed. Then
+// its text ends in " (deleted)"; but a name can end so too.
 func (p *Reader) follow(dir int, name []byte) (Place, error) {
 	n, errno := sys.Readlinkat(dir, name, p.Link[:])
 	if errno != 0 {

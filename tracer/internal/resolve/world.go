@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A World is what the resolvers of a session share: what is remembered of the file
-// system, and its mounts. One goroutine at a time may use it.
+// A World is what the resolvers of a session share: the caches and the mounts. It must be
+// used by one goroutine at a time.
 type World struct {
 	dirs   dirCache
 	recent recentCache
@@ -22,15 +22,16 @@ type World struct {
 	mountNS uint64 // fstrace's own mount namespace
 	// inSession reports whether a thread is of the session; nil for none.
 	inSession func(tid int) bool
-	// RootsVary: a call was seen after which a thread may have a root directory or
-	// mounts other than fstrace's. From then on each thread's are looked up.
+	// RootsVary is set by the first call after which a thread may have another root
+	// directory or other mounts than fstrace. From then on those of each thread are
+	// looked up.
 	RootsVary bool
 	mounting  bool // a call was seen that makes mounts
 	Moves     uint // how often directories were removed, renamed or mounted upon
 }
 
-// NewWorld returns the world of a session. What becomes known of mounts that are served
-// inside the session is passed to paths.
+// NewWorld returns the world of a session. It adds the mounts that the session serves
+// itself to paths.
 func NewWorld(inSession func(tid int) bool, paths *ServedPaths) (*World, error) {
 	var p procfs.Reader
 	ns, err := p.Namespace(unix.Getpid(), "mnt")
@@ -50,10 +51,10 @@ func ForSession(w *World, hand Hand, p *procfs.Reader) *Resolver {
 // ForHost returns a resolver that shares nothing, for paths of the host.
 func ForHost() *Resolver { return &Resolver{World: &World{served: Served{file: -1}}} }
 
-// Close lets go of what is open. The world can be used again.
+// Close closes all open descriptors. The world can be used again.
 func (w *World) Close() { w.served.close() }
 
-// Answers is called when a mount answers that was given up.
+// Answers must be called when a mount answers after its lookup was abandoned.
 func (w *World) Answers() { w.served.update() }
 
 // Begin begins with a call of a thread. If the call unmounts no server is asked.
@@ -70,8 +71,8 @@ func (r *Resolver) Begin(now time.Time, tid int, unmounts bool) {
 	}
 }
 
-// From returns where paths begin that are relative to a thread's descriptor, or to
-// AT_FDCWD, which stands for p.
+// From returns the directory to which paths are relative that a call resolves from a
+// descriptor of a thread, or from AT_FDCWD, which is p.
 func (r *Resolver) From(p procfs.Place, tid, fd int, v *View) Base {
 	base := Base{Place: p}
 	if r.spaces.foreign {
@@ -99,13 +100,13 @@ func (r *Resolver) Known(p *Base) (out Result, ok bool) {
 	return out, true
 }
 
-// StaysAt reports whether what is at a path is likely to be there in a moment, too: the
-// session does not remove, rename or mount on what leads there.
+// StaysAt reports whether what is at a path may be cached: the session does not remove,
+// rename or mount on a directory of the path.
 func (r *Resolver) StaysAt(path string) bool {
 	return !r.dirs.off && (len(r.dirs.movedPaths) == 0 || !r.dirs.underMoved(path))
 }
 
-// Foresee prepares for what an operation is about to change in what paths mean.
+// Foresee updates the caches before an operation that changes what paths lead to.
 func (r *Resolver) Foresee(op events.Op, first, second *Result) {
 	switch op {
 	case events.OpWrite, events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
@@ -131,7 +132,7 @@ func (r *Resolver) Foresee(op events.Op, first, second *Result) {
 }
 
 // ForeseeRoot prepares for a call that gives threads another root directory or other
-// mounts; joined says that these may be of a namespace that the session has not made.
+// mounts. joined means that these may be of a namespace that the session has not made.
 func (r *Resolver) ForeseeRoot(joined bool) {
 	r.RootsVary = true
 	r.spaces.joined = r.spaces.joined || joined
@@ -153,14 +154,14 @@ func (r *Resolver) ForeseeMount(tid int, elsewhere, unmountsProc bool) {
 	r.moved()
 }
 
-// moved is called when directories move, with all that is in them.
+// moved is called before directories are moved, with everything in them.
 func (w *World) moved() {
 	w.Moves++
 	w.recent.forget()
 }
 
 // Slow is called when the walk in progress takes long, or is abandoned. It returns the
-// mount, if that is to be waited for from now on.
+// mount if lookups on it need a timeout from now on.
 func (r *Resolver) Slow(givenUp bool) *ServedMount {
 	if !r.busy {
 		return nil
@@ -172,7 +173,7 @@ func (r *Resolver) Slow(givenUp bool) *ServedMount {
 	return m
 }
 
-// Interrupted returns what the walk in progress was to find out, if there is one.
+// Interrupted returns the result of the walk in progress as far as it is known.
 func (r *Resolver) Interrupted() (at Result, ok bool) {
 	if !r.busy {
 		return at, false
@@ -180,8 +181,8 @@ func (r *Resolver) Interrupted() (at Result, ok bool) {
 	return Result{Set: true, Path: string(appendRest(r.cur, r.rest)), State: events.StateUnknown}, true
 }
 
-// Distrust forgets everything for good: a call was let through whose changes were not
-// foreseen.
+// Distrust disables the caches: a call was continued whose effects on paths are not
+// known.
 func (r *Resolver) Distrust() {
 	r.RootsVary = true
 	r.dirs.disable()

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Row says how to read one system call: what it means, which of its arguments
-// name files, and what its flags change. The filter, the decoder and
-// docs/syscalls.md are all made from the table of rows; docs/adding-a-syscall.md
-// says how to add one. A name stands for that call in each ABI that has it.
+// A Row describes one system call: what it means, which arguments name files, and what
+// its flags change. The filter, the decoder and docs/syscalls.md are made from the table
+// of rows; docs/adding-a-syscall.md explains how to add one. A row applies to each ABI
+// that has a call of this name.
 type Row struct {
 	Name string
 	Op   events.Op
@@ -27,7 +27,7 @@ type Row struct {
 	where *seccomp.Argument // which of the calls are notified; nil for all
 }
 
-// Effects are what sets single calls apart, one bit each.
+// Effects are properties of single calls, one bit each.
 type Effects uint16
 
 // The effects of calls.
@@ -67,8 +67,9 @@ type Ref struct {
 // Opens reports whether the call opens a file.
 func (r *Row) Opens() bool { return r.How == ByOpen || r.How == ByOpenHow || r.How == ByHandle }
 
-// Argument returns an argument of a call of the ABI by its number in the table. ABIs with
-// 32-bit registers pass a wide one in two, so that those behind it move up.
+// Argument returns an argument of a call by its number in the table. ABIs with 32-bit
+// registers pass a 64-bit argument in two registers, so the arguments after it have
+// higher numbers.
 func (r *Row) Argument(args *[6]uint64, n int8, abi *seccomp.ABI) uint64 {
 	if r.wide > 0 && n > r.wide && Narrow(abi) {
 		n++
@@ -76,8 +77,9 @@ func (r *Row) Argument(args *[6]uint64, n int8, abi *seccomp.ABI) uint64 {
 	return args[n]
 }
 
-// TakesEntry reports whether the paths are of entries to be made, renamed or removed: a
-// slash behind such a one does not make the kernel follow a symbolic link.
+// TakesEntry reports whether the call makes, renames or removes the entries that its
+// paths name. Then a slash at the end of a path does not make the kernel follow a
+// symbolic link.
 func (r *Row) TakesEntry() bool {
 	return r.Op == events.OpCreate || r.Op == events.OpDelete || r.Op == events.OpRename
 }
@@ -182,7 +184,7 @@ const (
 	followIfFlag     // with AT_SYMLINK_FOLLOW only
 )
 
-// An emptyRule tells what a path that is empty or NULL means to a call.
+// An emptyRule says what an empty path, or NULL, means to a call.
 type emptyRule uint8
 
 const (
