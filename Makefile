@@ -57,7 +57,7 @@ staticcheck:
 
 # The race detector needs cgo; what the tests run of fstrace is built without.
 unit:
-	@CGO_ENABLED=1 $(GO) test -race -count=1 ./... ./testdata/oracle
+	@CGO_ENABLED=1 $(GO) test -race -count=1 ./... ./testdata/oracle ./testdata/matrix
 
 cross:
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for arch in amd64 arm64; do \

@@ -24,6 +24,8 @@ src=$(realpath "$here/../..")
 cache=${CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/fstrace-test/matrix}
 tools=$cache/tools
 mkdir -p "$cache"/{kernels,logs,stamps}
+exec 9>"$cache/lock"
+flock -w 600 9 || { echo "$cache is in use" >&2; exit 1; }
 
 # ---------------------------------------------------------------- packages
 
