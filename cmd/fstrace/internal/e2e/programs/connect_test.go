@@ -135,7 +135,7 @@ func TestConnectSameFormats(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				records[i], said[i] = withoutIDs(string(content)), o.Stderr
+				records[i], said[i] = withoutIDs(string(content)), untimed(o.Stderr)
 				if name == "filtered" { // a process's end comes when it comes
 					records[i] = strings.Join(sortedLines(records[i]), "\n")
 				}

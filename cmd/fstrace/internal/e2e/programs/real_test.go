@@ -88,10 +88,10 @@ func compareOutcomes(t *testing.T, w *workload, bare, traced harness.Outcome) bo
 	return true
 }
 
-// untimed takes out what programs say of the time they took, as CMake does.
+// untimed removes the times that programs print, as CMake and fstrace -v do.
 func untimed(s string) string { return durations.ReplaceAllString(s, "(TIME)") }
 
-var durations = regexp.MustCompile(`\(\d+\.\d+s\)`)
+var durations = regexp.MustCompile(`\(\d+\.\d+s\)|\btime +[\d.hmsµ]+;`)
 
 // compareWithStrace fails the test unless r, a record of w, has the accesses that
 // strace sees, no fewer and no more.
