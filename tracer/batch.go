@@ -6,17 +6,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A waitEvent is one report of wait4 on a tracee, with the message of its stop
-// where it has one: the message can be fetched only while the tracee is stopped,
-// so it is fetched with the report.
+// A waitEvent is one report of wait4 on a tracee, with the message of its stop, if it has
+// one. The message can be read only while the tracee is stopped, so it is read with the
+// report.
 type waitEvent struct {
 	tid     int
 	status  unix.WaitStatus
 	message int // the new tid of a clone event, the former tid of an exec event
 }
 
-// An eventKind is what a wait status of a seized tracee says: ptrace(2),
-// "Stopped states".
+// An eventKind is the meaning of a wait status of a seized tracee: ptrace(2), "Stopped
+// states".
 type eventKind uint8
 
 const (
@@ -74,14 +74,14 @@ type waiter interface {
 //  3. stops of tids that are not: the first stops of the new ones,
 //  4. exits, so that a process does not end before the batch has told what it did.
 //
-// The sort is stable, and one tid's own events keep their order. The kernel
-// reports in no order: a child's first stop often comes before the event of its
-// parent that names it, in the same batch or in one before; what sorting cannot
-// mend, adoption does (follow.go).
+// The sort is stable, so the events of one tid keep their order. The kernel reports in
+// any order: the first stop of a child often comes before the event of its parent that
+// names it, in the same batch or in an earlier one. In the latter case the follower
+// adopts the child (follow.go).
 //
-// Draining stops at a tid's second event: its death after a stop, for it is resumed
-// only when the batch is handled; or after a death the first stop of a new thread, for
-// the number was free again: that stays the last, behind the death.
+// Draining stops at the second event of a tid. That is its death after a stop, because
+// the tid is resumed only when the batch is handled; or, after a death, the first stop of
+// a new thread with the same number, which stays last.
 func collect(w waiter, batch []waitEvent, known func(tid int) bool) ([]waitEvent, error) {
 	batch = batch[:0]
 	for len(batch) < maxBatch {

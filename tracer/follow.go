@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNoTracees says that the tracer thread has no tracee left, nor a child.
+// errNoTracees means that the tracer thread has no tracee and no child.
 var errNoTracees = errors.New("no tracees")
 
-// A kernel is what the follower does to tracees. Each may find the tracee gone
-// (ESRCH): somebody killed it while it was stopped. Then its death is reported
-// in time, and nothing else must be done.
+// A kernel is what the follower does to tracees. Each method may find that the tracee
+// does not exist (ESRCH), because it was killed while it was stopped. Then its death will
+// be reported, and nothing else must be done.
 type kernel interface {
 	waiter
 	resume(tid int, sig unix.Signal) // PTRACE_CONT: deliver sig, if not 0
@@ -48,11 +48,11 @@ type task struct {
 	named   bool // the event that names it has come
 }
 
-// A follower keeps the tree of processes by the events of ptrace. All it knows is
-// the tracer thread's own; others see it through the registry and the queue.
+// A follower maintains the tree of processes from ptrace events. Only the tracer thread
+// uses it; other threads use the registry and the queue.
 //
-// Every stop is answered, at once, by exactly one resume, listen or detach: no
-// tracee is ever held for an event that may not come.
+// It answers every stop at once, by exactly one resume, listen or detach. It never holds
+// a tracee for an event that may not come.
 type follower struct {
 	kernel   kernel
 	registry *registry
@@ -68,9 +68,9 @@ type follower struct {
 	// executed is called when a process runs another program, while it is stopped.
 	executed func(p *process, exe string, argv []string)
 
-	// unnamed are the tids that have ended, or were let go, before the event that
-	// names them: it must not bring them back. A tid that comes to mean a new thread
-	// shows by its first stop.
+	// unnamed are the tids that have ended, or were detached, before the event that names
+	// them. That event must not enter them again. If the tid belongs to a new thread by
+	// then, the first stop of that thread shows it.
 	unnamed map[int]bool
 	// isEcho reports whether a signal for the command has been delivered already.
 	isEcho func(tid int, sig unix.Signal) bool
@@ -78,7 +78,7 @@ type follower struct {
 	recordings *recordings
 	// requests are the tracees that somebody inside the session wants to trace itself.
 	requests *ptraceRequests
-	// held are callers of ptrace that stay stopped until their target is let out.
+	// held are callers of ptrace that stay stopped until their target is released.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
 	// adopted is called for a process that no event has named yet, with its parent, nil if
@@ -89,8 +89,7 @@ type follower struct {
 
 	rootDone  bool
 	rootState unix.WaitStatus
-	// release: the session is over for what is left. Each tracee is let go at its
-	// next stop.
+	// release means that the session is over: each tracee is detached at its next stop.
 	release  bool
 	released []*process
 }
@@ -104,7 +103,7 @@ func newFollower(k kernel, g *registry, emit func(*process, *events.Event)) *fol
 	}
 }
 
-// begin begins with the command's first thread, a tracee or only a child.
+// begin enters the first thread of the command, which is a tracee or only a child.
 func (f *follower) begin(p *process, traced bool) {
 	f.root = p.pid
 	if traced {
@@ -166,15 +165,15 @@ func (f *follower) handle(e *waitEvent) {
 	f.resume(e.tid, kind, e.status)
 }
 
-// childStopped: the command itself, a child that ptrace does not follow, has been
-// stopped.
+// childStopped is called when the command has stopped and is a child that ptrace does not
+// follow.
 func (f *follower) childStopped(e *waitEvent) {
 	if e.tid == f.root {
 		f.stopped(e.status.StopSignal())
 	}
 }
 
-// resume lets a stopped tracee go on as it would without us.
+// resume lets a stopped tracee continue as it would without a tracer.
 func (f *follower) resume(tid int, kind eventKind, ws unix.WaitStatus) {
 	var sig unix.Signal
 	if kind == evSignal {
@@ -277,9 +276,9 @@ func (f *follower) addProcess(pid, ppid int, named bool) *task {
 	return t
 }
 
-// exec notes a change of program. Whichever thread called exec, it has the
-// leader's tid now, and all others are gone; those that were killed for it may
-// still be reported, the caller's own tid will not be.
+// exec notes a change of program. The thread that called exec has the tid of the leader
+// now, and all other threads have ended. The ends of those may still be reported, but not
+// the former tid of the caller.
 func (f *follower) exec(t *task, former int) {
 	p := t.proc
 	if former != t.tid {
@@ -302,8 +301,8 @@ func (f *follower) exec(t *task, former int) {
 	f.emit(p, execEvent(p, exe, argv, f.kernel.cwd(p.pid)))
 }
 
-// dead takes out a thread, and its process with its leader: the kernel reports a
-// leader's end when the last thread has ended.
+// dead removes a thread, and with the leader its process: the kernel reports the end of a
+// leader when the last thread has ended.
 func (f *follower) dead(e *waitEvent) {
 	t := f.tasks[e.tid]
 	if t == nil || !t.named {
@@ -358,9 +357,9 @@ func (f *follower) forgetDetached(tid int) {
 	}
 }
 
-// dropGone forgets the threads of a process that are no more, nor will be reported:
-// those that an exec has ended which was not reported itself, as the answer to an
-// earlier stop of the leader came between the exec and its report.
+// dropGone forgets the threads of a process that have ended without a report. That
+// happens if an exec is not reported, because an earlier stop of the leader was answered
+// between the exec and its report.
 func (f *follower) dropGone(p *process) {
 	for tid, t := range f.tasks {
 		if t.proc == p && !f.kernel.isThread(p.pid, tid) {
@@ -369,9 +368,9 @@ func (f *follower) dropGone(p *process) {
 	}
 }
 
-// releaseAll begins to let every tracee go. A leader that has ended before its
-// last thread cannot be stopped, and is not waited for: its end is reported only
-// after that of the threads. One that has no other thread is reported next.
+// releaseAll starts to detach every tracee. A leader that has ended before its last
+// thread cannot be stopped, and is not waited for: its end is reported after those of the
+// threads. The end of a leader without other threads is reported next.
 func (f *follower) releaseAll() {
 	f.release = true
 	for tid, t := range f.tasks {

@@ -9,8 +9,8 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/observe"
 )
 
-// A process is what is known of one thread group. Its fields are guarded by its
-// registry, but for pid, which does not change.
+// A process is one thread group. The lock of its registry guards its fields, except pid,
+// which does not change.
 type process struct {
 	pid  int
 	ppid int // the process that made it
@@ -38,15 +38,16 @@ type process struct {
 	adopts    atomic.Bool
 }
 
-// A registry says which process a thread belongs to. The tracer thread enters
-// threads before it lets them run, so that a notification finds its thread.
+// A registry maps threads to processes. The tracer thread enters a thread before it
+// resumes it, so that a notification finds its thread.
 type registry struct {
 	mu    sync.RWMutex
 	tasks map[int]member // by tid
 }
 
-// A member is one thread. Ptrace tells of the end of one that it follows; others,
-// that escaped it or were left to a debugger, are known by their calls alone.
+// A member is one thread. ptrace reports the end of a thread that it follows. Other
+// threads, which escaped it or were released to a debugger, are known only by their
+// calls.
 type member struct {
 	proc     *process
 	followed bool
@@ -63,8 +64,8 @@ func (g *registry) find(tid int) (p *process, followed bool) {
 	return m.proc, m.followed
 }
 
-// WorkDir returns what is remembered of the working directory of a thread's process, nil
-// for a thread that is not known.
+// WorkDir returns the cache for the working directory of a thread's process, or nil for
+// an unknown thread.
 func (g *registry) WorkDir(tid int) *observe.WorkDir {
 	if p, _ := g.find(tid); p != nil {
 		return &p.dir
@@ -72,7 +73,7 @@ func (g *registry) WorkDir(tid int) *observe.WorkDir {
 	return nil
 }
 
-// enter adds a thread. What a dead thread of the same number left is replaced.
+// enter adds a thread. It replaces a dead thread of the same number.
 func (g *registry) enter(tid int, p *process, followed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -111,15 +112,15 @@ func (g *registry) setProgram(p *process, exe string, argv []string) {
 	p.exe, p.argv = exe, argv
 }
 
-// setTrying notes what a process is about to execute. Whether it did is known when
-// ptrace says so or, without ptrace, by looking at it later (executed).
+// setTrying notes what a process is about to execute. Whether the exec succeeded is known
+// from a ptrace event or, without ptrace, by looking at the process later (executed).
 func (g *registry) setTrying(p *process, path string, followed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p.trying, p.unsure = path, !followed
 }
 
-// setRunning notes which file the kernel is to run for the exec call in hand.
+// setRunning notes which file the kernel will run for the current exec call.
 func (g *registry) setRunning(p *process, f observe.Image) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,8 +136,8 @@ func (g *registry) takeRunning(p *process) observe.Image {
 	return f
 }
 
-// wasUnsure reports whether a process has to be looked at for what it runs now, and takes
-// that note away.
+// wasUnsure reports whether the program of a process must be looked up again, and resets
+// that.
 func (g *registry) wasUnsure(p *process) bool {
 	g.mu.RLock()
 	unsure := p.unsure

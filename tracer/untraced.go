@@ -15,9 +15,8 @@ import (
 // What is learnt of processes that ptrace does not follow, by their calls: those
 // that escaped it, were let out of it, or are traced without it altogether.
 
-// processOf returns the process of a thread, and whether ptrace follows the
-// thread. One that nobody has told of is known from here on. Nil says that the
-// thread is gone.
+// processOf returns the process of a thread, and whether ptrace follows the thread. It
+// enters an unknown thread. nil means that the thread has ended.
 func (r *receiver) processOf(tid int) (p *process, followed bool) {
 	p, followed = r.registry.find(tid)
 	if p != nil && (followed || stillThread(p.pid, tid)) {
@@ -44,15 +43,16 @@ func (r *receiver) processOf(tid int) (p *process, followed bool) {
 	return p, false
 }
 
-// A untraced is a process known by its first call, which waits for us.
+// An untraced is a process that became known by its first notification, which waits for
+// the answer.
 type untraced struct {
 	pid, ppid int
 	fd        int    // its pidfd, -1 if there is none to spare
 	inode     uint64 // of that
 }
 
-// asLeader asks the kernel about a thread that may be the first one of a process: in
-// this way it is quicker told than by /proc. PIDFD_GET_INFO, Linux 6.13.
+// asLeader asks the kernel about a thread that may be the leader of a process, by
+// PIDFD_GET_INFO (Linux 6.13), which is faster than /proc.
 func asLeader(tid int) (s untraced, ok bool) {
 	fd, inode := openPidfd(tid)
 	if fd < 0 {
@@ -69,7 +69,7 @@ func asLeader(tid int) (s untraced, ok bool) {
 // endUnseen says of a process that there was no descriptor for a pidfd of it.
 const endUnseen = "its end is not seen: more processes than files may be open"
 
-// newUntraced enters a process known by its first call.
+// newUntraced enters a process at its first notification.
 func (r *receiver) newUntraced(s *untraced) *process {
 	p := &process{pid: s.pid, ppid: s.ppid, argv: procfs.Argv(s.pid), exe: procfs.ReadLink(s.pid, "exe")}
 	family, known := r.familyOf(s.pid, s.ppid)
@@ -97,7 +97,7 @@ func stillThread(pid, tid int) bool {
 	return tid == pid || linux{}.isThread(pid, tid)
 }
 
-// executed looks whether a process that called exec runs another program now.
+// executed finds out whether a process that called exec runs another program now.
 func (r *receiver) executed(p *process) {
 	exe, argv := procfs.ReadLink(p.pid, "exe"), procfs.Argv(p.pid)
 	if exe == "" {

@@ -8,15 +8,16 @@ import (
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 )
 
-// glance is how often the watch looks at the hands. A look-up takes long if it spans two
-// glances.
+// glance is the interval at which the watch looks at the hands. A lookup takes long if it
+// spans two glances.
 const glance = 10 * time.Millisecond
 
-// quiet is how many glances without a call there are before the watch dozes off. The next
-// call wakes it, and pays for that.
+// quiet is after how many glances without a call the watch sleeps. The next call then has
+// to wake it.
 const quiet = 100
 
-// watch looks after hands that wait, until no thread has the filter any more.
+// watch takes the lock from hands that wait for a long lookup, until no thread has the
+// filter.
 func (r *receiver) watch() {
 	ticker := time.NewTicker(glance)
 	defer ticker.Stop()
