@@ -3,6 +3,7 @@ package tracer
 import (
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	"golang.org/x/sys/unix"
 )
 
 // A family is a process that a fstrace inside of the session has as its command, and all
@@ -66,6 +67,19 @@ func (n *inners) noteImage(p *process) {
 	}
 	n.images[id] = p.family.Load()
 	n.known.Store(true)
+}
+
+// forgetImages lets go of inner fstraces that are served no more, unless what they have left
+// is to be killed: a process with an image of theirs belongs to those above them.
+func (n *inners) forgetImages() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for id, f := range n.images {
+		for f != nil && f.inner.over.Load() && unix.Signal(f.inner.told.Load()) != unix.SIGKILL {
+			f = f.up
+		}
+		n.images[id] = f
+	}
 }
 
 // byImage returns the family of a process, if its image tells. It does so also of one

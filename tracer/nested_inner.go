@@ -62,6 +62,7 @@ func (in *inner) leave(err error) {
 	if joined && !finished && in.linked && !ending {
 		in.kill()
 	}
+	in.forgetImages()
 	in.backlog.Seal()
 	if err != nil {
 		<-in.backlog.Done()
@@ -189,6 +190,7 @@ func (in *inner) join(m *nested.Join) error {
 
 // kill kills all processes whose events are sent.
 func (in *inner) kill() {
+	in.told.Store(int32(unix.SIGKILL)) // before it is let go of
 	in.signalAll(unix.SIGKILL)
 	if in.session.cmd.Lifecycle == LifecycleNotify {
 		in.findUnseen() // they get what the others have got
