@@ -12,7 +12,8 @@ import (
 // findUnseen looks for processes of an inner fstrace's command that live and have made no
 // file call yet, so that nobody has told of them: without ptrace. Those whose parents are
 // known begin to be. An orphan may be the command's if it has a filter, is younger than
-// the command, and was taken in where orphans of the session are.
+// the command, was taken in where orphans of the session are, and has no image: those of
+// the session's programs are known.
 func (in *inner) findUnseen() {
 	proc, err := os.Open("/proc")
 	if err != nil {
@@ -45,6 +46,9 @@ func (in *inner) findUnseen() {
 			r.processOf(pid)
 			r.mu.Unlock()
 		case !known && in.isBelow(f) && (parent != nil || above[st.PPID]):
+			if _, ok := procfs.Image(pid); ok {
+				continue
+			}
 			in.gap(events.ReasonUntraced, pid, "it has made no file call yet, and it is not known which process has started it")
 		}
 	}
