@@ -15,8 +15,9 @@
 # after as many instructions as on a real processor, however slow the emulation is, and
 # sleeping costs no time.
 #
-# Environment: CACHE; LIMIT, how many seconds a machine may take (1200; quick: 300); QEMU, before the
-# emulator's command, for example "nice".
+# Environment: CACHE; SUITE, brief for ten checks instead of all; LIMIT, how many seconds a
+# machine may take (1200; quick: 300); QEMU, before the emulator's command, for example
+# "nice".
 set -eu -o pipefail
 
 here=$(dirname "$(realpath "$0")")
@@ -220,7 +221,7 @@ all() { # PATTERN
 	grep -v "^#" "$here/kernels" | grep -E "${1:-.}" | while read -r arch suite package version; do
 		case $ready in *" $arch "*) ;; *) fetch "$arch" all; image "$arch" all; ready="$ready$arch " ;; esac
 		file=$(kernel "$arch" "$suite" "$package" "$version")
-		boot "$arch" "$file" "$arch-all.cpio" fst.suite=all >"$cache/logs/$arch-$package" || echo "$package: the machine ended with $?" >&2
+		boot "$arch" "$file" "$arch-all.cpio" fst.suite="${SUITE:-all}" >"$cache/logs/$arch-$package" || echo "$package: the machine ended with $?" >&2
 		echo "$package: $(grep -c '^R|.*|ok|' "$cache/logs/$arch-$package") ok, $(grep -c '^R|.*|FAILED|' "$cache/logs/$arch-$package" || :) failed"
 	done
 }
