@@ -136,7 +136,7 @@ func straceLog(s string) []string {
 		}
 		call = regexp.MustCompile(`<\.\.\. (\w+) resumed>.*`).ReplaceAllString(strings.TrimSpace(call), "$1 resumed")
 		call = regexp.MustCompile(`^(\w+)\(.*(clone|wait|exit).*`).ReplaceAllString(call, "$1")
-		call = regexp.MustCompile(`^(clone3?|wait4|vfork)\b.*`).ReplaceAllString(call, "$1 resumed")
+		call = regexp.MustCompile(`^(clone3?|wait4|vfork|exit|exit_group)\b.*`).ReplaceAllString(call, "$1 resumed")
 		if calls[pid] == nil {
 			order = append(order, pid)
 		}
