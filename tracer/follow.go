@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,6 +39,7 @@ type kernel interface {
 	// inject and takeBack: inject_linux_amd64.go.
 	inject(in *injection, only bool) (done bool, sig unix.Signal)
 	takeBack(tid int, base uint64) bool
+	leave(tid int, base uint64, led []slots.Led, r *slots.Ring)
 }
 
 // A task is one tracee: a thread.
@@ -149,6 +151,7 @@ func (f *follower) handle(e *waitEvent) {
 	case evExec:
 		f.exec(t, e.message)
 	case evSignal:
+		f.recordings.leave(f.kernel, t)
 		f.kernel.settleSignal(e.tid, e.status.StopSignal())
 		if t.proc.pid == f.root && f.isEcho(e.tid, e.status.StopSignal()) {
 			f.resume(e.tid, evTrap, e.status) // as if it had not come
@@ -345,6 +348,7 @@ func (f *follower) forget(tid int) {
 // registry: its calls may still be notified.
 func (f *follower) forgetDetached(tid int) {
 	if t := f.tasks[tid]; t != nil {
+		f.recordings.leave(f.kernel, t)
 		f.recordings.released(t.proc)
 		delete(f.tasks, tid)
 		if !t.named {

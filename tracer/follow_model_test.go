@@ -7,6 +7,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 )
@@ -347,6 +348,7 @@ func (k *modelKernel) cwd(int) string { return "/" }
 
 func (k *modelKernel) inject(*injection, bool) (bool, unix.Signal) { return false, 0 }
 func (k *modelKernel) takeBack(int, uint64) bool                   { return false }
+func (k *modelKernel) leave(int, uint64, []slots.Led, *slots.Ring) {}
 
 // verdict compares what was emitted with what was done.
 func (k *modelKernel) verdict(list []*events.Event, wait WaitPolicy) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
+	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 	"golang.org/x/sys/unix"
 )
 
@@ -56,6 +57,7 @@ func (k *scriptedKernel) cwd(int) string { return "/" }
 
 func (k *scriptedKernel) inject(*injection, bool) (bool, unix.Signal) { return false, 0 }
 func (k *scriptedKernel) takeBack(int, uint64) bool                   { return false }
+func (k *scriptedKernel) leave(int, uint64, []slots.Led, *slots.Ring) {}
 
 // Threads of a script: process 10 is the command, 11 a thread of it, 20 and 30 are
 // processes, 21 is a thread of 20.

@@ -3,7 +3,6 @@ package tracer
 import (
 	"bytes"
 	"errors"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -49,8 +48,7 @@ type injection struct {
 	ring, counter int
 	writes        []write
 	source        *source // nil if it only leads sites to the recorder
-	sites         map[uint64]struct{}
-	landings      int
+	led           []slots.Led
 }
 
 // forInjection stands in ptraceRequests for a thread that is stopped for an injection.
@@ -117,8 +115,7 @@ func (s *recordings) isDue(p *process, ip uint64) bool {
 	}
 	if sp.base != 0 {
 		landings := slots.LandingAt(sp.base, 0)
-		_, led := sp.sites[ip-2]
-		if sp.source != nil && (led || ip >= landings && ip < landings+slots.PageSize) {
+		if sp.source != nil && (isLed(sp.led, ip-2) || ip >= landings && ip < landings+slots.PageSize) {
 			return false // it is one that must be notified
 		}
 	}
@@ -162,10 +159,7 @@ func (h *hand) prepare(n *seccomp.Notification, c *observe.Call, p *process, sp 
 		}
 		return 0
 	})
-	in := &injection{tid: c.TID, proc: p, space: sp, site: site, base: sp.base, ring: -1, counter: -1, sites: maps.Clone(sp.sites), landings: sp.landings}
-	if in.sites == nil {
-		in.sites = make(map[uint64]struct{})
-	}
+	in := &injection{tid: c.TID, proc: p, space: sp, site: site, base: sp.base, ring: -1, counter: -1, led: slices.Clip(sp.led)}
 	in.code, in.slots = sp.base == 0, sp.source == nil
 	switch {
 	case !found:
@@ -329,22 +323,26 @@ func (h *hand) lead(in *injection, pid int, m *module, at *procfs.Mapping) bool 
 	for offset := range m.sites {
 		site := at.From + offset - at.Offset
 		gap, ok := m.Gap(offset)
-		if _, done := in.sites[site]; done || !ok || offset < at.Offset || site >= at.To || in.landings >= slots.Landings {
+		if isLed(in.led, site) || !ok || offset < at.Offset || site >= at.To || len(in.led) >= slots.Landings {
 			continue
 		}
 		gapAt := at.From + gap - at.Offset
-		landing := slots.LandingAt(in.base, in.landings)
-		code, near := slots.Landing(in.base, in.landings, site)
+		landing := slots.LandingAt(in.base, len(in.led))
+		code, near := slots.Landing(in.base, len(in.led), site)
 		atSite, inGap, nearToo := slots.Detour(site, gapAt, landing)
 		if !near || !nearToo || !h.isAsInFile(pid, m, offset, len(atSite), site) || !h.isAsInFile(pid, m, gap, len(inGap), gapAt) {
 			continue
 		}
 		in.writes = append(in.writes, write{landing, code}, write{gapAt, inGap}, write{site, atSite})
-		in.sites[site] = struct{}{}
-		in.landings++
+		in.led = append(in.led, slots.Led{Site: site, Gap: gapAt})
 		led = true
 	}
 	return led
+}
+
+// isLed reports whether a site is led to the recorder.
+func isLed(list []slots.Led, site uint64) bool {
+	return slices.ContainsFunc(list, func(l slots.Led) bool { return l.Site == site })
 }
 
 // isAsInFile reports whether the memory of a process around an address is what its file says.
@@ -413,7 +411,7 @@ func (s *recordings) injected(in *injection, done bool) {
 		}
 		return
 	}
-	sp.base, sp.sites, sp.landings = in.base, in.sites, in.landings
+	sp.base, sp.led = in.base, in.led
 	if in.source != nil {
 		sp.source = in.source
 		s.sources = append(s.sources, in.source)
@@ -434,4 +432,21 @@ func (s *recordings) baseOf(p *process) uint64 {
 		return 0
 	}
 	return p.space.base
+}
+
+// leave has a stopped thread be where it would be without the recorder, as its stack may be looked at
+// now: by a signal's handler, or a debugger.
+func (s *recordings) leave(k kernel, t *task) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sp := t.proc.space; sp != nil && sp.base != 0 {
+		var r *slots.Ring
+		if sp.source != nil {
+			r, _ = sp.source.ring.(*slots.Ring)
+		}
+		k.leave(t.tid, sp.base, sp.led, r)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 	"github.com/fstrace/fstrace/tracer/internal/sys"
 	"golang.org/x/sys/unix"
@@ -189,4 +190,29 @@ func (linux) takeBack(tid int, base uint64) bool {
 	regs[regOrigRAX] = none
 	_ = sys.PtraceWords(unix.PTRACE_SETREGS, tid, regs[:]) // ESRCH: killed since
 	return true
+}
+
+// leave implements kernel: recordings.leave.
+func (linux) leave(tid int, base uint64, led []slots.Led, r *slots.Ring) {
+	var user [27]uint64
+	if sys.PtraceWords(unix.PTRACE_GETREGS, tid, user[:]) != 0 {
+		return
+	}
+	regs := new(slots.Registers)
+	fields := map[int]*uint64{
+		regRAX: &regs.RAX, 5: &regs.RBX, 11: &regs.RCX, 12: &regs.RDX, 13: &regs.RSI, 14: &regs.RDI, 9: &regs.R8, 8: &regs.R9, 7: &regs.R10,
+		19: &regs.RSP, regRIP: &regs.RIP, regOrigRAX: &regs.OrigRAX,
+	}
+	for i, r := range fields {
+		*r = user[i]
+	}
+	var memory procfs.Memory
+	read := func(addr uint64, n int) ([]byte, error) { return memory.Bytes(tid, addr, n) }
+	if !slots.Leave(base, led, r, regs, read) {
+		return
+	}
+	for i, r := range fields {
+		user[i] = *r
+	}
+	_ = sys.PtraceWords(unix.PTRACE_SETREGS, tid, user[:]) // ESRCH: killed since
 }

@@ -1,9 +1,13 @@
 package tracer
 
-import "golang.org/x/sys/unix"
+import (
+	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
+	"golang.org/x/sys/unix"
+)
 
 // inject is not called: nothing is injected here.
 func (linux) inject(*injection, bool) (done bool, sig unix.Signal) { return false, 0 }
 
-// takeBack is not called either.
-func (linux) takeBack(int, uint64) bool { return false }
+// takeBack and leave are not called either.
+func (linux) takeBack(int, uint64) bool                   { return false }
+func (linux) leave(int, uint64, []slots.Led, *slots.Ring) {}

@@ -94,6 +94,7 @@ func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
 	}
 	t := f.tasks[tid]
 	p := t.proc
+	f.recordings.leave(f.kernel, t)
 	f.recordings.released(p)
 	delete(f.tasks, tid)
 	if !t.named { // the event that names it is still to come

@@ -1,6 +1,8 @@
 package tracer
 
 import (
+	"slices"
+
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 	"golang.org/x/sys/unix"
@@ -18,11 +20,10 @@ type addressSpace struct {
 
 	// base is where the recorder is, 0 for nowhere. A forked child has it where its parent
 	// has, with no slots: source is nil.
-	base     uint64
-	source   *source
-	settled  bool // source.dir is where relative paths begin
-	sites    map[uint64]struct{}
-	landings int
+	base    uint64
+	source  *source
+	settled bool // source.dir is where relative paths begin
+	led     []slots.Led
 
 	calls    int // notified ones that might have been recorded
 	next     int // by how many of them it is looked at again
@@ -68,7 +69,7 @@ func (s *recordings) born(p, parent *process) {
 		return
 	}
 	p.space = newSpace()
-	p.space.base, p.space.sites, p.space.landings = parent.space.base, parent.space.sites, parent.space.landings
+	p.space.base, p.space.led = parent.space.base, slices.Clip(parent.space.led)
 	p.space.unfit = parent.space.unfit && parent.space.base != 0
 	if compare(p.pid, parent.pid, kcmpFS) != isDifferent || compare(p.pid, parent.pid, kcmpFiles) != isDifferent {
 		p.apart = true
@@ -98,7 +99,7 @@ func (s *recordings) executed(p *process) {
 	if s == nil {
 		return
 	}
-	s.leave(p)
+	s.depart(p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p.space = newSpace()
@@ -107,12 +108,12 @@ func (s *recordings) executed(p *process) {
 // ended collects from a process for the last time.
 func (s *recordings) ended(p *process) {
 	if s != nil {
-		s.leave(p)
+		s.depart(p)
 	}
 }
 
-// leave takes a process out of its memory.
-func (s *recordings) leave(p *process) {
+// depart takes a process out of its memory.
+func (s *recordings) depart(p *process) {
 	s.collect(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()

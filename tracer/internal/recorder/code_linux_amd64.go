@@ -10,14 +10,15 @@ import (
 // labels are places in the code, as offsets from its base, in the order of the table that the
 // code begins with.
 type labels struct {
-	start, behind                 int
+	start, behind, kept           int
 	gate, gateEnd, slow           int
 	frame, frameEnd, unframe      int
-	record, begun, checked        int
-	giveBack                      int
+	record, claim, claimed        int
+	begun, checked, giveBack      int
 	free, freeEnd, restore        int
 	answer, answerEnd, unanswered int
-	closing, closingEnd, done     int
+	closing, closingEnd           int
+	done, left                    int
 	refuse, refuseEnd             int
 	end                           int
 }
@@ -38,8 +39,8 @@ var loadProgram = sync.OnceValues(func() (*program, error) {
 	p := new(program)
 	at := 0
 	for _, label := range []*int{
-		&p.start, &p.behind, &p.gate, &p.gateEnd, &p.slow, &p.frame, &p.frameEnd, &p.unframe, &p.record, &p.begun, &p.checked, &p.giveBack,
-		&p.free, &p.freeEnd, &p.restore, &p.answer, &p.answerEnd, &p.unanswered, &p.closing, &p.closingEnd, &p.done,
+		&p.start, &p.behind, &p.kept, &p.gate, &p.gateEnd, &p.slow, &p.frame, &p.frameEnd, &p.unframe, &p.record, &p.claim, &p.claimed, &p.begun, &p.checked, &p.giveBack,
+		&p.free, &p.freeEnd, &p.restore, &p.answer, &p.answerEnd, &p.unanswered, &p.closing, &p.closingEnd, &p.done, &p.left,
 		&p.refuse, &p.refuseEnd, &p.end,
 	} {
 		switch text[at] { // a jump by 8 or by 32 bits

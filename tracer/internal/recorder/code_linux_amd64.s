@@ -44,6 +44,7 @@ TEXT code<>(SB), NOSPLIT|NOFRAME, $0-0
 	// The table. Nobody takes these jumps: code.go reads where they lead.
 	JMP start
 	JMP behind
+	JMP kept
 	JMP gate
 	JMP gateEnd
 	JMP slow
@@ -51,6 +52,8 @@ TEXT code<>(SB), NOSPLIT|NOFRAME, $0-0
 	JMP frameEnd
 	JMP unframe
 	JMP record
+	JMP claim
+	JMP claimed
 	JMP begun
 	JMP checked
 	JMP giveBack
@@ -63,10 +66,11 @@ TEXT code<>(SB), NOSPLIT|NOFRAME, $0-0
 	JMP close
 	JMP closeEnd
 	JMP done
+	JMP left
 	JMP refuse
 	JMP refuseEnd
 	JMP end
-	PCALIGN $128 // const_entry
+	PCALIGN $256 // const_entry
 
 start:
 	// Not a call that may be recorded: made as if nobody had come here.
@@ -120,6 +124,8 @@ try:
 	CMPQ  const_slotWord(R10), $0
 	JNE   next
 	MOVL  $const_phaseTaken, DX
+
+claim:
 	LOCK
 	CMPXCHGQ DX, const_slotWord(R10)
 	JEQ   taken
@@ -131,6 +137,8 @@ next:
 
 taken:
 	MOVQ R10, BX
+
+claimed:
 	MOVL R8, AT(const_ringHint)
 
 	// SI is the path, by the call's class, which stays in R9. NULL would fault: that is
@@ -317,6 +325,7 @@ behind:
 	MOVQ frameEntry(SP), R11
 	MOVQ AX, frameRes(SP)
 
+kept:
 	// A handler may have forked, and this be the child, whose call nobody has recorded. It is
 	// made again, and notified.
 	CMPQ AT(const_token), $0
@@ -493,6 +502,8 @@ done:
 	MOVQ frameArgs+40(SP), R9
 	MOVQ frameBack(SP), CX
 	LEAQ frameSize(SP), SP
+
+left:
 	JMP  CX
 
 refuse:

@@ -17,9 +17,14 @@ package recorder
 
 const (
 	landingSize = 32
+	landingBack = 19 // where a call goes on in it
 	// Landings is how many sites a process can have.
 	Landings = pageSize / landingSize
 )
+
+// A Led is a site that is led to the recorder, by way of a gap. Its place in a list is that of its
+// landing.
+type Led struct{ Site, Gap uint64 }
 
 // LandingAt returns the address of a process's n-th landing.
 func LandingAt(base uint64, n int) uint64 { return base + landingPage + uint64(n)*landingSize }
@@ -28,15 +33,14 @@ func LandingAt(base uint64, n int) uint64 { return base + landingPage + uint64(n
 // address. It returns false if that is too far away.
 func Landing(base uint64, n int, site uint64) (code []byte, ok bool) {
 	at := LandingAt(base, n)
-	const call = 19
 	b := []byte{0x48, 0x8d, 0x0d} // lea rcx, [rip + …]
-	b = native.AppendUint32(b, call-uint32(len(b)+4))
+	b = native.AppendUint32(b, landingBack-uint32(len(b)+4))
 	b = append(b, 0x4c, 0x8d, 0x1d) // lea r11, [rip + …]
 	entryAt := base + entry
 	b = native.AppendUint32(b, uint32(entryAt-(at+uint64(len(b))+4)))
 	b = append(b, 0x41, 0xff, 0xe3) // jmp r11
 	b = append(b, 0x0f, 0x05)       // syscall
-	back, ok := jump(at+call, site+2)
+	back, ok := jump(at+landingBack, site+2)
 	b = append(b, back...)
 	for len(b) < landingSize {
 		b = append(b, trap)

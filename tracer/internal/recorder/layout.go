@@ -10,7 +10,7 @@ const (
 
 	// The code, which begins with a table of jumps that nobody takes (code.go). Not writable.
 	codePage = 0
-	entry    = 128
+	entry    = 256
 
 	// What it is to know. Not writable by the process.
 	settingsPage = pageSize

@@ -25,7 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, RING = 16 * PAGE, SLOT = 512, SIZE = 5 * PAGE + RING, ENTRY = 128, NOTIFIED = -99 };
+enum { PAGE = 4096, RING = 16 * PAGE, SLOT = 512, SIZE = 5 * PAGE + RING, ENTRY = 256, NOTIFIED = -99 };
 
 static char *base;
 static const char *mode;
