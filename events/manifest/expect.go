@@ -45,8 +45,14 @@ func (f *fold) expect(n *node, e *events.Event, s events.State, info *events.Fil
 // vanished compares what an access finds at n with what the session made there and was
 // seen. It is called before correct takes it that it could not be made.
 func (f *fold) vanished(n *node, e *events.Event, s events.State) {
-	if n.status == made && n.seen && !n.removed && n.past().movedAt == 0 && s == events.StateAbsent && !isFollowed(e, n) {
+	if s != events.StateAbsent || isFollowed(e, n) {
+		return
+	}
+	switch {
+	case n.status == made && n.seen && !n.removed && n.past().movedAt == 0:
 		f.deviates(n, e, "somebody else removed it after the command had made it")
+	case (n.status == made || n.status == moved) && n.past().exchanged:
+		f.deviates(n, e, "somebody else removed it after the command had exchanged it")
 	}
 }
 

@@ -191,6 +191,7 @@ func (f *fold) rename(e *events.Event) {
 		f.carryForgotten(at, toAt)
 		f.carryForgotten(toAt, at)
 		f.tree.exchange(from, to)
+		from.edit().exchanged, to.edit().exchanged = true, true
 		f.renamed = append(f.renamed, renaming{a, from}, renaming{b, to})
 	} else {
 		f.overwrite(to, e, ruleRenameTo.learns(e.ToState), e.To, e.ToState, &e.ToInfo)
@@ -201,6 +202,7 @@ func (f *fold) rename(e *events.Event) {
 			f.carryForgotten(at, toAt)
 		}
 		rest := f.tree.move(from, to)
+		from.edit().exchanged = false
 		rest.edit().was = infoCopy(&e.Info)
 		f.note(rest)
 		f.renamed = append(f.renamed, renaming{a, from})

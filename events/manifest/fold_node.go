@@ -37,6 +37,11 @@ type change struct {
 	went    *node            // of a gone one: what was moved
 	was     *events.FileInfo // of a gone one: of what was here
 	movedAt int64            // of a moved one, in nanoseconds since 1970
+	// exchanged: RENAME_EXCHANGE has put this here, or what was here before is still here.
+	exchanged bool
+	// unmoved: of a gone one: where what was here should have gone, and was not found. So it
+	// should be here.
+	unmoved string
 }
 
 type status uint8
@@ -133,7 +138,7 @@ func (t *tree) replace(n *node, s status, from *origin) {
 	t.forget(n)
 	n.status, n.from, n.below, n.seen, n.listed, n.linked, n.removed = s, from, nil, false, false, false, false
 	if n.change != nil {
-		n.change.left, n.change.went = nil, nil
+		n.change.left, n.change.went, n.change.exchanged, n.change.unmoved = nil, nil, false, ""
 	}
 }
 

@@ -31,7 +31,7 @@ func (f *fold) noteInodes(e *events.Event) {
 	switch {
 	case e.Op == events.OpCreate && e.To != "" && exists(e.State) && !exists(e.ToState),
 		e.Op == events.OpDelete && removesDir(e) == (e.State == events.StateDir),
-		e.Op == events.OpRename && exists(e.State), e.Op == events.OpChattr:
+		e.Op == events.OpRename && exists(e.State) && !isSame(&e.Info, &e.ToInfo), e.Op == events.OpChattr:
 	default: // what is there stays as it is
 		return
 	}

@@ -73,7 +73,7 @@ func (x *outcome) classify() {
 // missing deals with a path at which nothing is at the end.
 func (x *outcome) missing(n *node, path string) {
 	before := x.before(path)
-	if x.isLost(n) {
+	if x.isLost(n) || x.isUnmoved(n) {
 		x.lost = append(x.lost, n)
 	}
 	if n.tried {

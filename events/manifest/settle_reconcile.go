@@ -15,6 +15,7 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 		case n.status == moved, n.status == made: // it could not be moved here, or made
 			was := f.tree.home(n)
 			n.tried = true
+			f.unmove(n)
 			if was != nil && exists(was.state) { // it had been removed before
 				f.tree.replace(n, gone, nil)
 				n.edit().left = was
@@ -46,6 +47,26 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 			f.revive(n)
 		}
 	}
+}
+
+// unmove notes that what was to be moved to n was not, and should be where it was.
+func (f *fold) unmove(n *node) {
+	if n.status != moved || n.from == nil {
+		return
+	}
+	if _, rest := f.tree.find(n.from.path()); rest.status == gone && rest.past().went == n {
+		rest.edit().unmoved = n.path()
+	}
+}
+
+// isUnmoved reports whether what was at a gone node was neither moved nor is it here.
+func (x *outcome) isUnmoved(n *node) bool {
+	c := n.past()
+	if n.status != gone || c.unmoved == "" || c.left == nil || len(x.mounted) > 0 {
+		return false
+	}
+	info, err := x.fs.lstat(c.unmoved)
+	return err != nil || !isSame(c.left.info, &info)
 }
 
 // revive undoes the foretold renaming of a directory: there is still something in
