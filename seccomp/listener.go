@@ -84,27 +84,39 @@ func (l *Listener) SyncWakeUp() bool { return l.syncWakeUp }
 // Receive retries when the kernel returns EINTR, which a signal of the Go runtime
 // suffices for, and ENOENT, which means that the caller was killed before Receive could
 // take the notification. On a listener without users, Linux 6.6 and later also return
-// ENOENT; poll(2) distinguishes these cases.
+// ENOENT; poll(2) distinguishes these cases. Where a sandbox forbids poll(2), ENOENT a
+// hundred times in a row does: with users the kernel would wait.
 func (l *Listener) Receive(n *Notification) error {
-	for {
-		switch err := l.buf.receive(l.fd, n); err {
+	const blindly = 100 // milliseconds
+	for tries := 0; ; {
+		err := l.buf.receive(l.fd, n)
+		switch err {
 		case 0:
 			return nil
 		case unix.EINTR, unix.ENOENT:
-			if l.hungUp() {
-				return ErrHangup
-			}
 		default:
 			return fmt.Errorf("seccomp: receive notification: %w", err)
+		}
+		switch gone, pollErr := l.hungUp(); {
+		case gone:
+			return ErrHangup
+		case pollErr != nil && err == unix.ENOENT:
+			if tries++; tries > blindly {
+				return ErrHangup
+			}
+			time.Sleep(time.Millisecond)
 		}
 	}
 }
 
 // hungUp reports whether the listener has no users (POLLHUP, Linux 5.9).
-func (l *Listener) hungUp() bool {
+func (l *Listener) hungUp() (bool, error) {
 	p := []unix.PollFd{{Fd: int32(l.fd)}}
 	_, err := unix.Poll(p, 0)
-	return err == nil && p[0].Revents&unix.POLLHUP != 0
+	if err == unix.EINTR {
+		err = nil // the caller asks again
+	}
+	return err == nil && p[0].Revents&unix.POLLHUP != 0, err
 }
 
 // WaitHangup blocks until no thread has the filter, or until the timeout is over, and

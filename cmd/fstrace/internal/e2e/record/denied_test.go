@@ -25,7 +25,7 @@ var deniedCalls = map[string]uintptr{
 	"process_vm_readv": unix.SYS_PROCESS_VM_READV, "process_vm_writev": unix.SYS_PROCESS_VM_WRITEV,
 	"socketpair": unix.SYS_SOCKETPAIR, "sendmsg": unix.SYS_SENDMSG, "recvmsg": unix.SYS_RECVMSG,
 	"eventfd2": unix.SYS_EVENTFD2, "epoll_create1": unix.SYS_EPOLL_CREATE1, "statx": unix.SYS_STATX,
-	"openat2": unix.SYS_OPENAT2, "sched_setaffinity": unix.SYS_SCHED_SETAFFINITY, "prctl": unix.SYS_PRCTL,
+	"openat2": unix.SYS_OPENAT2, "ppoll": unix.SYS_PPOLL, "sched_setaffinity": unix.SYS_SCHED_SETAFFINITY, "prctl": unix.SYS_PRCTL,
 	"clone3": unix.SYS_CLONE3, "wait4": unix.SYS_WAIT4, "tgkill": unix.SYS_TGKILL, "prlimit64": unix.SYS_PRLIMIT64,
 	"inotify_init1": unix.SYS_INOTIFY_INIT1, "fanotify_init": unix.SYS_FANOTIFY_INIT, "name_to_handle_at": unix.SYS_NAME_TO_HANDLE_AT,
 }
@@ -77,6 +77,7 @@ func judge(t *testing.T, around []string, exe, cat, in string) string {
 	}
 	file := filepath.Join(dir, "record")
 	status, stderr := deniedRun(t, slices.Concat(around, []string{exe, "-q", "-f", "jsonl", "-o", file, "--", cat, in}))
+	harness.Eventually(t, "no process of fstrace is left", func() bool { return !isRunning(exe) })
 	switch {
 	case goNeeds(stderr):
 		t.Skip("the Go runtime itself needs what the sandbox denies")
@@ -98,6 +99,15 @@ func judge(t *testing.T, around []string, exe, cat, in string) string {
 		t.Error("the record says that it is complete, but what the command read is not in it")
 	}
 	return "complete"
+}
+
+// isRunning reports whether a process runs a program.
+func isRunning(exe string) bool {
+	links, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is good
+	return slices.ContainsFunc(links, func(link string) bool {
+		target, err := os.Readlink(link)
+		return err == nil && target == exe
+	})
 }
 
 // deniedRun runs a command with an end, and returns its exit status and standard error.
