@@ -34,7 +34,12 @@ func serve(f *flags) error {
 	}
 	keepDescriptors()
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	l, name, err := f.listen()
+	profiles, err := servePprof(f.pprof)
+	if err != nil {
+		return err
+	}
+	defer profiles.Close()
+	l, name, err := f.listen() // last: who can connect finds everything else there
 	if err != nil {
 		return err
 	}
@@ -51,11 +56,6 @@ func serve(f *flags) error {
 		others = newWorkers(f, log)
 		config.Other = others.take
 	}
-	profiles, err := servePprof(f.pprof)
-	if err != nil {
-		return err
-	}
-	defer profiles.Close()
 	server := ipc.NewServer(config)
 	daemon, _ := l.(*handedOver) // nil in the daemon itself
 	if daemon != nil {
