@@ -27,6 +27,8 @@ func filterRules(key *seccomp.Key, keyed []string) []seccomp.Rule {
 type Index struct {
 	abis []*seccomp.ABI // the native one first
 	rows [][]*Row       // for each of abis, by number without its bit
+
+	plain func() ([]byte, error) // the filter without a key, assembled once
 }
 
 // NewIndex numbers the table for this machine's ABIs.
@@ -51,6 +53,7 @@ var NewIndex = sync.OnceValues(func() (*Index, error) {
 		}
 		x.rows[i] = rows
 	}
+	x.plain = sync.OnceValues(func() ([]byte, error) { return x.assemble(nil, nil) })
 	return x, nil
 })
 
@@ -58,8 +61,16 @@ var NewIndex = sync.OnceValues(func() (*Index, error) {
 func Key(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
 
 // Filter assembles the filter for this machine, as the kernel wants it: an array of
-// struct sock_filter. Those calls of keyed that carry the key pass it, if key is not nil.
+// struct sock_filter. Those calls of keyed that carry the key pass it, if key is not nil. The
+// caller must not change it.
 func (x *Index) Filter(key *seccomp.Key, keyed []string) ([]byte, error) {
+	if key == nil {
+		return x.plain()
+	}
+	return x.assemble(key, keyed)
+}
+
+func (x *Index) assemble(key *seccomp.Key, keyed []string) ([]byte, error) {
 	program, err := seccomp.Program(x.abis, filterRules(key, keyed))
 	if err != nil {
 		return nil, err
