@@ -308,7 +308,11 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 			l.unread, l.late = true, false // another was there when it was read
 		}
 		o.info, o.late = f.infos.add(*info), false
-		if r := f.retold[inodeOf(info)]; r.attributes && (r.mode != info.Mode || r.uid != info.UID || r.gid != info.GID) { // by another name
+		r := f.retold[inodeOf(info)]
+		if r.names > 0 {
+			o.info.Nlink = r.nlink
+		}
+		if r.attributes && (r.mode != info.Mode || r.uid != info.UID || r.gid != info.GID) { // by another name
 			o.info.Mode, o.info.UID, o.info.GID, o.retold = r.mode, r.uid, r.gid, true
 			f.note(n)
 		}

@@ -24,6 +24,7 @@ type retelling struct {
 	attributes     bool   // it may have changed these
 	times          bool   // it may have set these
 	names          uint32 // how many of its names it may have made, removed or changed
+	nlink          uint32 // how many names it had before the first of these
 }
 
 // noteInodes notes what a call does to files by whatever name they have.
@@ -46,6 +47,9 @@ func (f *fold) noteInodes(e *events.Event) {
 			r.mode, r.uid, r.gid, r.attributes = info.Mode, info.UID, info.GID, attributes
 		}
 		if !attributes {
+			if r.names == 0 {
+				r.nlink = info.Nlink
+			}
 			r.names++
 		}
 		r.times = r.times || attributes && setsTimes[e.Syscall]

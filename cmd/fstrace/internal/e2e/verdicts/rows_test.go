@@ -190,6 +190,9 @@ var linkRows = []verdictRow{
 	both(0, "below, renamed, a link in its place", "mkdir -p a/n b/n; echo one >a/n/f; echo two >b/n/f", "cat a/n/f; mv a/n a/o; ln -s ../b/n a/n; cat a/n/f", ""),
 	both(0, "removed, a file in its place", "mkdir a; echo one >a/f", "cat a/f; ls a/; rm -r a; echo x >a", ""),
 	both(1, "renamed, a link in its place, edited", "mkdir a b; echo one >a/f; echo two >b/f", "cat a/f; mv a c; ln -s b a", "echo three >c/f").foundChange("echo three >a/f"),
+	both(1, "a name that is never seen, after another was removed", "echo x >a; ln a b; ln a c", "rm c; echo y >a", "rm b"),
+	both(0, "a name that is never seen", "echo x >a; ln a b; ln a c", "rm c; echo y >a", ""),
+	both(0, "a name that is made", "echo x >a", "ln a c; echo y >a", ""),
 	both(1, "another name of what the command wrote", "echo x >a; ln a c", `x=$(cat a); echo "$x" >a; : >>c`, "mv c d"),
 	both(1, "a link retargeted", "mkdir r1 r2; echo one >r1/f; echo two >r2/f; ln -s r1 cur", "cat cur/f", "ln -sfn r2 cur"),
 }
