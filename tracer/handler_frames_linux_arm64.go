@@ -72,7 +72,7 @@ func (h *handlerFrames) stepNow(tid int, sig unix.Signal) bool {
 		return false
 	}
 	for {
-		// The end of a process is not to be taken from who waits for it: WNOWAIT.
+		// WNOWAIT: the wait of the tracer thread must still get the process's end.
 		err := unix.Waitid(unix.P_PID, tid, nil, unix.WEXITED|unix.WSTOPPED|unix.WALL|unix.WNOWAIT, nil)
 		if err == nil || err != unix.EINTR {
 			break

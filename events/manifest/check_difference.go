@@ -4,7 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/events"
 )
 
 // A Reason says why a manifest is stale. The list is closed.
@@ -78,17 +79,7 @@ func listChanges(added, gone []string) string {
 
 // Quote returns a path as it is, or quoted if it contains characters that are not
 // printable or if it could be misread.
-func Quote(path string) string {
-	for _, r := range path {
-		if !strconv.IsPrint(r) || r == utf8.RuneError {
-			return strconv.Quote(path)
-		}
-	}
-	if path == "" || path[0] == '"' || path[0] == ' ' || path[len(path)-1] == ' ' {
-		return strconv.Quote(path)
-	}
-	return path
-}
+func Quote(path string) string { return events.Quote(path) }
 
 // lockedPatterns are for several at once.
 type lockedPatterns struct {

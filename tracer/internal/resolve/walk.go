@@ -28,7 +28,7 @@ func (r *Resolver) Resolve(v *View, base Base, path []byte, mode Mode) Result {
 	w := walk{Resolver: r, view: v, anchor: v.anchor, out: Result{Set: true, As: string(path)}, follow: mode&Follow != 0, entry: mode&Entry != 0}
 	name := bytes.TrimRight(path, "/")
 	if len(name) < len(path) && !w.entry || bytes.HasSuffix(name, []byte("/.")) {
-		w.follow = true // what comes last must be a directory
+		w.follow = true // the last component must be a directory
 	}
 	r.rest = append(r.rest[:0], path...)
 	if path[0] == '/' {

@@ -8,7 +8,7 @@ import (
 )
 
 // The terminal sends an interrupt to the command and to fstrace. The command
-// must get it once, and decides alone what comes of it.
+// must get it once, and decides alone what to do.
 func TestTerminalInterruptReachesCommandOnce(t *testing.T) {
 	program := harness.BuildC(t, "gcc", "projects/c/interrupts")
 	term := harness.OpenTerminal(t, harness.Fstrace(t), "-o", "record", "--", program)
