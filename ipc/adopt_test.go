@@ -48,9 +48,9 @@ func TestAdopt(t *testing.T) {
 		t.Errorf("running: %v, %v", ran, err)
 	}
 	list, trailer := readRecord(t, s)
-	ws, err := l.Wait(nil)
-	if err != nil || ws.ExitStatus() != 9 || trailer.Exit.Code != 9 || !trailer.Complete() {
-		t.Errorf("%v, %v, %+v", ws, err, trailer)
+	ended, err := l.Wait(nil)
+	if err != nil || ended.Status.ExitStatus() != 9 || trailer.Exit.Code != 9 || !trailer.Complete() {
+		t.Errorf("%v, %v, %+v", ended.Exit, err, trailer)
 	}
 	session, err := unix.Getsid(0)
 	if err != nil {
@@ -132,9 +132,9 @@ func TestAdoptNotExecuted(t *testing.T) {
 	q.Argv = []string{"/no/such/command"}
 	l, s := launched(t, client, q, nil)
 	_, trailer := readRecord(t, s)
-	ws, err := l.Wait(nil)
-	if err != nil || ws.ExitStatus() != 127 || trailer.Exit.Code != 127 || s.Result().NotExecuted == "" {
-		t.Errorf("%v, %v, %+v, %+v", ws, err, trailer.Exit, s.Result())
+	ended, err := l.Wait(nil)
+	if err != nil || ended.Status.ExitStatus() != 127 || trailer.Exit.Code != 127 || s.Result().NotExecuted == "" {
+		t.Errorf("%v, %v, %+v, %+v", ended.Exit, err, trailer.Exit, s.Result())
 	}
 }
 
@@ -145,9 +145,9 @@ func TestAdoptNotify(t *testing.T) {
 	q.Options.Lifecycle = "notify"
 	l, s := launched(t, client, q, nil)
 	list, trailer := readRecord(t, s)
-	ws, err := l.Wait(nil)
-	if err != nil || ws.Signal() != unix.SIGUSR1 || trailer.Exit.Signal != "SIGUSR1" {
-		t.Errorf("%v, %v, %+v", ws, err, trailer)
+	ended, err := l.Wait(nil)
+	if err != nil || ended.Status.Signal() != unix.SIGUSR1 || trailer.Exit.Signal != "SIGUSR1" {
+		t.Errorf("%v, %v, %+v", ended.Exit, err, trailer)
 	}
 	if !hasPath(list, "/etc/hostname") {
 		t.Error("the file that was read is not in the record")
@@ -159,7 +159,7 @@ func TestAdoptStops(t *testing.T) {
 	client, _ := startDaemon(t)
 	l, s := launched(t, client, sh("/", "kill -STOP $$; exit 4"), nil)
 	stops := 0
-	ws, err := l.Wait(func(sig unix.Signal) {
+	ended, err := l.Wait(func(sig unix.Signal) {
 		stops++
 		if sig != unix.SIGSTOP {
 			t.Errorf("stopped by %v", sig)
@@ -168,8 +168,8 @@ func TestAdoptStops(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if err != nil || ws.ExitStatus() != 4 || stops != 1 {
-		t.Errorf("%v, %v, %d stops", ws, err, stops)
+	if err != nil || ended.Status.ExitStatus() != 4 || stops != 1 {
+		t.Errorf("%v, %v, %d stops", ended.Exit, err, stops)
 	}
 	if _, trailer := readRecord(t, s); trailer.Exit.Code != 4 {
 		t.Errorf("%+v", trailer.Exit)

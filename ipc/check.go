@@ -10,6 +10,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
@@ -190,10 +191,10 @@ func reasonOf(d *manifest.Difference) CheckReason {
 		r.Path, r.PathBase64 = "", []byte(d.Path)
 	}
 	for _, typed := range d.Added {
-		r.Added = append(r.Added, manifest.Quote(typed[2:]))
+		r.Added = append(r.Added, events.Quote(typed[2:]))
 	}
 	for _, typed := range d.Gone {
-		r.Gone = append(r.Gone, manifest.Quote(typed[2:]))
+		r.Gone = append(r.Gone, events.Quote(typed[2:]))
 	}
 	return r
 }

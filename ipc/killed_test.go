@@ -34,8 +34,8 @@ func TestDaemonKilled(t *testing.T) {
 						// Usually by SIGKILL. One that has just begun may see a call of
 						// its fail before that comes: nobody holds the listener for it
 						// yet.
-						if ws, err := l.Wait(nil); err != nil || ws.Exited() && ws.ExitStatus() == 0 {
-							t.Errorf("%v, %v: want killed", ws, err)
+						if ended, err := l.Wait(nil); err != nil || ended.Status.Exited() && ended.Status.ExitStatus() == 0 {
+							t.Errorf("%v, %v: want killed", ended.Exit, err)
 						}
 					}
 				} else {

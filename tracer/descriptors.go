@@ -87,7 +87,9 @@ func inheritAll() ([]uintptr, error) {
 	return list, nil
 }
 
-// KeptDescriptors returns the descriptors of this process that are not close-on-exec.
+// KeptDescriptors returns the descriptors of this process that are not close-on-exec: those
+// that Cmd.InheritFiles passes on. A program that passes them on may want to close its own
+// after Start, so that a pipe ends when the command closes it.
 func KeptDescriptors() ([]int, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

@@ -31,6 +31,22 @@
 //
 // The command is killed when the host ends, except with [LifecycleNotify].
 //
+// A session keeps four of the runtime's Ps busy: one for the receiver thread, one for the
+// tracer thread, one for the consumer of the record and one for everything else. With a
+// lower GOMAXPROCS, goroutines wait for the runtime's monitor thread (sysmon).
+//
+// # Two programs
+//
+// A program can start the process of a command and have another program trace it: the
+// command then has the terminal, the process group, the limits and the descriptors of the
+// first program, and the second needs no rights over them. [Cmd.Launch] starts the
+// process, [Adopted] and Cmd.Adopt take it over. Package ipc does so for a [Launch].
+//
+// # Probes
+//
+// [CheckProc], [CheckNested] and [CheckRecorder] try out what a session needs or can use,
+// for programs that explain to their users what is missing.
+//
 // # Limits
 //
 // The package needs Linux 5.9 or later on amd64 or arm64. docs/limits.md lists the rest.

@@ -326,7 +326,7 @@ func (f *follower) dead(e *waitEvent) {
 
 // endOf notes the end of a process.
 func (f *follower) endOf(p *process, status unix.WaitStatus) {
-	exit := ExitOf(status)
+	exit := exitOf(status)
 	f.recordings.ended(p)
 	f.registry.removeAll(p)
 	maps.DeleteFunc(f.tasks, func(_ int, t *task) bool { return t.proc == p })

@@ -77,22 +77,23 @@ func (l *Launch) Signal(sig unix.Signal) error {
 	return control(l.Process, func(fd int) error { return sendSignal(fd, sig) })
 }
 
-// Wait waits until the process has ended, and reaps it. It calls stopped each time that a
-// job control signal has stopped the process.
-func (l *Launch) Wait(stopped func(sig unix.Signal)) (unix.WaitStatus, error) {
+// Wait waits until the process has ended, reaps it, and returns how it ended: Exit and
+// Status of a [Result]. It calls stopped each time that a job control signal has stopped
+// the process; nil is for no call.
+func (l *Launch) Wait(stopped func(sig unix.Signal)) (Result, error) {
 	for {
 		var ws unix.WaitStatus
 		_, err := unix.Wait4(l.PID, &ws, unix.WUNTRACED, nil)
 		switch {
 		case err == unix.EINTR:
 		case err != nil:
-			return 0, fmt.Errorf("wait for the command: %w", err)
+			return Result{}, fmt.Errorf("wait for the command: %w", err)
 		case ws.Stopped():
 			if stopped != nil {
 				stopped(ws.StopSignal())
 			}
 		default:
-			return ws, nil
+			return Result{Exit: exitOf(ws), Status: ws}, nil
 		}
 	}
 }

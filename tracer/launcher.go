@@ -101,11 +101,11 @@ func (l *launcher) abandon(cause error) error {
 	s.owner.close()
 	if ws.Signaled() && !killed {
 		s.endedEarly = true
-		s.result = Result{Exit: ExitOf(ws), Status: ws, Ending: ending}
+		s.result = Result{Exit: exitOf(ws), Status: ws, Ending: ending}
 		return nil
 	}
 	if errors.Is(cause, shim.ErrPeerGone) {
-		return fmt.Errorf("launch: the helper process ended with %+v", ExitOf(ws))
+		return fmt.Errorf("launch: the helper process ended with %+v", exitOf(ws))
 	}
 	return &LaunchError{cause}
 }

@@ -43,9 +43,9 @@ func findOuter() (*os.File, error) {
 	return os.NewFile(fd, "outer"), nil
 }
 
-// Served returns nil if this process is in the session of an outer fstrace that would
-// serve an inner one here (docs/nested.md), and otherwise the reason why not.
-func Served() error {
+// CheckNested returns nil if this process runs inside a session of another fstrace that
+// serves inner sessions (docs/nested.md), and otherwise the reason why not.
+func CheckNested() error {
 	f, err := findOuter()
 	if err != nil {
 		return fmt.Errorf("ask for a fstrace above: %w", err)

@@ -357,7 +357,7 @@ func exitOfUntraced(pid, fd int) *events.Exit {
 	if exit := exitByPidfd(fd); exit != nil || !ok {
 		return exit // reaped just now: the number may have been another's
 	}
-	exit := ExitOf(ws)
+	exit := exitOf(ws)
 	return &exit
 }
 
@@ -366,7 +366,7 @@ func exitByPidfd(fd int) *events.Exit {
 	if err := unix.IoctlPidfdInfo(fd, &info); err != nil || info.Mask&unix.PIDFD_INFO_EXIT == 0 {
 		return nil
 	}
-	exit := ExitOf(unix.WaitStatus(info.Exit_code))
+	exit := exitOf(unix.WaitStatus(info.Exit_code))
 	return &exit
 }
 

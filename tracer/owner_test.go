@@ -144,7 +144,7 @@ func (c *child) end(o *owner) unix.WaitStatus {
 func (c *child) endsBy(o *owner, sig unix.Signal) {
 	c.t.Helper()
 	if ws := c.end(o); !ws.Signaled() || ws.Signal() != sig {
-		c.t.Errorf("ended with %+v, want %s", ExitOf(ws), signalName(sig))
+		c.t.Errorf("ended with %+v, want %s", exitOf(ws), signalName(sig))
 	}
 }
 
@@ -185,7 +185,7 @@ func TestOwnerKeepsSignals(t *testing.T) {
 	c.says("usr2")
 	c.says("term")
 	if ws := c.end(o); ws.ExitStatus() != 4 {
-		t.Errorf("ended with %+v, want 4", ExitOf(ws))
+		t.Errorf("ended with %+v, want 4", exitOf(ws))
 	}
 }
 
@@ -431,7 +431,7 @@ func (c *child) endsUnharmed() {
 		c.t.Fatal(err)
 	}
 	if ws := c.reap(); ws.Signal() != unix.SIGUSR1 {
-		c.t.Errorf("the innocent process ended with %+v", ExitOf(ws))
+		c.t.Errorf("the innocent process ended with %+v", exitOf(ws))
 	}
 	unix.Close(c.fd)
 }

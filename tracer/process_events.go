@@ -30,8 +30,8 @@ func exitEvent(p *process, exit *events.Exit) *events.Event {
 	return &events.Event{Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExit, Exit: exit}
 }
 
-// ExitOf converts the wait status of a process that has ended: wait(2).
-func ExitOf(ws unix.WaitStatus) events.Exit {
+// exitOf converts the wait status of a process that has ended: wait(2).
+func exitOf(ws unix.WaitStatus) events.Exit {
 	if ws.Signaled() {
 		return events.Exit{Signal: signalName(ws.Signal()), Core: ws.CoreDump()}
 	}

@@ -13,7 +13,7 @@ import (
 func (s *session) finish() {
 	end := <-s.traced
 	s.result.Ending = ask(s.owner, func(r chan<- Ending) message { return msgEnding{r} })
-	s.result.Status, s.result.Exit, s.result.Usage = end.status, ExitOf(end.status), end.usage
+	s.result.Status, s.result.Exit, s.result.Usage = end.status, exitOf(end.status), end.usage
 	if end.err != nil {
 		s.incomplete.add(events.ReasonUntraced, 0, end.err.Error())
 	}

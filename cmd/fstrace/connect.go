@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/summary"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/fstrace/fstrace/tracer"
@@ -117,12 +118,12 @@ func (c *connected) execute() int {
 	}
 	cmd := launchedJob{launch}
 	go s.forward(cmd)
-	ended := make(chan unix.WaitStatus, 1)
+	ended := make(chan tracer.Result, 1)
 	go func() { ended <- c.wait(cmd, s) }()
 	stream, err := c.start(launch)
 	if err != nil {
 		launch.Close()
-		return c.notBegun(<-ended, err)
+		return c.notBegun((<-ended).Status, err)
 	}
 	s.launched()
 	letGoOfDescriptors(others, c.output.isStdout())
@@ -138,13 +139,13 @@ func (c *connected) execute() int {
 
 // wait waits for the command's end, from the launch on: it can be stopped before it has
 // begun.
-func (c *connected) wait(cmd launchedJob, s *signals) unix.WaitStatus {
-	status, err := cmd.Wait(func(sig unix.Signal) { s.commandStopped(cmd, sig) })
+func (c *connected) wait(cmd launchedJob, s *signals) tracer.Result {
+	result, err := cmd.Wait(func(sig unix.Signal) { s.commandStopped(cmd, sig) })
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
-		return exitFailed << 8
+		return tracer.Result{Exit: events.Exit{Code: exitFailed}, Status: exitFailed << 8}
 	}
-	return status
+	return result
 }
 
 // start has the daemon take the command over, and returns when it runs.
@@ -187,7 +188,7 @@ func (c *connected) notBegun(status unix.WaitStatus, err error) int {
 // brokenOff reports that the record does not come any more. A daemon that went away
 // has taken the command with it; one that was let out of its hands, for a debugger, is
 // ended here.
-func (c *connected) brokenOff(cmd launchedJob, ended <-chan unix.WaitStatus, err error) int {
+func (c *connected) brokenOff(cmd launchedJob, ended <-chan tracer.Result, err error) int {
 	c.output.abort()
 	if errors.Is(err, ipc.ErrGone) {
 		_ = cmd.Signal(unix.SIGKILL)
@@ -195,18 +196,17 @@ func (c *connected) brokenOff(cmd launchedJob, ended <-chan unix.WaitStatus, err
 		fmt.Fprintln(os.Stderr, "fstrace: fstraced has ended: the command was killed with it, and there is no record; start fstraced again (its log may say why it ended)")
 		return exitFailed
 	}
-	exit := tracer.ExitOf(<-ended)
-	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record is cut off: %v\n", exit, err)
+	fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record is cut off: %v\n", (<-ended).Exit, err)
 	return exitFailed
 }
 
 // end reports on a command that has ended and whose record is there.
-func (c *connected) end(rec *received, status unix.WaitStatus) int {
+func (c *connected) end(rec *received, result tracer.Result) int {
 	told := rec.stream.Result()
 	if told.NotExecuted != "" {
 		fmt.Fprintf(os.Stderr, "fstrace: %s\n", told.NotExecuted)
 	}
-	result := &tracer.Result{Exit: tracer.ExitOf(status), Status: status, Ending: endings[told.Ending], Incomplete: rec.gaps}
+	result.Ending, result.Incomplete = endings[told.Ending], rec.gaps
 	err := rec.err
 	if err == nil {
 		err = c.output.commit()
@@ -221,15 +221,15 @@ func (c *connected) end(rec *received, status unix.WaitStatus) int {
 		fmt.Fprintf(os.Stderr, "fstrace: the command ended (%s), but its record could not be written: %v\n", result.Exit, err)
 		return exitFailed
 	case told.NotExecuted != "":
-		return status.ExitStatus()
+		return result.Exit.Code
 	}
-	c.report(result)
+	c.report(&result)
 	if told.Ending != "" && (c.flags.timeout == 0 || time.Since(c.begun) < c.flags.timeout) {
 		fmt.Fprintf(os.Stderr, "fstrace: cancelled by fstraced; %s\n", result.Exit)
 	} else {
-		c.reportTimeout(result)
+		c.reportTimeout(&result)
 	}
-	return endLike(status)
+	return endLike(result.Status)
 }
 
 // endings are those that a daemon tells of, by its words for them.

@@ -59,7 +59,7 @@ func findSeccomp() []finding {
 		switch err := feature.Probe(); {
 		case err == nil:
 		case errors.Is(err, seccomp.ErrNested) && feature.Name == "SECCOMP_FILTER_FLAG_NEW_LISTENER":
-			if tracer.Served() == nil {
+			if tracer.CheckNested() == nil {
 				f.State, f.Found = weightNote, "this fstrace runs inside a session of another one, which serves it"
 				f.Effect = "records are the same as elsewhere"
 				break

@@ -5,12 +5,11 @@ package main
 import (
 	"os"
 	"runtime"
-
-	"github.com/fstrace/fstrace/tracer"
 )
 
 func main() {
-	// GOMAXPROCS in the environment is meant for the command.
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), tracer.Processors))
+	// What a session needs (package tracer). GOMAXPROCS in the environment is meant for
+	// the command.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 4))
 	os.Exit(execute(os.Args[1:]))
 }

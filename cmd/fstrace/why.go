@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/spf13/cobra"
 )
@@ -34,7 +35,7 @@ func newWhy(status *int) *cobra.Command {
 			}
 			x := explain(m, args[1])
 			if x == nil {
-				fmt.Fprintf(os.Stderr, "fstrace: why: %s: no access to it\n", manifest.Quote(args[1]))
+				fmt.Fprintf(os.Stderr, "fstrace: why: %s: no access to it\n", events.Quote(args[1]))
 				*status = exitDifferent
 				return nil
 			}
@@ -73,12 +74,12 @@ func explain(m *manifest.Manifest, path string) *manifest.Explanation {
 
 func writeExplanation(w io.Writer, x *manifest.Explanation) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", manifest.Quote(x.Path), strings.Join(x.Roles, ", "))
+	fmt.Fprintf(&b, "%s: %s\n", events.Quote(x.Path), strings.Join(x.Roles, ", "))
 	for i := range x.Accesses {
 		a := &x.Accesses[i]
 		fmt.Fprintf(&b, "\n%s (%s)", a.Op, a.State)
 		if a.Path != x.Path {
-			fmt.Fprintf(&b, " of %s", manifest.Quote(a.Path))
+			fmt.Fprintf(&b, " of %s", events.Quote(a.Path))
 		}
 		if a.Syscall == "" {
 			b.WriteString(", as a descriptor that the command was started with")
@@ -90,7 +91,7 @@ func writeExplanation(w io.Writer, x *manifest.Explanation) error {
 		}
 		b.WriteByte('\n')
 		for _, l := range a.Links {
-			fmt.Fprintf(&b, "  over %s -> %s\n", manifest.Quote(l.Path), manifest.Quote(l.Target))
+			fmt.Fprintf(&b, "  over %s -> %s\n", events.Quote(l.Path), events.Quote(l.Target))
 		}
 		for j, p := range a.Chain {
 			word := "by"
@@ -108,7 +109,7 @@ func writeExplanation(w io.Writer, x *manifest.Explanation) error {
 func commandLine(p manifest.Process) string {
 	words := make([]string, len(p.Argv))
 	for i, arg := range p.Argv {
-		if words[i] = manifest.Quote(arg); strings.ContainsAny(arg, " '\\") && words[i] == arg {
+		if words[i] = events.Quote(arg); strings.ContainsAny(arg, " '\\") && words[i] == arg {
 			words[i] = fmt.Sprintf("%q", arg)
 		}
 	}

@@ -5,11 +5,9 @@ package main
 import (
 	"os"
 	"runtime"
-
-	"github.com/fstrace/fstrace/tracer"
 )
 
 func main() {
-	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 2*tracer.Processors)) // several sessions
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), 8)) // for two sessions (package tracer)
 	os.Exit(execute(os.Args[1:]))
 }

@@ -43,7 +43,7 @@ func (c *comparison) compareWith(w wanted, path string, id *identity, err error)
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		if target != e.Target && target != c.here(e.Target) {
-			return differ(SymlinkChanged, e.Path, fmt.Sprintf("%s -> %s", Quote(e.Target), Quote(target))), nil
+			return differ(SymlinkChanged, e.Path, fmt.Sprintf("%s -> %s", events.Quote(e.Target), events.Quote(target))), nil
 		}
 		return c.attributes(e, &info), nil
 	}

@@ -40,7 +40,7 @@ func differ(r Reason, path, detail string) []Difference {
 
 // String returns the line that fstrace check prints.
 func (d *Difference) String() string {
-	s := string(d.Reason) + ": " + Quote(d.Path)
+	s := string(d.Reason) + ": " + events.Quote(d.Path)
 	detail := d.Detail
 	if d.Reason == ListingChanged && detail == "" {
 		detail = listChanges(d.Added, d.Gone)
@@ -68,7 +68,7 @@ func listChanges(added, gone []string) string {
 				b.WriteByte(' ')
 			}
 			b.WriteByte(part.sign)
-			b.WriteString(Quote(nameOf(typed)))
+			b.WriteString(events.Quote(nameOf(typed)))
 		}
 	}
 	if n > most {
@@ -76,10 +76,6 @@ func listChanges(added, gone []string) string {
 	}
 	return b.String()
 }
-
-// Quote returns a path as it is, or quoted if it contains characters that are not
-// printable or if it could be misread.
-func Quote(path string) string { return events.Quote(path) }
 
 // lockedPatterns are for several at once.
 type lockedPatterns struct {

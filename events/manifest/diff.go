@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/fstrace/fstrace/events"
 )
 
 // A Change is an entry that differs between two manifests.
@@ -64,7 +66,7 @@ func (c *Change) String() string {
 	if c.Output {
 		kind = "output"
 	}
-	path := kind + " " + Quote(c.Path)
+	path := kind + " " + events.Quote(c.Path)
 	switch {
 	case c.B == nil:
 		return "- " + path + ": " + describe(c.A)
@@ -84,7 +86,7 @@ func describe(e *Entry) string {
 	case e.Entries != "":
 		parts = append(parts, e.Entries[:digits])
 	case e.Target != "":
-		parts = append(parts, "to "+Quote(e.Target))
+		parts = append(parts, "to "+events.Quote(e.Target))
 	}
 	if e.State.String() == "file" || e.State.String() == "dir" {
 		parts = append(parts, formatMode(e.Mode))

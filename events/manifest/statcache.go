@@ -56,25 +56,15 @@ const (
 // castagnoli is made when it is needed: every start of a program would pay for it.
 var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
-// CacheDir returns the directory of the user's cache: $XDG_CACHE_HOME/fstrace, or
-// ~/.cache/fstrace.
-func CacheDir() (string, error) {
-	base, err := os.UserCacheDir() // absolute, or an error
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(base, "fstrace"), nil
-}
-
-// UserCache opens the cache in [CacheDir]. It returns nil if that fails, for example
-// because the home directory is read-only. A nil Cache is usable; it only saves no
-// hashing.
+// UserCache opens the cache of the user, $XDG_CACHE_HOME/fstrace or ~/.cache/fstrace. It
+// returns nil if that fails, for example because the home directory is read-only. A nil
+// Cache is usable; it only saves no hashing.
 func UserCache() *Cache {
-	dir, err := CacheDir()
+	base, err := os.UserCacheDir() // absolute, or an error
 	if err != nil {
 		return nil
 	}
-	c, err := OpenCache(dir)
+	c, err := OpenCache(filepath.Join(base, "fstrace"))
 	if err != nil {
 		return nil
 	}

@@ -77,7 +77,7 @@ func (x *External) String() string {
 	case x.Path == "":
 		return string(x.Kind) + " (inherited)"
 	}
-	return string(x.Kind) + " " + Quote(x.Path)
+	return string(x.Kind) + " " + events.Quote(x.Path)
 }
 
 // surroundings makes what a manifest says of a process's start.

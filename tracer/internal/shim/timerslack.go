@@ -13,7 +13,7 @@ import (
 // timer slack of 50 us it takes a tenth of a processor, and interrupts tracees on it, or
 // wakes it up, ten thousand times a second. With a slack of 1 ms it does not. What waits
 // for the monitor, goroutines without a processor of Go's, waits longer then: there have
-// to be enough of these (tracer.Processors).
+// to be enough of these (package tracer).
 //
 // The slack is a thread's own, and inherited by the threads that it starts: prctl(2),
 // PR_SET_TIMERSLACK. So fstrace_entry sets it before the runtime starts the monitor,
