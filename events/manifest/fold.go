@@ -88,14 +88,15 @@ func (f *fold) step(e *events.Event) {
 			f.tree.onWay(n)
 		}
 	}
-	f.noteInodes(e)
-	if isBlocked(e, subject(e)) || isBlocked(e, e.To) {
-		f.inspect(e, &ruleAccess, subject(e), e.State, &e.Info)
-		if e.To != "" {
-			f.inspect(e, &ruleAccess, e.To, e.ToState, &e.ToInfo)
-		}
+	if isBlocked(e, subject(e), e.State) || isBlocked(e, e.To, e.ToState) {
+		f.fail(e, &ruleAccess, &ruleAccess)
 		return
 	}
+	if isFailing(e) {
+		f.fail(e, ruleOf(e), toRule(e))
+		return
+	}
+	f.noteInodes(e)
 	switch e.Op {
 	case events.OpWrite:
 		f.write(e)
@@ -115,12 +116,6 @@ func (f *fold) step(e *events.Event) {
 		}
 		f.mounts(e)
 	}
-}
-
-// isBlocked reports whether the kernel did not get past path, at which nothing is, on its way
-// to something else (missing/../x): the call has learned that, and failed.
-func isBlocked(e *events.Event, path string) bool {
-	return slices.ContainsFunc(e.Ways, func(w events.Way) bool { return w.State == events.StateAbsent && w.Path == path })
 }
 
 // subject is the path that an access is about in the end: a final symbolic link

@@ -139,6 +139,8 @@ func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 func (a *Access) Guarded(guard func(op events.Op, path string, info events.FileInfo)) {
 	op := a.op
 	switch {
+	case a.isFailing():
+		return
 	case op == events.OpWrite && a.row != nil && !a.row.Opens():
 		op = events.OpChattr // truncate, say
 	case op == events.OpList:
@@ -163,6 +165,23 @@ func (a *Access) Guarded(guard func(op events.Op, path string, info events.FileI
 			guard(op, r.End(), r.Info)
 		}
 	}
+}
+
+// isFailing reports whether the call fails whatever it is to do.
+func (a *Access) isFailing() bool {
+	if a.row == nil {
+		return false
+	}
+	const exclusive = unix.O_CREAT | unix.O_EXCL
+	switch a.First.State {
+	case events.StateFile, events.StateSymlink, events.StateOther: // EEXIST
+		if a.op == events.OpWrite && a.row.Opens() && a.flags&exclusive == exclusive {
+			return true
+		}
+	}
+	makesDir := a.row.Name == "mkdir" || a.row.Name == "mkdirat"
+	removesDir := a.op == events.OpDelete && (a.row.Name == "rmdir" || a.flags&unix.AT_REMOVEDIR != 0)
+	return events.IsFailing(a.op, makesDir, removesDir, events.Name{As: a.First.As, State: a.First.State}, events.Name{As: a.second.As, State: a.second.State})
 }
 
 // isStuck reports whether the kernel does not get past what a path leads to, because nothing

@@ -99,6 +99,11 @@ func TestVerdictsOutsider(t *testing.T) {
 	if rounds := harness.StormRounds(t, 0); rounds > 0 {
 		n, seed = 5*rounds, rand.Uint64()
 	}
+	if text := os.Getenv("FSTRACE_VERDICT_SEED"); text != "" {
+		if _, err := fmt.Sscan(text, &seed); err != nil {
+			t.Fatal(err)
+		}
+	}
 	l := newVerdictLab(t)
 	counts := map[string]int{}
 	for i := range n {
@@ -248,6 +253,10 @@ func TestVerdictOutsiderRows(t *testing.T) {
 		{"an output written by another name, after an open in vain", "echo x >f; ln f g", "echo y >no/../no/g; echo y >>f; MEET", "echo z >>g", ""},
 		{"a link between two accesses", "ln -s a l", "cat l; MEET; cat l; :", "ln -sfn b l", ""},
 		{"what was absent made", "", "cat f; MEET; cat f", "echo 2 >f", ""},
+		{"a file that rmdir . cannot concern", "echo x >a", "mkdir a; rmdir .; MEET; mkdir a; :", "rm a", ""},
+		{"a file that unlink f/ cannot remove", "echo x >f", "unlink f/; cat f/; MEET; unlink f/; :", "rm f; mkdir f", ""},
+		{"a link that runs in a circle", "ln -s l/l l", "echo x >l; MEET; echo x >l", "rm l; ln -s c l", "rm l c; ln -s l/l l"},
+		{"an output, after an exclusive open in vain", "echo x >f", "dd of=f conv=excl status=none </dev/null; echo y >>f; MEET", "echo z >>f", ""},
 	} {
 		t.Run(strings.ReplaceAll(tt.name, " ", "_"), func(t *testing.T) {
 			if knownVerdicts["outsider: "+tt.name] {
