@@ -18,5 +18,6 @@
 // Paths are byte strings: the kernel forbids only NUL in them. Encoders lose no byte;
 // each format documents how it escapes the bytes that it cannot hold.
 //
-// The package does not depend on Linux and imports no other package of fstrace.
+// The package does not depend on Linux and imports no other public package of
+// fstrace.
 package events

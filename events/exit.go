@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // An Exit says how a process ended. As JSON it is {"code":3}, {"signal":"SIGKILL"} or
@@ -65,7 +67,7 @@ func appendExit(b []byte, x *Exit) []byte {
 		b = append(b, `"code":`...)
 		return strconv.AppendInt(b, int64(x.Code), 10)
 	}
-	b = appendString(b, `"signal`, x.Signal)
+	b = jsonstring.AppendField(b, `"signal`, x.Signal)
 	if x.Core {
 		b = append(b, `,"core":true`...)
 	}

@@ -4,6 +4,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // jsonlVersion is the "fstrace" of a header. It rises when a reader of today would
@@ -40,9 +42,9 @@ func NewJSONL(w io.Writer) *JSONL {
 func (j *JSONL) Begin(h *Header) error {
 	b := append(j.buf, `{"fstrace":`...)
 	b = strconv.AppendInt(b, jsonlVersion, 10)
-	b = appendString(b, `,"session`, h.Session)
-	b = appendStrings(b, `,"argv`, h.Argv)
-	b = appendString(b, `,"cwd`, h.Cwd)
+	b = jsonstring.AppendField(b, `,"session`, h.Session)
+	b = jsonstring.AppendListField(b, `,"argv`, h.Argv)
+	b = jsonstring.AppendField(b, `,"cwd`, h.Cwd)
 	return j.line(b)
 }
 
@@ -56,31 +58,31 @@ func (j *JSONL) Event(e *Event) error {
 	b = strconv.AppendInt(b, int64(e.PID), 10)
 	b = append(b, `,"tid":`...)
 	b = strconv.AppendInt(b, int64(e.TID), 10)
-	b = appendString(b, `,"op`, e.Op.String())
-	b = appendSet(b, `,"syscall`, e.Syscall)
-	b = appendSet(b, `,"abi`, e.ABI)
-	b = appendSet(b, `,"path`, e.Path)
-	b = appendSet(b, `,"as`, e.As)
+	b = jsonstring.AppendField(b, `,"op`, e.Op.String())
+	b = jsonstring.AppendFieldIfSet(b, `,"syscall`, e.Syscall)
+	b = jsonstring.AppendFieldIfSet(b, `,"abi`, e.ABI)
+	b = jsonstring.AppendFieldIfSet(b, `,"path`, e.Path)
+	b = jsonstring.AppendFieldIfSet(b, `,"as`, e.As)
 	if len(e.Flags) > 0 {
-		b = appendStrings(b, `,"flags`, e.Flags)
+		b = jsonstring.AppendListField(b, `,"flags`, e.Flags)
 	}
-	b = appendSet(b, `,"state`, e.State.String())
-	b = appendSet(b, `,"to`, e.To)
-	b = appendSet(b, `,"toAs`, e.ToAs)
-	b = appendSet(b, `,"toState`, e.ToState.String())
-	b = appendSet(b, `,"target`, e.Target)
+	b = jsonstring.AppendFieldIfSet(b, `,"state`, e.State.String())
+	b = jsonstring.AppendFieldIfSet(b, `,"to`, e.To)
+	b = jsonstring.AppendFieldIfSet(b, `,"toAs`, e.ToAs)
+	b = jsonstring.AppendFieldIfSet(b, `,"toState`, e.ToState.String())
+	b = jsonstring.AppendFieldIfSet(b, `,"target`, e.Target)
 	b = appendLinks(b, e.Links)
-	b = appendSet(b, `,"real`, e.Real)
-	b = appendSet(b, `,"address`, e.Address)
+	b = jsonstring.AppendFieldIfSet(b, `,"real`, e.Real)
+	b = jsonstring.AppendFieldIfSet(b, `,"address`, e.Address)
 	if e.PPID != 0 {
 		b = append(b, `,"ppid":`...)
 		b = strconv.AppendInt(b, int64(e.PPID), 10)
 	}
 	if len(e.Argv) > 0 || e.IsProcess() && e.Op != OpExit {
-		b = appendStrings(b, `,"argv`, e.Argv)
+		b = jsonstring.AppendListField(b, `,"argv`, e.Argv)
 	}
-	b = appendSet(b, `,"exe`, e.Exe)
-	b = appendSet(b, `,"cwd`, e.Cwd)
+	b = jsonstring.AppendFieldIfSet(b, `,"exe`, e.Exe)
+	b = jsonstring.AppendFieldIfSet(b, `,"cwd`, e.Cwd)
 	if e.Exit != nil {
 		b = append(b, ',')
 		b = appendExit(b, e.Exit)
@@ -171,4 +173,30 @@ func (j *JSONL) appendTime(b []byte, t time.Time) []byte {
 	}
 	b = append(b, digits[:]...)
 	return append(b, `Z"`...)
+}
+
+func appendLinks(b []byte, links []Link) []byte {
+	if len(links) == 0 {
+		return b
+	}
+	b = append(b, `,"links":[`...)
+	for i := range links {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = jsonstring.AppendField(b, `{"path`, links[i].Path)
+		b = jsonstring.AppendField(b, `,"target`, links[i].Target)
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+func appendIncomplete(b []byte, i *Incomplete) []byte {
+	b = jsonstring.AppendField(b, `{"reason`, string(i.Reason))
+	if i.PID != 0 {
+		b = append(b, `,"pid":`...)
+		b = strconv.AppendInt(b, int64(i.PID), 10)
+	}
+	b = jsonstring.AppendFieldIfSet(b, `,"detail`, i.Detail)
+	return append(b, '}')
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // Errors of a [Decoder], for use with errors.Is.
@@ -88,9 +90,9 @@ func (d *Decoder) readHeader() (*Header, error) {
 		return nil, d.errorf("version %d: %w", *w.Fstrace, ErrVersion)
 	}
 	return &Header{
-		Session: w.Session.string(w.SessionBytes),
-		Argv:    w.Argv.strings(w.ArgvBytes),
-		Cwd:     w.Cwd.string(w.CwdBytes),
+		Session: jsonstring.Join(w.Session, w.SessionBytes),
+		Argv:    jsonstring.JoinAll(w.Argv, w.ArgvBytes),
+		Cwd:     jsonstring.Join(w.Cwd, w.CwdBytes),
 	}, nil
 }
 

@@ -4,87 +4,65 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // The wire types are the lines as encoding/json reads them. A []byte is base64
 // there.
 
-type (
-	wireString  string
-	wireStrings []string
-)
-
-// string returns the value of a field that came as text or as bytes.
-func (s wireString) string(b []byte) string {
-	if b != nil {
-		return string(b)
-	}
-	return string(s)
-}
-
-func (s wireStrings) strings(b [][]byte) []string {
-	if b == nil {
-		return s
-	}
-	list := make([]string, len(b))
-	for i := range b {
-		list[i] = string(b[i])
-	}
-	return list
-}
-
 type wireHeader struct {
-	Fstrace      *int        `json:"fstrace"`
-	Session      wireString  `json:"session"`
-	SessionBytes []byte      `json:"sessionBase64"`
-	Argv         wireStrings `json:"argv"`
-	ArgvBytes    [][]byte    `json:"argvBase64"`
-	Cwd          wireString  `json:"cwd"`
-	CwdBytes     []byte      `json:"cwdBase64"`
+	Fstrace      *int     `json:"fstrace"`
+	Session      string   `json:"session"`
+	SessionBytes []byte   `json:"sessionBase64"`
+	Argv         []string `json:"argv"`
+	ArgvBytes    [][]byte `json:"argvBase64"`
+	Cwd          string   `json:"cwd"`
+	CwdBytes     []byte   `json:"cwdBase64"`
 }
 
 type wireLink struct {
-	Path        wireString `json:"path"`
-	PathBytes   []byte     `json:"pathBase64"`
-	Target      wireString `json:"target"`
-	TargetBytes []byte     `json:"targetBase64"`
+	Path        string `json:"path"`
+	PathBytes   []byte `json:"pathBase64"`
+	Target      string `json:"target"`
+	TargetBytes []byte `json:"targetBase64"`
 }
 
 // wireLine is an event or, if it has an "end", the trailer: which of them is
 // known only once the line is read.
 type wireLine struct {
-	Seq         uint64      `json:"seq"`
-	Time        string      `json:"time"`
-	PID         int         `json:"pid"`
-	TID         int         `json:"tid"`
-	Op          string      `json:"op"`
-	Syscall     string      `json:"syscall"`
-	ABI         string      `json:"abi"`
-	Path        wireString  `json:"path"`
-	PathBytes   []byte      `json:"pathBase64"`
-	As          wireString  `json:"as"`
-	AsBytes     []byte      `json:"asBase64"`
-	Flags       []string    `json:"flags"`
-	State       string      `json:"state"`
-	To          wireString  `json:"to"`
-	ToBytes     []byte      `json:"toBase64"`
-	ToAs        wireString  `json:"toAs"`
-	ToAsBytes   []byte      `json:"toAsBase64"`
-	ToState     string      `json:"toState"`
-	Target      wireString  `json:"target"`
-	TargetBytes []byte      `json:"targetBase64"`
-	Links       []wireLink  `json:"links"`
-	Real        wireString  `json:"real"`
-	RealBytes   []byte      `json:"realBase64"`
-	Address     wireString  `json:"address"`
-	AddrBytes   []byte      `json:"addressBase64"`
-	PPID        int         `json:"ppid"`
-	Argv        wireStrings `json:"argv"`
-	ArgvBytes   [][]byte    `json:"argvBase64"`
-	Exe         wireString  `json:"exe"`
-	ExeBytes    []byte      `json:"exeBase64"`
-	Cwd         wireString  `json:"cwd"`
-	CwdBytes    []byte      `json:"cwdBase64"`
+	Seq         uint64     `json:"seq"`
+	Time        string     `json:"time"`
+	PID         int        `json:"pid"`
+	TID         int        `json:"tid"`
+	Op          string     `json:"op"`
+	Syscall     string     `json:"syscall"`
+	ABI         string     `json:"abi"`
+	Path        string     `json:"path"`
+	PathBytes   []byte     `json:"pathBase64"`
+	As          string     `json:"as"`
+	AsBytes     []byte     `json:"asBase64"`
+	Flags       []string   `json:"flags"`
+	State       string     `json:"state"`
+	To          string     `json:"to"`
+	ToBytes     []byte     `json:"toBase64"`
+	ToAs        string     `json:"toAs"`
+	ToAsBytes   []byte     `json:"toAsBase64"`
+	ToState     string     `json:"toState"`
+	Target      string     `json:"target"`
+	TargetBytes []byte     `json:"targetBase64"`
+	Links       []wireLink `json:"links"`
+	Real        string     `json:"real"`
+	RealBytes   []byte     `json:"realBase64"`
+	Address     string     `json:"address"`
+	AddrBytes   []byte     `json:"addressBase64"`
+	PPID        int        `json:"ppid"`
+	Argv        []string   `json:"argv"`
+	ArgvBytes   [][]byte   `json:"argvBase64"`
+	Exe         string     `json:"exe"`
+	ExeBytes    []byte     `json:"exeBase64"`
+	Cwd         string     `json:"cwd"`
+	CwdBytes    []byte     `json:"cwdBase64"`
 	wireExit
 
 	End        *string           `json:"end"`
@@ -95,10 +73,10 @@ type wireLine struct {
 }
 
 type wireIncomplete struct {
-	Reason      Reason     `json:"reason"`
-	PID         int        `json:"pid"`
-	Detail      wireString `json:"detail"`
-	DetailBytes []byte     `json:"detailBase64"`
+	Reason      Reason `json:"reason"`
+	PID         int    `json:"pid"`
+	Detail      string `json:"detail"`
+	DetailBytes []byte `json:"detailBase64"`
 }
 
 func (w *wireLine) event() (*Event, error) {
@@ -121,18 +99,18 @@ func (w *wireLine) event() (*Event, error) {
 	e := &Event{
 		Seq: w.Seq, Time: at, PID: w.PID, TID: w.TID, Op: op,
 		Syscall: w.Syscall, ABI: w.ABI,
-		Path: w.Path.string(w.PathBytes), As: w.As.string(w.AsBytes),
-		To: w.To.string(w.ToBytes), ToAs: w.ToAs.string(w.ToAsBytes),
-		Target: w.Target.string(w.TargetBytes),
+		Path: jsonstring.Join(w.Path, w.PathBytes), As: jsonstring.Join(w.As, w.AsBytes),
+		To: jsonstring.Join(w.To, w.ToBytes), ToAs: jsonstring.Join(w.ToAs, w.ToAsBytes),
+		Target: jsonstring.Join(w.Target, w.TargetBytes),
 		Flags:  w.Flags, State: state, ToState: toState,
-		Real: w.Real.string(w.RealBytes), Address: w.Address.string(w.AddrBytes),
-		PPID: w.PPID, Argv: w.Argv.strings(w.ArgvBytes),
-		Exe: w.Exe.string(w.ExeBytes), Cwd: w.Cwd.string(w.CwdBytes),
+		Real: jsonstring.Join(w.Real, w.RealBytes), Address: jsonstring.Join(w.Address, w.AddrBytes),
+		PPID: w.PPID, Argv: jsonstring.JoinAll(w.Argv, w.ArgvBytes),
+		Exe: jsonstring.Join(w.Exe, w.ExeBytes), Cwd: jsonstring.Join(w.Cwd, w.CwdBytes),
 		Exit: w.exit(),
 	}
 	for i := range w.Links {
 		l := &w.Links[i]
-		e.Links = append(e.Links, Link{Path: l.Path.string(l.PathBytes), Target: l.Target.string(l.TargetBytes)})
+		e.Links = append(e.Links, Link{Path: jsonstring.Join(l.Path, l.PathBytes), Target: jsonstring.Join(l.Target, l.TargetBytes)})
 	}
 	return e, nil
 }
@@ -149,7 +127,7 @@ func (w *wireLine) trailer() (*Trailer, error) {
 	t := &Trailer{End: end, Exit: *exit}
 	for i := range w.Incomplete {
 		r := &w.Incomplete[i]
-		t.Incomplete = append(t.Incomplete, Incomplete{Reason: r.Reason, PID: r.PID, Detail: r.Detail.string(r.DetailBytes)})
+		t.Incomplete = append(t.Incomplete, Incomplete{Reason: r.Reason, PID: r.PID, Detail: jsonstring.Join(r.Detail, r.DetailBytes)})
 	}
 	// A Trailer is complete if no reason stands against it, so a record that
 	// calls itself incomplete and names none must not pass.

@@ -8,10 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
 )
 
@@ -186,10 +186,8 @@ func NewCheckResult(list []manifest.Difference, err error) *CheckResult {
 }
 
 func reasonOf(d *manifest.Difference) CheckReason {
-	r := CheckReason{Reason: string(d.Reason), Path: d.Path, Detail: d.Detail}
-	if !utf8.ValidString(d.Path) {
-		r.Path, r.PathBase64 = "", []byte(d.Path)
-	}
+	r := CheckReason{Reason: string(d.Reason), Detail: d.Detail}
+	r.Path, r.PathBase64 = jsonstring.Split(d.Path)
 	for _, typed := range d.Added {
 		r.Added = append(r.Added, events.Quote(typed[2:]))
 	}

@@ -6,18 +6,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fstrace/fstrace/internal/jsonstring"
 	"github.com/fstrace/fstrace/tracer"
 )
 
 // command checks what a client asks for.
 func (p *wireRun) command() (*tracer.Cmd, error) {
-	argv, env, cwd := fromTexts(p.Argv, p.ArgvBase64), fromTexts(p.Env, p.EnvBase64), fromText(p.Cwd, p.CwdBase64)
+	argv, env, cwd := jsonstring.JoinAll(p.Argv, p.ArgvBase64), jsonstring.JoinAll(p.Env, p.EnvBase64), jsonstring.Join(p.Cwd, p.CwdBase64)
 	switch {
 	case p.Argv != nil && p.ArgvBase64 != nil:
 		return nil, invalidParameter("argvBase64") // one of the two
 	case p.Env != nil && p.EnvBase64 != nil:
 		return nil, invalidParameter("envBase64")
-	case p.Cwd != nil && p.CwdBase64 != nil:
+	case p.Cwd != "" && p.CwdBase64 != nil:
 		return nil, invalidParameter("cwdBase64")
 	case len(argv) == 0 || hasNUL(argv):
 		return nil, invalidParameter("argv")

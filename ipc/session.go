@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/tracer"
 	"golang.org/x/sys/unix"
@@ -246,9 +247,9 @@ func (s *session) info() SessionInfo {
 		Detached: s.detached, Manifest: s.document > 0,
 	}
 	argv, cut := cutList(s.header.Argv)
-	i.Argv, i.ArgvBase64 = toTexts(argv)
+	i.Argv, i.ArgvBase64 = jsonstring.SplitAll(argv)
 	i.ArgvCut = cut
-	i.Cwd, i.CwdBase64 = toText(s.header.Cwd)
+	i.Cwd, i.CwdBase64 = jsonstring.Split(s.header.Cwd)
 	if s.isDone() {
 		i.State, i.Ended = "ended", stamp(s.ended)
 		if t := s.trailer; t != nil {

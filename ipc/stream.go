@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fstrace/fstrace/internal/jsonstring"
 	"github.com/fstrace/fstrace/ipc/internal/varlink"
 	"github.com/fstrace/fstrace/tracer"
 )
@@ -80,11 +81,11 @@ type Update struct {
 // example [ErrCannotRun] or [ErrTooManySessions]. If ctx is done, the stream is closed.
 func (c *Client) Run(ctx context.Context, q *RunRequest) (*Stream, error) {
 	in := wireRun{Umask: q.Umask, Limits: q.Limits, Nice: q.Nice, Options: &q.Options}
-	in.Argv, in.ArgvBase64 = toTexts(q.Argv)
+	in.Argv, in.ArgvBase64 = jsonstring.SplitAll(q.Argv)
 	if q.Env != nil { // left out, the server asks for it
-		in.Env, in.EnvBase64 = toTexts(q.Env)
+		in.Env, in.EnvBase64 = jsonstring.SplitAll(q.Env)
 	}
-	in.Cwd, in.CwdBase64 = toText(q.Cwd)
+	in.Cwd, in.CwdBase64 = jsonstring.Split(q.Cwd)
 	var files []int
 	var keep []*os.File
 	if l := q.Launch; l != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // The wire types are the schema's, as encoding/json writes and reads them. A []byte is
@@ -14,7 +15,7 @@ type wireRun struct {
 	ArgvBase64  [][]byte         `json:"argvBase64,omitempty"`
 	Env         []string         `json:"env,omitzero"`
 	EnvBase64   [][]byte         `json:"envBase64,omitzero"`
-	Cwd         *string          `json:"cwd,omitempty"`
+	Cwd         string           `json:"cwd,omitempty" check:"nonempty"`
 	CwdBase64   []byte           `json:"cwdBase64,omitempty"`
 	Umask       *int             `json:"umask,omitempty"`
 	Limits      []ResourceLimit  `json:"limits,omitempty"`
@@ -173,7 +174,7 @@ type SessionInfo struct {
 	Argv        []string     `json:"argv,omitempty"`
 	ArgvBase64  [][]byte     `json:"argvBase64,omitempty"`
 	ArgvCut     bool         `json:"argvCut,omitempty"` // not all arguments are listed
-	Cwd         *string      `json:"cwd,omitempty"`
+	Cwd         string       `json:"cwd,omitempty"`
 	CwdBase64   []byte       `json:"cwdBase64,omitempty"`
 	PID         int          `json:"pid"`
 	Started     string       `json:"started"` // RFC 3339
@@ -188,10 +189,10 @@ type SessionInfo struct {
 }
 
 // Command returns the arguments of the command, whether they are UTF-8 or not.
-func (s *SessionInfo) Command() []string { return fromTexts(s.Argv, s.ArgvBase64) }
+func (s *SessionInfo) Command() []string { return jsonstring.JoinAll(s.Argv, s.ArgvBase64) }
 
 // Directory returns the directory in which the command was started.
-func (s *SessionInfo) Directory() string { return fromText(s.Cwd, s.CwdBase64) }
+func (s *SessionInfo) Directory() string { return jsonstring.Join(s.Cwd, s.CwdBase64) }
 
 // A CheckResult is the answer of [Client.Check], in the form of fstrace check --json.
 type CheckResult struct {

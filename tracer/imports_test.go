@@ -23,8 +23,8 @@ const modulePath = "github.com/fstrace/fstrace"
 // mayImport says which packages of fstrace each may import. A package that is not
 // here has no place in the architecture yet.
 var mayImport = map[string][]string{
-	"events":                    {},
-	"events/manifest":           {"events"},
+	"events":                    {"internal/jsonstring"},
+	"events/manifest":           {"events", "internal/jsonstring"},
 	"events/summary":            {"events"},
 	"seccomp":                   {},
 	"tracer":                    {"tracer/internal/recorder", "tracer/internal/observe", "tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/failpoint", "tracer/internal/sys", "tracer/internal/syscalls", "tracer/internal/shim", "tracer/internal/nested", "seccomp", "events"},
@@ -38,8 +38,9 @@ var mayImport = map[string][]string{
 	"tracer/internal/syscalls":  {"tracer/internal/shim", "seccomp", "events"},
 	"tracer/internal/recorder":  {"seccomp", "events"},
 	"tracer/internal/nested":    {"events"},
-	"ipc":                       {"tracer", "events", "events/manifest", "ipc/internal/varlink"},
+	"ipc":                       {"tracer", "events", "events/manifest", "ipc/internal/varlink", "internal/jsonstring"},
 	"ipc/internal/varlink":      {},
+	"internal/jsonstring":       {},
 
 	"docs":                       {},
 	"docs/examples/minibuild":    {"ipc"},

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // Errors of [Decode], for use with errors.Is.
@@ -185,7 +186,7 @@ func (d *document) manifest(read *entryLists) (*Manifest, error) {
 	m.Removed, m.Temporary = p.paths(d.Removed), p.paths(d.Temporary)
 	m.Forgotten = p.forgotten(d.Forgotten)
 	for _, w := range d.Renamed {
-		m.Renamed = append(m.Renamed, Renaming{p.path(fromText(w.From, w.FromBase64)), p.path(fromText(w.To, w.ToBase64))})
+		m.Renamed = append(m.Renamed, Renaming{p.path(jsonstring.Join(w.From, w.FromBase64)), p.path(jsonstring.Join(w.To, w.ToBase64))})
 	}
 	if m.Volatile, m.Digest = d.Volatile, d.Digest; !isSum(m.Digest) {
 		p.fail("digest %q", d.Digest)
@@ -205,12 +206,12 @@ func (d *document) beginning() (*Manifest, error) {
 		return nil, errors.New("not whole: a field that every manifest has is missing")
 	}
 	m := &Manifest{
-		Session: d.Session, Argv: d.Command.Argv, Cwd: fromText(d.Command.Cwd, d.Command.CwdBase64),
-		Root: fromText(d.Root, d.RootBase64), Record: fromText(d.Record, d.RecordBase64),
+		Session: d.Session, Argv: d.Command.Argv, Cwd: jsonstring.Join(d.Command.Cwd, d.Command.CwdBase64),
+		Root: jsonstring.Join(d.Root, d.RootBase64), Record: jsonstring.Join(d.Record, d.RecordBase64),
 		Only: d.Only, Ignore: d.Ignore,
 	}
 	for _, w := range *d.Incomplete {
-		m.Incomplete = append(m.Incomplete, events.Incomplete{Reason: events.Reason(w.Reason), PID: w.PID, Detail: fromText(w.Detail, w.DetailBase64)})
+		m.Incomplete = append(m.Incomplete, events.Incomplete{Reason: events.Reason(w.Reason), PID: w.PID, Detail: jsonstring.Join(w.Detail, w.DetailBase64)})
 	}
 	if m.Root != "" && !isClean(m.Root) {
 		return nil, fmt.Errorf("root %q is not an absolute path", m.Root)

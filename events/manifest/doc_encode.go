@@ -9,6 +9,8 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // Encode writes the document: one JSON object with an entry per line, so that people and
@@ -64,7 +66,7 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	e.list("incomplete", len(m.Incomplete), func(i int) any {
 		g := &m.Incomplete[i]
 		w := wireIncomplete{Reason: string(g.Reason), PID: g.PID}
-		w.Detail, w.DetailBase64 = toText(g.Detail)
+		w.Detail, w.DetailBase64 = jsonstring.Split(g.Detail)
 		return w
 	})
 	e.summed("inputs", madeInputs)
@@ -77,8 +79,8 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	}
 	e.list("renamed", len(m.Renamed), func(i int) any {
 		var w wireRenaming
-		w.From, w.FromBase64 = toText(m.relative(m.Renamed[i].From))
-		w.To, w.ToBase64 = toText(m.relative(m.Renamed[i].To))
+		w.From, w.FromBase64 = jsonstring.Split(m.relative(m.Renamed[i].From))
+		w.To, w.ToBase64 = jsonstring.Split(m.relative(m.Renamed[i].To))
 		return w
 	})
 	e.list("external", len(m.External), func(i int) any { return externalToWire(&m.External[i]) })
@@ -154,7 +156,7 @@ func (e *encoder) field(name string, v any) {
 }
 
 func (e *encoder) text(name, s string) {
-	if text, b := toText(s); b == nil {
+	if text, b := jsonstring.Split(s); b == nil {
 		e.field(name, text)
 	} else {
 		e.field(name+"Base64", b)
@@ -188,16 +190,16 @@ func marshal(v any) ([]byte, error) {
 
 func (m *Manifest) command() wireCommand {
 	w := wireCommand{Argv: wireList(m.Argv), Exit: &m.Exit}
-	w.Cwd, w.CwdBase64 = toText(m.Cwd)
+	w.Cwd, w.CwdBase64 = jsonstring.Split(m.Cwd)
 	if s := m.Surroundings; s != nil {
 		w.UID, w.GID, w.Umask, w.Stdin = &s.UID, &s.GID, formatMode(s.Umask), string(s.Stdin)
 		list := make([]wireVariable, 0, len(s.Environment))
 		for _, v := range s.Environment {
 			x := wireVariable{Digest: v.Digest}
-			x.Name, x.NameBase64 = toText(v.Name)
+			x.Name, x.NameBase64 = jsonstring.Split(v.Name)
 			if v.Value != "" {
 				var text string
-				if text, x.ValueBase64 = toText(v.Value); x.ValueBase64 == nil {
+				if text, x.ValueBase64 = jsonstring.Split(v.Value); x.ValueBase64 == nil {
 					x.Value = &text
 				}
 			}
@@ -210,8 +212,8 @@ func (m *Manifest) command() wireCommand {
 
 func externalToWire(x *External) wireExternal {
 	w := wireExternal{Kind: string(x.Kind)}
-	w.Path, w.PathBase64 = toText(x.Path)
-	w.Address, w.AddressBase64 = toText(x.Address)
+	w.Path, w.PathBase64 = jsonstring.Split(x.Path)
+	w.Address, w.AddressBase64 = jsonstring.Split(x.Address)
 	if x.Descriptor >= 0 {
 		w.Descriptor = &x.Descriptor
 	}
@@ -220,14 +222,14 @@ func externalToWire(x *External) wireExternal {
 
 func (m *Manifest) forgottenToWire(t *Forgotten) wireForgotten {
 	w := wireForgotten{Count: t.Count, Filter: t.Filter, Any: t.Any, Except: t.Except}
-	w.Dir, w.DirBase64 = toText(m.relative(t.Dir))
+	w.Dir, w.DirBase64 = jsonstring.Split(m.relative(t.Dir))
 	return w
 }
 
 func processToWire(p *Process) any {
 	w := wireProcess{PID: p.PID, PPID: p.PPID, Argv: wireList(p.Argv)}
-	w.Exe, w.ExeBase64 = toText(p.Exe)
-	w.Cwd, w.CwdBase64 = toText(p.Cwd)
+	w.Exe, w.ExeBase64 = jsonstring.Split(p.Exe)
+	w.Cwd, w.CwdBase64 = jsonstring.Split(p.Cwd)
 	if p.From >= 0 {
 		w.From = &p.From
 	}

@@ -2,7 +2,6 @@ package manifest
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // The rows of the long arrays are put together here, as encoding/json does it of
@@ -18,7 +18,7 @@ import (
 
 func (m *Manifest) addEntry(p *piece, x *Entry) {
 	b := append(p.rows, newRow+"{"...)
-	b = appendText(b, `"path`, m.relative(x.Path))
+	b = jsonstring.AppendField(b, `"path`, m.relative(x.Path))
 	b = appendWord(b, `,"state":`, x.State.String())
 	b = appendWordIfSet(b, `,"sha256":`, x.SHA256)
 	b = appendNumberIfSet(b, `,"size":`, x.Size)
@@ -30,7 +30,7 @@ func (m *Manifest) addEntry(p *piece, x *Entry) {
 	}
 	b = appendOwnerIfSet(b, x.UID, x.GID)
 	b = appendNumberIfSet(b, `,"links":`, x.Links)
-	b = appendTextIfSet(b, `,"target`, x.Target)
+	b = jsonstring.AppendFieldIfSet(b, `,"target`, x.Target)
 	b = appendWordIfSet(b, `,"error":`, x.Error)
 	b = appendWordIfSet(b, `,"entries":`, x.Entries)
 	if len(x.Names) > 0 {
@@ -119,7 +119,7 @@ func (c *clock) appendTimeIfSet(b []byte, key string, ns int64) []byte {
 
 func (m *Manifest) appendAccess(b []byte, a *Access) []byte {
 	b = append(b, newRow+"{"...)
-	b = appendText(b, `"path`, m.relative(a.Path))
+	b = jsonstring.AppendField(b, `"path`, m.relative(a.Path))
 	b = appendWord(b, `,"op":`, a.Op.String())
 	b = appendWord(b, `,"state":`, a.State.String())
 	if a.Process >= 0 {
@@ -127,17 +127,17 @@ func (m *Manifest) appendAccess(b []byte, a *Access) []byte {
 		b = strconv.AppendInt(b, int64(a.Process), 10)
 	}
 	if a.Syscall != "" {
-		b = appendQuoted(append(b, `,"syscall":`...), a.Syscall)
+		b = jsonstring.Append(append(b, `,"syscall":`...), a.Syscall)
 	}
-	b = appendTextIfSet(b, `,"as`, a.As)
+	b = jsonstring.AppendFieldIfSet(b, `,"as`, a.As)
 	for i := range a.Links {
 		if i == 0 {
 			b = append(b, `,"links":[{`...)
 		} else {
 			b = append(b, ",{"...)
 		}
-		b = appendText(b, `"path`, m.relative(a.Links[i].Path))
-		b = appendTextIfSet(b, `,"target`, a.Links[i].Target)
+		b = jsonstring.AppendField(b, `"path`, m.relative(a.Links[i].Path))
+		b = jsonstring.AppendFieldIfSet(b, `,"target`, a.Links[i].Target)
 		b = append(b, '}')
 	}
 	if len(a.Links) > 0 {
@@ -164,24 +164,6 @@ func (m *Manifest) relative(path string) string {
 	return strings.TrimPrefix(path[len(m.Root):], "/")
 }
 
-// appendText appends a field with a string that need not be UTF-8. Its key comes
-// without the quote that ends it, because the name depends on that.
-func appendText(b []byte, key, s string) []byte {
-	b = append(b, key...)
-	if utf8.ValidString(s) {
-		return appendQuoted(append(b, `":`...), s)
-	}
-	b = append(b, `Base64":"`...)
-	return append(base64.StdEncoding.AppendEncode(b, []byte(s)), '"')
-}
-
-func appendTextIfSet(b []byte, key, s string) []byte {
-	if s == "" {
-		return b
-	}
-	return appendText(b, key, s)
-}
-
 // appendWord appends a string that is known to need no escapes.
 func appendWord(b []byte, key, word string) []byte {
 	b = append(b, key...)
@@ -200,31 +182,10 @@ func appendWordIfSet(b []byte, key, word string) []byte {
 // appendElement appends a string as a wireList has it.
 func appendElement(b []byte, s string) []byte {
 	if utf8.ValidString(s) {
-		return appendQuoted(b, s)
+		return jsonstring.Append(b, s)
 	}
-	b = append(b, `{"base64":"`...)
-	b = base64.StdEncoding.AppendEncode(b, []byte(s))
-	return append(b, `"}`...)
+	return append(jsonstring.AppendBase64(append(b, `{"base64":`...), s), '}')
 }
-
-// appendQuoted appends a JSON string. One of plain ASCII is as it is.
-func appendQuoted(b []byte, s string) []byte {
-	for i := range len(s) {
-		if escaped[s[i]] {
-			quoted, _ := marshal(s) // of a string: there is no error
-			return append(b, quoted...)
-		}
-	}
-	return appendWord(b, "", s)
-}
-
-// escaped are the bytes that may need an escape in a JSON string.
-var escaped = func() (bytes [256]bool) {
-	for c := range bytes {
-		bytes[c] = c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\'
-	}
-	return bytes
-}()
 
 // formatMode gives permission bits as chmod(1) does.
 func formatMode(mode uint32) string { return string(appendMode(nil, mode)) }

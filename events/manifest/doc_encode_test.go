@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 	"pgregory.net/rapid"
 )
 
@@ -18,8 +19,8 @@ func (m *Manifest) asWire(x *Entry) wireEntry {
 	for _, op := range x.Ops {
 		w.Ops = append(w.Ops, op.String())
 	}
-	w.Path, w.PathBase64 = toText(m.relative(x.Path))
-	w.Target, w.TargetBase64 = toText(x.Target)
+	w.Path, w.PathBase64 = jsonstring.Split(m.relative(x.Path))
+	w.Target, w.TargetBase64 = jsonstring.Split(x.Target)
 	if x.Size != unset {
 		w.Size = &x.Size
 	}
@@ -57,15 +58,15 @@ func (m *Manifest) asWire(x *Entry) wireEntry {
 
 func (m *Manifest) accessAsWire(a *Access) wireAccess {
 	w := wireAccess{Op: a.Op.String(), State: a.State.String(), Syscall: a.Syscall}
-	w.Path, w.PathBase64 = toText(m.relative(a.Path))
-	w.As, w.AsBase64 = toText(a.As)
+	w.Path, w.PathBase64 = jsonstring.Split(m.relative(a.Path))
+	w.As, w.AsBase64 = jsonstring.Split(a.As)
 	if a.Process >= 0 {
 		w.Process = &a.Process
 	}
 	for _, l := range a.Links {
 		var x wireLink
-		x.Path, x.PathBase64 = toText(m.relative(l.Path))
-		x.Target, x.TargetBase64 = toText(l.Target)
+		x.Path, x.PathBase64 = jsonstring.Split(m.relative(l.Path))
+		x.Target, x.TargetBase64 = jsonstring.Split(l.Target)
 		w.Links = append(w.Links, x)
 	}
 	return w

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // A parser makes values of what was read, and keeps the first error.
@@ -108,8 +109,8 @@ func (p *parser) entries(what string, list []wireEntry) []Entry {
 // entry makes e of w. One that would compare with nothing is an error: it
 // would be valid whatever happens.
 func (p *parser) entry(w *wireEntry, e *Entry) {
-	*e = newEntry(p.path(fromText(w.Path, w.PathBase64)), p.state(w.State))
-	e.SHA256, e.Target = w.SHA256, fromText(w.Target, w.TargetBase64)
+	*e = newEntry(p.path(jsonstring.Join(w.Path, w.PathBase64)), p.state(w.State))
+	e.SHA256, e.Target = w.SHA256, jsonstring.Join(w.Target, w.TargetBase64)
 	e.Entries, e.Names, e.NotEmpty, e.Shared = w.Entries, w.Names, w.Empty != nil && !*w.Empty, w.Shared
 	if w.Before != "" {
 		e.Before = p.state(w.Before)
@@ -231,7 +232,7 @@ func (p *parser) surroundings(w *wireCommand) *Surroundings {
 	}
 	for i := range *w.Environment {
 		x := &(*w.Environment)[i]
-		v := Variable{Name: fromText(x.Name, x.NameBase64), Digest: x.Digest, Value: string(x.ValueBase64)}
+		v := Variable{Name: jsonstring.Join(x.Name, x.NameBase64), Digest: x.Digest, Value: string(x.ValueBase64)}
 		if x.Value != nil {
 			v.Value = *x.Value
 		}
@@ -242,7 +243,7 @@ func (p *parser) surroundings(w *wireCommand) *Surroundings {
 
 func (p *parser) external(w *wireExternal) External {
 	x := External{
-		Kind: ExternalKind(w.Kind), Path: fromText(w.Path, w.PathBase64), Address: fromText(w.Address, w.AddressBase64), Descriptor: -1,
+		Kind: ExternalKind(w.Kind), Path: jsonstring.Join(w.Path, w.PathBase64), Address: jsonstring.Join(w.Address, w.AddressBase64), Descriptor: -1,
 	}
 	if !slices.Contains(ExternalKinds(), x.Kind) {
 		p.fail("external: unknown kind %q", w.Kind)
@@ -283,7 +284,7 @@ func (p *parser) forgotten(list []wireForgotten) []Forgotten {
 	seen := make(map[string]bool, len(list))
 	for i := range list {
 		w := &list[i]
-		t := Forgotten{Dir: p.path(fromText(w.Dir, w.DirBase64)), Count: w.Count, Filter: w.Filter, Any: w.Any, Except: w.Except}
+		t := Forgotten{Dir: p.path(jsonstring.Join(w.Dir, w.DirBase64)), Count: w.Count, Filter: w.Filter, Any: w.Any, Except: w.Except}
 		n := len(t.Filter)
 		switch {
 		case seen[t.Dir]:
@@ -305,7 +306,7 @@ func (p *parser) processes(list []wireProcess) []Process {
 	var all []Process
 	for i := range list {
 		w := &list[i]
-		x := Process{PID: w.PID, PPID: w.PPID, From: -1, Exe: fromText(w.Exe, w.ExeBase64), Argv: w.Argv, Cwd: fromText(w.Cwd, w.CwdBase64), Exit: w.Exit}
+		x := Process{PID: w.PID, PPID: w.PPID, From: -1, Exe: jsonstring.Join(w.Exe, w.ExeBase64), Argv: w.Argv, Cwd: jsonstring.Join(w.Cwd, w.CwdBase64), Exit: w.Exit}
 		if w.From != nil {
 			if x.From = *w.From; x.From < 0 || x.From >= i { // a chain must have an end
 				p.fail("process %d: from %d", i, x.From)
@@ -321,8 +322,8 @@ func (p *parser) accesses(list []wireAccess, processes int) []Access {
 	for i := range list {
 		w := &list[i]
 		a := Access{
-			Path: p.path(fromText(w.Path, w.PathBase64)), Op: p.op(w.Op), State: p.state(w.State), Process: -1,
-			Syscall: w.Syscall, As: fromText(w.As, w.AsBase64),
+			Path: p.path(jsonstring.Join(w.Path, w.PathBase64)), Op: p.op(w.Op), State: p.state(w.State), Process: -1,
+			Syscall: w.Syscall, As: jsonstring.Join(w.As, w.AsBase64),
 		}
 		if w.Process != nil {
 			if a.Process = *w.Process; a.Process < 0 || a.Process >= processes {
@@ -331,7 +332,7 @@ func (p *parser) accesses(list []wireAccess, processes int) []Access {
 		}
 		for j := range w.Links {
 			l := &w.Links[j]
-			a.Links = append(a.Links, events.Link{Path: p.path(fromText(l.Path, l.PathBase64)), Target: fromText(l.Target, l.TargetBase64)})
+			a.Links = append(a.Links, events.Link{Path: p.path(jsonstring.Join(l.Path, l.PathBase64)), Target: jsonstring.Join(l.Target, l.TargetBase64)})
 		}
 		all = append(all, a)
 	}

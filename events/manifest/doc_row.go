@@ -159,6 +159,14 @@ func (r *rowReader) text() string {
 	return s[:end]
 }
 
+// escaped are the bytes that may need an escape in a JSON string.
+var escaped = func() (bytes [256]bool) {
+	for c := range bytes {
+		bytes[c] = c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\'
+	}
+	return bytes
+}()
+
 // textUTF8 is text for a string that has something else than ASCII at i.
 func (r *rowReader) textUTF8(i int) string {
 	s := r.s

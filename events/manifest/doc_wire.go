@@ -3,27 +3,12 @@ package manifest
 import (
 	"encoding/json"
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/fstrace/fstrace/events"
 )
 
 // The wire types are the document as encoding/json writes and reads it. A string
 // that need not be UTF-8 has two fields, of which one is used.
-
-func toText(s string) (text string, bytes []byte) {
-	if utf8.ValidString(s) {
-		return s, nil
-	}
-	return "", []byte(s)
-}
-
-func fromText(text string, bytes []byte) string {
-	if len(bytes) > 0 {
-		return string(bytes)
-	}
-	return text
-}
 
 // A wireList is a list of such strings. An element that is not UTF-8 is an object:
 // {"base64":…}. A list is long, and one odd name should not hide the others.

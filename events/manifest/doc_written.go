@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/fstrace/fstrace/internal/jsonstring"
 )
 
 // A writtenReader reads a document that is as Encode wrote it, byte for byte: an entry a
@@ -253,7 +255,7 @@ func (w *writtenReader) entries(b *rowBlock, pass passer) (entryBlock, error) {
 		defer w.lists.Put(list)
 	}
 	*list = slices.Grow((*list)[:0], strings.Count(b.rows, "\n")+1)
-	p := parser{root: fromText(w.head.Root, w.head.RootBase64)}
+	p := parser{root: jsonstring.Join(w.head.Root, w.head.RootBase64)}
 	var r rowReader
 	var e Entry
 	for rows := b.rows; rows != ""; {
