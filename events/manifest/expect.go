@@ -149,13 +149,13 @@ func (f *fold) suspect(path, detail string) {
 // isLost reports whether the session put something at n for certain, and has not taken it
 // away: nothing is there in the end.
 func (x *outcome) isLost(n *node) bool {
-	if n.tried || n.removed || len(x.mounted) > 0 {
+	if n.tried || n.removed || len(x.fold.mounted) > 0 {
 		return false
 	}
 	if n.status == found {
-		return n.from != nil && n.from.away && x.isFull(n.from)
+		return n.from != nil && n.from.away && x.fold.isFull(n.from)
 	}
-	home := x.tree.home(n)
+	home := x.fold.tree.home(n)
 	replaced := home != nil && exists(home.state) // or that would be there, if the call had failed
 	switch n.status {
 	case made:
@@ -175,14 +175,14 @@ func (x *outcome) isLost(n *node) bool {
 func (x *outcome) isExchanged(n *node, s events.State, info *events.FileInfo) bool {
 	o := n.from
 	switch {
-	case n.tried, len(x.mounted) > 0, o == nil, n.status != found && n.status != moved, !isCertain(o.state), o.state == events.StateAbsent:
+	case n.tried, len(x.fold.mounted) > 0, o == nil, n.status != found && n.status != moved, !isCertain(o.state), o.state == events.StateAbsent:
 		return false
 	case o.state != s:
 		return true
 	case !o.info.Known() || o.late:
 		return false
 	}
-	own := x.retold[inodeOf(info)].attributes || x.written[inodeOf(info)] != nil || o.written
+	own := x.fold.retold[inodeOf(info)].attributes || x.fold.written[inodeOf(info)] != nil || o.written
 	switch info.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
 		return n.status == moved && !isSame(o.info, info)
@@ -193,7 +193,7 @@ func (x *outcome) isExchanged(n *node, s events.State, info *events.FileInfo) bo
 // isRelinked reports whether somebody else changed how many names a file has, if that
 // counts.
 func (x *outcome) isRelinked(n *node, o *origin, info *events.FileInfo) bool {
-	names := x.retold[inodeOf(info)].names
+	names := x.fold.retold[inodeOf(info)].names
 	if o.state != events.StateFile || o.info.Nlink == info.Nlink || o.late {
 		return false
 	}
@@ -203,9 +203,9 @@ func (x *outcome) isRelinked(n *node, o *origin, info *events.FileInfo) bool {
 
 // isRedressed reports whether somebody else changed the attributes of what is at path.
 func (x *outcome) isRedressed(path string, o *origin, info *events.FileInfo) bool {
-	if !isReowned(o.info, info) || o.late || o.dressed || o.written || x.retold[inodeOf(info)].attributes || len(x.mounted) > 0 {
+	if !isReowned(o.info, info) || o.late || o.dressed || o.written || x.fold.retold[inodeOf(info)].attributes || len(x.fold.mounted) > 0 {
 		return false
 	}
-	at := x.paths.find(path)
+	at := x.fold.paths.find(path)
 	return at == nil || !at.accessed.has(events.OpChattr)
 }

@@ -177,7 +177,7 @@ func (s *forgottenNames) merge(t *forgottenNames, q *forgetter) {
 // of which the manifest says nothing else, is an exception if it was there before the
 // session: it is in the filter by chance.
 func (x *outcome) tellForgotten() {
-	for dir, s := range x.forgotten.names {
+	for dir, s := range x.fold.forgotten.names {
 		t := Forgotten{Dir: dir.path(), Count: int64(s.count), Filter: s.filter(), Any: s.any}
 		if t.Filter == nil && !t.Any {
 			x.m.Forgotten = append(x.m.Forgotten, t)

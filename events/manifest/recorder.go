@@ -164,10 +164,10 @@ func (r *Recorder) End(t *events.Trailer) error {
 	x := r.outcome()
 	x.look()
 	x.strangers(r.watch)
-	all := x.paths.sorted(func(o *origin) bool { return o.isInput() || o.accesses != 0 })
+	all := x.fold.paths.sorted(func(o *origin) bool { return o.isInput() || o.accesses != 0 })
 	x.inputs(all)
 	if r.slow != nil {
-		x.gaps = append(x.gaps, r.slow.gap()...)
+		x.fold.gaps = append(x.fold.gaps, r.slow.gap()...)
 	}
 	x.finish(t, r.patterns)
 	if r.patterns != nil {
@@ -182,7 +182,7 @@ func (r *Recorder) End(t *events.Trailer) error {
 
 func (r *Recorder) outcome() *outcome {
 	return &outcome{
-		fold: r.fold, patterns: &lockedPatterns{patterns: r.patterns},
+		fold: r.fold, fs: r.fold.fs, hasher: r.fold.hasher, patterns: &lockedPatterns{patterns: r.patterns},
 		m: &Manifest{
 			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd, Surroundings: r.surroundings,
 			Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,
@@ -209,7 +209,7 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 	m := x.m
 	m.Exit = t.Exit
 	for _, out := range x.outputs {
-		if at := x.paths.find(out.Path); at != nil {
+		if at := x.fold.paths.find(out.Path); at != nil {
 			out.Ops = at.accessed.list()
 		}
 		x.tellOutput(out)
@@ -219,14 +219,14 @@ func (x *outcome) finish(t *events.Trailer, p *patterns) {
 	for path := range x.removed {
 		m.Removed = append(m.Removed, path)
 	}
-	for path := range x.volatile {
+	for path := range x.fold.volatile {
 		m.Volatile = append(m.Volatile, path)
 	}
 	x.renamings()
 	x.tellForgotten()
-	m.External = x.external.sorted()
+	m.External = x.fold.external.sorted()
 	m.Incomplete = x.incomplete(t)
-	m.Processes, m.ForgottenProcesses = x.processes.list, x.processes.forgotten
+	m.Processes, m.ForgottenProcesses = x.fold.processes.list, x.fold.processes.forgotten
 	m.choose(p)
 	m.sort()
 	for i := range m.Outputs {
@@ -250,7 +250,7 @@ func (x *outcome) encode(w io.Writer, paths []*origin) error {
 		explained = 0
 	}
 	accesses := rows{explained, func(p *piece, i int) {
-		for a := range x.accesses.by(paths[i], p.paths.path(paths[i])) {
+		for a := range x.fold.accesses.by(paths[i], p.paths.path(paths[i])) {
 			p.rows = m.appendAccess(p.rows, &a)
 		}
 	}}
@@ -260,7 +260,7 @@ func (x *outcome) encode(w io.Writer, paths []*origin) error {
 // renamings lists what was there before and is now elsewhere.
 func (x *outcome) renamings() {
 	seen := make(map[Renaming]bool)
-	for _, r := range x.renamed {
+	for _, r := range x.fold.renamed {
 		if r.from == nil {
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 // and still is there: it is an input, by the name that it had. Its guard has hashed it.
 func (x *outcome) survivors() {
 	byInode := make(map[inode]*origin)
-	for o := range x.paths.all.all() {
+	for o := range x.fold.paths.all.all() {
 		if o.away && o.info.Known() && !o.isInput() {
 			byInode[inodeOf(o.info)] = o
 		}
@@ -32,7 +32,7 @@ func (x *outcome) survivors() {
 // replaced finds what went away with its directory, in the place of which there is
 // another one now.
 func (x *outcome) replaced() {
-	for _, o := range x.paths.sorted(func(o *origin) bool { return o.away && exists(o.state) }) {
+	for _, o := range x.fold.paths.sorted(func(o *origin) bool { return o.away && exists(o.state) }) {
 		path := o.path()
 		if x.outputs[path] != nil || x.removed[path] || x.underRemoved(path) {
 			continue
@@ -45,12 +45,12 @@ func (x *outcome) replaced() {
 
 // aliases finds the files that the session changed by another of their names.
 func (x *outcome) aliases() {
-	for o := range x.paths.all.all() {
+	for o := range x.fold.paths.all.all() {
 		if !o.info.Known() || o.state != events.StateFile {
 			continue
 		}
-		_, retold := x.retold[inodeOf(o.info)]
-		if !retold && x.written[inodeOf(o.info)] == nil {
+		_, retold := x.fold.retold[inodeOf(o.info)]
+		if !retold && x.fold.written[inodeOf(o.info)] == nil {
 			continue
 		}
 		path := o.path()

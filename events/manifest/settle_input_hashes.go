@@ -13,7 +13,7 @@ func (x *outcome) sumOf(o *origin) (sum *[32]byte, p *problem) {
 	if out := x.carriedAlong[o]; out != nil {
 		// Renaming a directory leaves what is in it alone.
 		info := out.info
-		if _, ok := x.retold[inodeOf(&info)]; ok { // the session's own chmod, say
+		if _, ok := x.fold.retold[inodeOf(&info)]; ok { // the session's own chmod, say
 			info.Ctime = info.Mtime
 		}
 		switch {
@@ -49,7 +49,7 @@ func isForbidden(err error) bool { return errors.Is(err, unix.EACCES) || errors.
 // isRetold reports whether the session may have set a file's change time, by this name or
 // by another, and left what it holds alone.
 func (x *outcome) isRetold(o *origin) bool {
-	_, ok := x.retold[inodeOf(o.info)]
+	_, ok := x.fold.retold[inodeOf(o.info)]
 	return ok || o.retold || o.away
 }
 

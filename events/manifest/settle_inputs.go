@@ -132,7 +132,7 @@ func (x *outcome) settle(o *origin, path string) *problem {
 			l.names, l.hash, l.notEmpty = nil, "", true
 		}
 		changedHere := func(child *origin) bool { return child.away && child.state != events.StateNone }
-		if l.late && (l.alone || x.forgotten.names[o] == nil && !slices.ContainsFunc(o.more.below.list, changedHere)) {
+		if l.late && (l.alone || x.fold.forgotten.names[o] == nil && !slices.ContainsFunc(o.more.below.list, changedHere)) {
 			return changed("its entries changed as it was listed")
 		}
 	}
@@ -195,7 +195,7 @@ func (x *outcome) verify(o *origin, path string) (problem string) {
 		if permissions(info.Mode) != permissions(o.info.Mode) {
 			return "its mode changed"
 		}
-		if l := o.more.listing; l != nil && !l.notEmpty && (!l.info.Known() || info.Mtime != l.info.Mtime || info.Ctime != l.info.Ctime || isRacy(&l.info, x.now())) {
+		if l := o.more.listing; l != nil && !l.notEmpty && (!l.info.Known() || info.Mtime != l.info.Mtime || info.Ctime != l.info.Ctime || isRacy(&l.info, x.fold.now())) {
 			list, err := x.fs.readDir(path)
 			if err != nil || !slices.Equal(x.names(o, path, list.names), l.names) {
 				return "its entries changed"

@@ -10,10 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An outcome is what a session left behind. What its calls did was foretold; now
-// that it is over, one can look.
+// An outcome is what a session left behind. The fold predicted what its calls did; now that
+// the session is over, the outcome looks at the files.
 type outcome struct {
-	*fold
+	fold     *fold
+	fs       fileSystem
+	hasher   *hasher
 	m        *Manifest
 	begin    time.Time          // of the session
 	compact  bool               // without what explains the manifest
@@ -40,7 +42,7 @@ type output struct {
 
 // known returns what is known of a path before the session, nil if nothing.
 func (x *outcome) known(path string) *origin {
-	if o := x.paths.find(path); o != nil && o.known {
+	if o := x.fold.paths.find(path); o != nil && o.known {
 		return o
 	}
 	return nil
@@ -48,9 +50,9 @@ func (x *outcome) known(path string) *origin {
 
 // classify looks at every path that the session may have changed.
 func (x *outcome) classify() {
-	seen := make(map[string]bool, len(x.changes))
-	for i := 0; i < len(x.changes); i++ {
-		n := x.changes[i]
+	seen := make(map[string]bool, len(x.fold.changes))
+	for i := 0; i < len(x.fold.changes); i++ {
+		n := x.fold.changes[i]
 		path := n.path()
 		if path == "" || seen[path] {
 			continue
@@ -65,7 +67,7 @@ func (x *outcome) classify() {
 	}
 	for _, n := range x.lost {
 		if !x.remained[n] {
-			x.suspect(n.path(), "somebody else removed it")
+			x.fold.suspect(n.path(), "somebody else removed it")
 		}
 	}
 }
@@ -91,7 +93,7 @@ func (x *outcome) missing(n *node, path string) {
 		}
 	case n.status == made: // it could not be made
 		x.unmade = append(x.unmade, path)
-		if o := x.tree.home(n); o != nil {
+		if o := x.fold.tree.home(n); o != nil {
 			o.away = false
 		}
 	}
@@ -113,7 +115,7 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	// What was made here may have got the inode number of what was here before.
 	same := was && o.state == s && isSame(o.info, info) && (n.status != made || o.info.Ctime == info.Ctime)
 	switch {
-	case n.status == made && !n.tried && s != events.StateDir && info.Nlink > 1 && x.retold[inodeOf(info)].names == 0:
+	case n.status == made && !n.tried && s != events.StateDir && info.Nlink > 1 && x.fold.retold[inodeOf(info)].names == 0:
 		x.changed(path, "somebody else gave it another name")
 	case !same:
 	case x.isRelinked(n, o, info):
@@ -158,7 +160,7 @@ func isReowned(was, is *events.FileInfo) bool {
 
 // isRetimed reports whether the session may have given a file another time.
 func (x *outcome) isRetimed(path string, was, is *events.FileInfo) bool {
-	at := x.paths.find(path)
+	at := x.fold.paths.find(path)
 	return at != nil && at.accessed.has(events.OpChattr) && was.Mtime != is.Mtime
 }
 
@@ -193,14 +195,14 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 	}
 	for _, typed := range list.names {
 		name := nameOf(typed)
-		child := x.tree.child(dir, name)
+		child := x.fold.tree.child(dir, name)
 		below := join(path, name)
 		info, err := x.fs.lstat(below)
 		s := stateOf(&info, err)
 		if !exists(s) {
 			continue
 		}
-		x.correct(child, s, &info) // it could not be removed, say
+		x.fold.correct(child, s, &info) // it could not be removed, say
 		if child.status != found || child.from == nil {
 			continue // has been noted by itself
 		}
@@ -209,7 +211,7 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 			out = x.put(child, below, s, &info, true)
 		}
 		out.movedAt = at
-		o := x.origin(child, s, &info)
+		o := x.fold.origin(child, s, &info)
 		edited := o.written && contentOf(o.info) != contentOf(&info)
 		if !edited {
 			o.ops |= opBit(events.OpRename)
@@ -251,7 +253,7 @@ func (x *outcome) hash() {
 		if err == nil && ok && id.FileInfo == out.info {
 			// Known.
 		} else {
-			start := x.now()
+			start := x.fold.now()
 			var info events.FileInfo
 			sum, info, failures[i] = hashFile(x.fs, out.Path, buf)
 			out.info = info
@@ -274,7 +276,7 @@ func (x *outcome) hash() {
 func (x *outcome) changed(path, detail string) { x.gap(path, &problem{events.ReasonChanged, detail}) }
 
 func (x *outcome) gap(path string, p *problem) {
-	x.gaps = append(x.gaps, events.Incomplete{Reason: p.reason, Detail: path + ": " + p.detail})
+	x.fold.gaps = append(x.fold.gaps, events.Incomplete{Reason: p.reason, Detail: path + ": " + p.detail})
 }
 
 // incomplete returns what the manifest may miss: what the tracer says, and what was
@@ -282,12 +284,12 @@ func (x *outcome) gap(path string, p *problem) {
 func (x *outcome) incomplete(t *events.Trailer) []events.Incomplete {
 	list := slices.Clone(t.Incomplete)
 	if len(list) == 0 {
-		x.gaps = append(x.gaps, x.suspected...)
+		x.fold.gaps = append(x.fold.gaps, x.fold.suspected...)
 	}
-	slices.SortFunc(x.gaps, func(a, b events.Incomplete) int {
+	slices.SortFunc(x.fold.gaps, func(a, b events.Incomplete) int {
 		return cmp.Or(cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.PID, b.PID), cmp.Compare(a.Detail, b.Detail))
 	})
-	for _, g := range x.gaps {
+	for _, g := range x.fold.gaps {
 		if g.PID == 0 || !slices.ContainsFunc(list, func(in events.Incomplete) bool { return in.Reason == g.Reason && in.PID == g.PID }) {
 			list = append(list, g)
 		}

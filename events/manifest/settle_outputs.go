@@ -20,13 +20,13 @@ func (x *outcome) describe() {
 		}
 		// The owner of what was there before decided what the command may do, and the
 		// owner who owns what is there now decides it the next time.
-		if at := x.paths.find(path); at != nil && (at.accessed.has(events.OpChattr) || exists(at.state) && at.facts.has(factOwner)) {
+		if at := x.fold.paths.find(path); at != nil && (at.accessed.has(events.OpChattr) || exists(at.state) && at.facts.has(factOwner)) {
 			out.facts |= factOwner
 		}
 		switch out.State {
 		case events.StateFile:
 			out.content = out.content || out.facts.has(factContent)
-			if w := x.written[inodeOf(&out.info)]; w != nil && w.shared {
+			if w := x.fold.written[inodeOf(&out.info)]; w != nil && w.shared {
 				out.Shared, out.content = true, !w.appending
 			}
 		case events.StateSymlink:
@@ -64,7 +64,7 @@ func (x *outcome) listOutput(out *output) {
 		for _, typed := range out.Names {
 			path := join(out.Path, nameOf(typed))
 			if (n.below == nil || n.below.nodes[nameOf(typed)] == nil) && !x.hasher.owns(path) {
-				x.foreign(path)
+				x.fold.foreign(path)
 			}
 		}
 	}

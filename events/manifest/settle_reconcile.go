@@ -62,7 +62,7 @@ func (f *fold) unmove(n *node) {
 // isUnmoved reports whether what was at a gone node was neither moved nor is it here.
 func (x *outcome) isUnmoved(n *node) bool {
 	c := n.past()
-	if n.status != gone || c.unmoved == "" || c.left == nil || len(x.mounted) > 0 {
+	if n.status != gone || c.unmoved == "" || c.left == nil || len(x.fold.mounted) > 0 {
 		return false
 	}
 	info, err := x.fs.lstat(c.unmoved)

@@ -11,7 +11,7 @@ import (
 // removed names, and that it did not otherwise come to. Had the session changed one, an
 // event would say so: they are now as they were.
 func (x *outcome) ways() {
-	for o := range x.paths.all.all() {
+	for o := range x.fold.paths.all.all() {
 		if !o.way && !o.names {
 			continue
 		}
@@ -23,7 +23,7 @@ func (x *outcome) ways() {
 			info, err := x.fs.lstat(path)
 			o.known, o.state = true, stateOf(&info, err)
 			if err == nil {
-				o.info = x.infos.add(info)
+				o.info = x.fold.infos.add(info)
 			}
 		}
 		switch {

@@ -392,7 +392,7 @@ func (x *outcome) strangers(w *watcher) {
 		if what == 0 || what == dressed && !x.isUndressed(path) {
 			return
 		}
-		x.suspect(path, what.problem())
+		x.fold.suspect(path, what.problem())
 	})
 }
 
@@ -404,10 +404,10 @@ func (x *outcome) isUndressed(path string) bool {
 	if out == nil || out.node == nil || out.node.status != made || out.node.tried {
 		return false
 	}
-	if at := x.paths.find(path); at != nil && at.accessed.has(events.OpChattr) {
+	if at := x.fold.paths.find(path); at != nil && at.accessed.has(events.OpChattr) {
 		return false
 	}
-	if _, ok := x.retold[inodeOf(&out.info)]; ok {
+	if _, ok := x.fold.retold[inodeOf(&out.info)]; ok {
 		return false
 	}
 	_, err := unix.Lgetxattr(path, integrity, nil)
