@@ -44,3 +44,19 @@ func ExampleNewDepfile() {
 	//   /src/a.c \
 	//   /src/a.h
 }
+
+// A line for each distinct access below a directory.
+func ExampleFilter() {
+	sink, err := events.Filter(events.NewText(os.Stdout), []string{"/src"}, []string{"*.o"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	sink.Begin(&events.Header{Argv: []string{"cc", "-c", "a.c"}, Cwd: "/src"})
+	for _, path := range []string{"/lib/libc.so.6", "/src/a.c", "/src/a.h", "/src/a.c", "/src/a.o"} {
+		sink.Event(&events.Event{Op: events.OpRead, Path: path, State: events.StateFile})
+	}
+	sink.End(&events.Trailer{})
+	// Output:
+	// read      /src/a.c
+	// read      /src/a.h
+}

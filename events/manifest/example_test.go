@@ -55,3 +55,38 @@ func ExampleRecord() {
 	// valid
 	// stale: source content changed
 }
+
+// Which commands led to an access.
+func ExampleManifest_Why() {
+	cmd := tracer.Command("sh", "-c", "cat /etc/passwd; true")
+	m, err := manifest.Record(context.Background(), cmd, manifest.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	x := m.Why("/etc/passwd")
+	fmt.Println(x.Roles)
+	for _, p := range x.Accesses[0].Chain {
+		fmt.Println(p.Argv)
+	}
+	// Output:
+	// [input]
+	// [cat /etc/passwd]
+	// [sh -c cat /etc/passwd; true]
+}
+
+// Several manifests, of which each path is looked at once.
+func ExampleChecker() {
+	checker := manifest.NewChecker()
+	for _, command := range [][]string{{"cat", "/etc/passwd"}, {"wc", "/etc/passwd"}} {
+		cmd := tracer.Command(command[0], command[1:]...)
+		m, err := manifest.Record(context.Background(), cmd, manifest.Options{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		differences, err := checker.Check(m, manifest.CheckOptions{AsFound: true})
+		fmt.Println(command[0], len(differences), err)
+	}
+	// Output:
+	// cat 0 <nil>
+	// wc 0 <nil>
+}
