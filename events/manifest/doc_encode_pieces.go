@@ -3,6 +3,8 @@ package manifest
 import (
 	"io"
 	"runtime"
+
+	"github.com/fstrace/fstrace/events"
 )
 
 // rows are the elements of an array that may be long, in the order of n things: add adds
@@ -24,6 +26,11 @@ type piece struct {
 
 	paths pathMaker
 	clock clock
+
+	// Of the entry that was made last.
+	ops    opSet
+	words  []events.Op
+	digits []byte
 }
 
 const (
@@ -38,6 +45,14 @@ func (p *piece) fill(r rows, number int) {
 	for i := number * rowsPerPiece; i < min((number+1)*rowsPerPiece, r.n); i++ {
 		r.add(p, i)
 	}
+}
+
+// opList is ops.list. Neighbours mostly have the same.
+func (p *piece) opList(ops opSet) []events.Op {
+	if ops != p.ops {
+		p.ops, p.words = ops, ops.list()
+	}
+	return p.words
 }
 
 // count gives the digest what it counts.

@@ -174,7 +174,7 @@ func TestEntryOfAbsent(t *testing.T) {
 	o := newPaths().at("/a")
 	o.state = events.StateAbsent
 	o.edit().target = "b"
-	if e := o.entry("/a"); e.Target != "" {
+	if e := o.entry(new(piece)); e.Target != "" {
 		t.Errorf("%+v", e)
 	}
 }

@@ -98,20 +98,26 @@ func (o *origin) appendPath(b []byte) []byte {
 // A pathMaker puts paths together. Most are in the directory of the one before.
 type pathMaker struct {
 	dir    *origin
-	prefix []byte // its path and a slash
+	text   []byte // the last path
+	prefix int    // how much of it is the directory and a slash
+	kept   names
 }
 
-// path is o.path.
-func (m *pathMaker) path(o *origin) string {
+// path is o.path. The strings are parts of blocks, which stay as long as one of them does.
+func (m *pathMaker) path(o *origin) string { return m.kept.keep(m.passing(o)) }
+
+// passing is o.path, good until the next one is made.
+func (m *pathMaker) passing(o *origin) string {
 	if o.parent == nil {
 		return "/"
 	}
 	if o.parent != m.dir {
-		m.dir, m.prefix = o.parent, o.parent.appendPath(m.prefix[:0])
+		m.dir, m.text = o.parent, o.parent.appendPath(m.text[:0])
 		if m.dir.parent != nil {
-			m.prefix = append(m.prefix, '/')
+			m.text = append(m.text, '/')
 		}
+		m.prefix = len(m.text)
 	}
-	var buf [256]byte
-	return string(append(append(buf[:0], m.prefix...), o.name...))
+	m.text = append(m.text[:m.prefix], o.name...)
+	return textOf(m.text)
 }

@@ -43,7 +43,7 @@ func newOSFS() osFS { return osFS{newMounts()} }
 
 func (osFS) lstat(path string) (events.FileInfo, error) {
 	var st unix.Stat_t
-	if err := ignoringEINTR(func() error { return unix.Lstat(path, &st) }); err != nil {
+	if err := ignoringEINTR(func() error { return lstat(path, &st) }); err != nil {
 		return events.FileInfo{}, err
 	}
 	return infoOf(&st), nil

@@ -241,7 +241,7 @@ func (x *outcome) encode(w io.Writer, paths []*origin) error {
 	m := x.m
 	inputs := rows{len(paths), func(p *piece, i int) {
 		if o := paths[i]; o.isTold() {
-			e := o.entry(p.paths.path(o))
+			e := o.entry(p)
 			m.addEntry(p, &e)
 		}
 	}}
@@ -250,7 +250,7 @@ func (x *outcome) encode(w io.Writer, paths []*origin) error {
 		explained = 0
 	}
 	accesses := rows{explained, func(p *piece, i int) {
-		for a := range x.fold.accesses.by(paths[i], p.paths.path(paths[i])) {
+		for a := range x.fold.accesses.by(paths[i], p.paths.passing(paths[i])) {
 			p.rows = m.appendAccess(p.rows, &a)
 		}
 	}}

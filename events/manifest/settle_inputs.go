@@ -31,13 +31,14 @@ func (o *origin) isTold() bool {
 	return o.isInput() && o.state != events.StateOther && (o.state != events.StateSymlink || o.more.target != "")
 }
 
-// entry makes an entry of o, which has been settled. There may be a million of them:
-// they are made one after the other, to be encoded.
-func (o *origin) entry(path string) Entry {
-	e := newEntry(path, o.state)
-	e.Ops = o.ops.list()
+// entry makes an entry of o, which has been settled. There may be a million of them: they
+// are made one after the other, to be encoded in p, and good until the next is made.
+func (o *origin) entry(p *piece) Entry {
+	e := newEntry(p.paths.passing(o), o.state)
+	e.Ops = p.opList(o.ops)
 	if o.more.sum != nil {
-		e.SHA256, e.Size = hex.EncodeToString(o.more.sum[:]), o.info.Size
+		p.digits = hex.AppendEncode(p.digits[:0], o.more.sum[:])
+		e.SHA256, e.Size = textOf(p.digits), o.info.Size
 	}
 	if e.Error = o.unfound.String(); o.state == events.StateSymlink {
 		e.Target = o.more.target
