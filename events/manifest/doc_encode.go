@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"hash"
 	"hash/crc32"
 	"io"
 
@@ -44,7 +43,7 @@ func (m *Manifest) encodeBody(sum *summingWriter) error {
 }
 
 func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error {
-	e := encoder{w: bufio.NewWriterSize(sum, 64<<10), digest: sha256.New()}
+	e := encoder{w: bufio.NewWriterSize(sum, 64<<10), digest: digester{Hash: sha256.New()}}
 	madeInputs, madeAccesses := inputs.make(), accesses.make()
 	e.raw("{")
 	e.field("fstrace", Version)
@@ -71,9 +70,9 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	})
 	e.summed("inputs", madeInputs)
 	e.summed("outputs", rows{len(m.Outputs), func(p *piece, i int) { m.addEntry(p, &m.Outputs[i]) }}.make())
-	e.rows("modified", m.pathRows(m.Modified), nil)
+	e.rows("modified", m.pathRows(m.Modified))
 	e.summed("removed", m.pathRows(m.Removed))
-	e.rows("temporary", m.pathRows(m.Temporary), nil)
+	e.rows("temporary", m.pathRows(m.Temporary))
 	if len(m.Forgotten) > 0 {
 		e.list("forgotten", len(m.Forgotten), func(i int) any { return m.forgottenToWire(&m.Forgotten[i]) })
 	}
@@ -88,12 +87,12 @@ func (m *Manifest) encodeBodyOf(sum *summingWriter, inputs, accesses rows) error
 	e.field("digest", m.Digest)
 	e.rows("volatile", rows{len(m.Volatile), func(p *piece, i int) {
 		p.rows = appendElement(append(p.rows, newRow...), m.Volatile[i])
-	}}.make(), nil)
+	}}.make())
 	if m.ForgottenProcesses > 0 {
 		e.field("forgottenProcesses", m.ForgottenProcesses)
 	}
 	e.list("processes", len(m.Processes), func(i int) any { return processToWire(&m.Processes[i]) })
-	e.rows("accesses", madeAccesses, nil)
+	e.rows("accesses", madeAccesses)
 	e.flush()
 	return e.err
 }
@@ -112,7 +111,7 @@ func (s *summingWriter) Write(b []byte) (int, error) {
 // An encoder keeps the first error.
 type encoder struct {
 	w      *bufio.Writer
-	digest hash.Hash
+	digest digester
 	err    error
 	fields int
 }

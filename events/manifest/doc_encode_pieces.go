@@ -1,7 +1,6 @@
 package manifest
 
 import (
-	"io"
 	"runtime"
 
 	"github.com/fstrace/fstrace/events"
@@ -17,12 +16,10 @@ type rows struct {
 
 const newRow = ",\n "
 
-// A piece is some rows, and where the parts of them are that the digest does not count:
-// what the command was told of times, which is new in each checkout, and the names in a
-// directory, of which there is a hash.
+// A piece is some rows, and what the digest counts of them.
 type piece struct {
-	rows      []byte
-	uncounted [][2]int
+	rows    []byte
+	counted counted
 
 	paths pathMaker
 	clock clock
@@ -41,7 +38,8 @@ const (
 )
 
 func (p *piece) fill(r rows, number int) {
-	p.rows, p.uncounted = p.rows[:0], p.uncounted[:0]
+	p.rows = p.rows[:0]
+	p.counted.reset()
 	for i := number * rowsPerPiece; i < min((number+1)*rowsPerPiece, r.n); i++ {
 		r.add(p, i)
 	}
@@ -53,16 +51,6 @@ func (p *piece) opList(ops opSet) []events.Op {
 		p.ops, p.words = ops, ops.list()
 	}
 	return p.words
-}
-
-// count gives the digest what it counts.
-func (p *piece) count(digest io.Writer) {
-	from := 0
-	for _, part := range p.uncounted {
-		_, _ = digest.Write(p.rows[from:part[0]]) // a hash returns no error
-		from = part[1]
-	}
-	_, _ = digest.Write(p.rows[from:])
 }
 
 // A making is rows that goroutines make, in pieces so small that they stay in a
@@ -119,13 +107,14 @@ func (m *making) write(to func(p *piece)) {
 
 // summed writes an array that the digest counts.
 func (e *encoder) summed(name string, m *making) {
-	e.digest.Write([]byte(name))
-	e.rows(name, m, e.digest)
+	e.digest.begin(name)
+	e.array(name, m, e.digest.count)
 }
 
-// rows writes an array. digest, if not nil, is given the rows without their uncounted
-// parts.
-func (e *encoder) rows(name string, m *making, digest io.Writer) {
+// rows writes an array that it does not count.
+func (e *encoder) rows(name string, m *making) { e.array(name, m, func(*counted) {}) }
+
+func (e *encoder) array(name string, m *making, count func(*counted)) {
 	e.key(name)
 	e.raw("[")
 	isFirst := true
@@ -134,9 +123,8 @@ func (e *encoder) rows(name string, m *making, digest io.Writer) {
 		if isFirst && len(row) > 0 {
 			row, isFirst = row[len(","):], false
 		}
-		if e.write(row); digest != nil {
-			p.count(digest)
-		}
+		e.write(row)
+		count(&p.counted)
 	})
 	e.raw("]")
 }

@@ -17,8 +17,11 @@ import (
 // encode than to be found.
 
 func (m *Manifest) addEntry(p *piece, x *Entry) {
+	path := m.relative(x.Path)
+	p.counted.add(path)
+	p.counted.addFacts(x)
 	b := append(p.rows, newRow+"{"...)
-	b = jsonstring.AppendField(b, `"path`, m.relative(x.Path))
+	b = jsonstring.AppendField(b, `"path`, path)
 	b = appendWord(b, `,"state":`, x.State.String())
 	b = appendWordIfSet(b, `,"sha256":`, x.SHA256)
 	b = appendNumberIfSet(b, `,"size":`, x.Size)
@@ -34,7 +37,6 @@ func (m *Manifest) addEntry(p *piece, x *Entry) {
 	b = appendWordIfSet(b, `,"error":`, x.Error)
 	b = appendWordIfSet(b, `,"entries":`, x.Entries)
 	if len(x.Names) > 0 {
-		start := len(b)
 		b = append(b, `,"names":[`...)
 		for i, name := range x.Names {
 			if i > 0 {
@@ -43,7 +45,6 @@ func (m *Manifest) addEntry(p *piece, x *Entry) {
 			b = appendElement(b, name)
 		}
 		b = append(b, ']')
-		p.uncounted = append(p.uncounted, [2]int{start, len(b)})
 	}
 	if x.NotEmpty {
 		b = append(b, `,"empty":false`...)
@@ -68,7 +69,6 @@ func (m *Manifest) addEntry(p *piece, x *Entry) {
 		b = appendOwnerIfSet(b, x.Told.UID, x.Told.GID)
 		b[start+len(toldKey)] = '{' // for the first comma
 		b = append(b, '}')
-		p.uncounted = append(p.uncounted, [2]int{start, len(b)})
 	}
 	p.rows = append(b, '}')
 }
@@ -149,7 +149,9 @@ func (m *Manifest) appendAccess(b []byte, a *Access) []byte {
 // pathRows are rows of paths.
 func (m *Manifest) pathRows(paths []string) *making {
 	return rows{len(paths), func(p *piece, i int) {
-		p.rows = appendElement(append(p.rows, newRow...), m.relative(paths[i]))
+		path := m.relative(paths[i])
+		p.counted.add(path)
+		p.rows = appendElement(append(p.rows, newRow...), path)
 	}}.make()
 }
 

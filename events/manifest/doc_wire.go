@@ -91,26 +91,25 @@ type wireIncomplete struct {
 }
 
 type wireEntry struct {
-	Path         string   `json:"path,omitempty"`
-	PathBase64   []byte   `json:"pathBase64,omitempty"`
-	State        string   `json:"state"`
-	SHA256       string   `json:"sha256,omitempty"`
-	Size         *int64   `json:"size,omitempty"`
-	Mtime        string   `json:"mtime,omitempty"`
-	Mode         string   `json:"mode,omitempty"`
-	Owner        string   `json:"owner,omitempty"` // uid:gid
-	Links        *int64   `json:"links,omitempty"`
-	Target       string   `json:"target,omitempty"`
-	TargetBase64 []byte   `json:"targetBase64,omitempty"`
-	Error        string   `json:"error,omitempty"`
-	Entries      string   `json:"entries,omitempty"`
-	Names        wireList `json:"names,omitempty"`
-	Empty        *bool    `json:"empty,omitempty"`
-	Shared       bool     `json:"shared,omitempty"`
-	Before       string   `json:"before,omitempty"`
-	Ops          []string `json:"ops"`
-	// Last, because the digest leaves it out.
-	Told *wireTold `json:"told,omitempty"`
+	Path         string    `json:"path,omitempty"`
+	PathBase64   []byte    `json:"pathBase64,omitempty"`
+	State        string    `json:"state"`
+	SHA256       string    `json:"sha256,omitempty"`
+	Size         *int64    `json:"size,omitempty"`
+	Mtime        string    `json:"mtime,omitempty"`
+	Mode         string    `json:"mode,omitempty"`
+	Owner        string    `json:"owner,omitempty"` // uid:gid
+	Links        *int64    `json:"links,omitempty"`
+	Target       string    `json:"target,omitempty"`
+	TargetBase64 []byte    `json:"targetBase64,omitempty"`
+	Error        string    `json:"error,omitempty"`
+	Entries      string    `json:"entries,omitempty"`
+	Names        wireList  `json:"names,omitempty"`
+	Empty        *bool     `json:"empty,omitempty"`
+	Shared       bool      `json:"shared,omitempty"`
+	Before       string    `json:"before,omitempty"`
+	Ops          []string  `json:"ops"`
+	Told         *wireTold `json:"told,omitempty"`
 }
 
 type wireTold struct {
