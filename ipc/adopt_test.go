@@ -179,13 +179,7 @@ func TestAdoptStops(t *testing.T) {
 // TestAdoptRefused: what is passed on is looked at.
 func TestAdoptRefused(t *testing.T) {
 	client, _ := startDaemon(t)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	control, other := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "other")
-	defer control.Close()
-	defer other.Close()
+	control := silentControl(t)
 	self := pidfd(t, os.Getpid())
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -208,6 +202,18 @@ func TestAdoptRefused(t *testing.T) {
 	}
 }
 
+// silentControl returns a control socket at whose other end nobody answers.
+func silentControl(t testing.TB) *os.File {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	control := os.NewFile(uintptr(pair[0]), "control")
+	t.Cleanup(func() { control.Close(); unix.Close(pair[1]) })
+	return control
+}
+
 func pidfd(t testing.TB, pid int) *os.File {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -223,13 +229,7 @@ func pidfd(t testing.TB, pid int) *os.File {
 // that only as long as its client is there.
 func TestAdoptSilent(t *testing.T) {
 	client, _ := startDaemon(t)
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	control, other := os.NewFile(uintptr(pair[0]), "control"), os.NewFile(uintptr(pair[1]), "other")
-	defer control.Close()
-	defer other.Close()
+	control := silentControl(t)
 	silent := exec.Command("sleep", "1000")
 	if err := silent.Start(); err != nil {
 		t.Fatal(err)

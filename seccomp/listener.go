@@ -161,7 +161,7 @@ func (l *Listener) Valid(id uint64) bool {
 // notification (SECCOMP_USER_NOTIF_FLAG_CONTINUE, Linux 5.5). If Continue returns
 // [ErrGone], the call has not run.
 func (l *Listener) Continue(id uint64) error {
-	return l.send(id, 0, userNotifContinue)
+	return l.send(&response{id: id, flags: userNotifContinue})
 }
 
 // ContinueWithoutSync is like Continue, but wakes the caller on its own processor. With
@@ -186,7 +186,7 @@ func (l *Listener) ContinueWithoutSync(id uint64) error {
 // Errno answers a notification: the call fails with errno and does not run. See Continue
 // for ErrGone.
 func (l *Listener) Errno(id uint64, errno unix.Errno) error {
-	return l.send(id, -int32(errno), 0)
+	return l.send(&response{id: id, error: -int32(errno)})
 }
 
 // AnswerWithFile gives the caller a descriptor of an open file of this process,
@@ -200,17 +200,7 @@ func (l *Listener) AnswerWithFile(id uint64, file int) error {
 	if err != nil {
 		return err
 	}
-	for {
-		switch err := sendValue(l.fd, id, int64(number)); err {
-		case 0:
-			return nil
-		case unix.EINTR:
-		case unix.ENOENT:
-			return ErrGone
-		default:
-			return fmt.Errorf("seccomp: reply to notification %#x: %w", id, err)
-		}
-	}
+	return l.send(&response{id: id, val: int64(number)})
 }
 
 // AddFile gives the caller a descriptor of an open file of this process, close-on-exec, and
@@ -231,16 +221,16 @@ func (l *Listener) AddFile(id uint64, file int) (number int, err error) {
 
 // send replies. A reply that is interrupted must be repeated: the caller would sleep for
 // ever.
-func (l *Listener) send(id uint64, errno int32, flags uint32) error {
+func (l *Listener) send(r *response) error {
 	for {
-		switch err := sendReply(l.fd, id, errno, flags); err {
+		switch err := sendReply(l.fd, r); err {
 		case 0:
 			return nil
 		case unix.EINTR:
 		case unix.ENOENT:
 			return ErrGone
 		default:
-			return fmt.Errorf("seccomp: reply to notification %#x: %w", id, err)
+			return fmt.Errorf("seccomp: reply to notification %#x: %w", r.id, err)
 		}
 	}
 }

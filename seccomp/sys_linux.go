@@ -77,9 +77,8 @@ func (b *recvBuffer) receive(fd int, n *Notification) unix.Errno {
 }
 
 // sendReply issues one NOTIF_SEND. It is short: no word to the Go scheduler.
-func sendReply(fd int, id uint64, errno int32, flags uint32) unix.Errno {
-	r := response{id: id, error: errno, flags: flags}
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
+func sendReply(fd int, r *response) unix.Errno {
+	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(r)))
 	return e
 }
 
@@ -89,13 +88,6 @@ func addFD(fd int, id uint64, file int) (int, unix.Errno) {
 	a := addition{id: id, srcFD: uint32(file), newFDFlags: unix.O_CLOEXEC}
 	n, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlAddFD, uintptr(unsafe.Pointer(&a)))
 	return int(n), e
-}
-
-// sendValue issues one NOTIF_SEND that has the call return a value.
-func sendValue(fd int, id uint64, value int64) unix.Errno {
-	r := response{id: id, val: value}
-	_, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
-	return e
 }
 
 func ioctlID(fd int, id uint64) unix.Errno {

@@ -28,20 +28,27 @@ func (c *Cmd) descriptors() ([]uintptr, error) {
 	}
 	var list []uintptr
 	for i, f := range append(standard, c.ExtraFiles...) {
-		switch {
-		case f != nil:
-			list = append(list, f.Fd())
-		case i > 2:
-			list = append(list, closedFD)
-		default:
-			null, err := c.streams.openNull()
-			if err != nil {
-				return nil, fmt.Errorf("launch: %w", err)
-			}
-			list = append(list, null.Fd())
+		fd := uintptr(0)
+		if f != nil {
+			fd = f.Fd()
+		} else if fd, err = c.absent(i); err != nil {
+			return nil, err
 		}
+		list = append(list, fd)
 	}
 	return list, nil
+}
+
+// absent returns what stands in a list for a number that the command does not get.
+func (c *Cmd) absent(number int) (uintptr, error) {
+	if number > 2 {
+		return closedFD, nil
+	}
+	null, err := c.streams.openNull()
+	if err != nil {
+		return 0, fmt.Errorf("launch: %w", err)
+	}
+	return null.Fd(), nil
 }
 
 // numbered lists what Descriptors says.
@@ -50,20 +57,15 @@ func (c *Cmd) numbered() ([]uintptr, error) {
 	for number := range c.Descriptors {
 		highest = max(highest, number)
 	}
-	var list []uintptr
-	for number := range highest + 1 {
-		fd, ok := c.Descriptors[number]
-		switch {
-		case ok:
-			list = append(list, uintptr(fd))
-		case number > 2:
-			list = append(list, closedFD)
-		default:
-			null, err := c.streams.openNull()
-			if err != nil {
-				return nil, fmt.Errorf("launch: %w", err)
-			}
-			list = append(list, null.Fd())
+	list := make([]uintptr, highest+1)
+	for number := range list {
+		if fd, ok := c.Descriptors[number]; ok {
+			list[number] = uintptr(fd)
+			continue
+		}
+		var err error
+		if list[number], err = c.absent(number); err != nil {
+			return nil, err
 		}
 	}
 	return list, nil

@@ -137,38 +137,28 @@ func resolverAt(now time.Time) *Resolver {
 // TestDirCacheWhileTreeChanges: whatever a session does to directories, a resolver
 // that remembers says what one that remembers nothing says.
 func TestDirCacheWhileTreeChanges(t *testing.T) {
-	top, n := harness.TempTree(t), 0
-	for range 2 {
-		rapid.Check(t, func(t *rapid.T) {
-			n++
-			dir := fmt.Sprintf("%s/%d", top, n)
-			if err := os.Mkdir(dir, 0o755); err != nil {
-				t.Fatal(err)
+	inRandomTrees(t, func(t *rapid.T, dir string) {
+		warm := resolverAt(time.Now()) // for which no time passes
+		compare := func(when string) {
+			path := treePath(t, dir, "path")
+			follow := rapid.Bool().Draw(t, "follow")
+			got := warm.Resolve(hostView(), under(dir), []byte(path), modeIf(follow))
+			warm.recent.keep(&got, &warm.dirs, warm.Now)
+			want := ForHost().Resolve(hostView(), under(dir), []byte(path), modeIf(follow))
+			if describe(got, dir) != describe(want, dir) {
+				t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
 			}
-			defer os.RemoveAll(dir)
-			growTree(t, dir)
-			warm := resolverAt(time.Now()) // for which no time passes
-			compare := func(when string) {
-				path := treePath(t, dir, "path")
-				follow := rapid.Bool().Draw(t, "follow")
-				got := warm.Resolve(hostView(), under(dir), []byte(path), modeIf(follow))
-				warm.recent.keep(&got, &warm.dirs, warm.Now)
-				want := ForHost().Resolve(hostView(), under(dir), []byte(path), modeIf(follow))
-				if describe(got, dir) != describe(want, dir) {
-					t.Fatalf("%s: %q\ngot  %s\nwant %s", when, path, describe(got, dir), describe(want, dir))
-				}
-			}
-			for range rapid.IntRange(1, 15).Draw(t, "changes") {
-				c := drawChange(t, warm, dir)
-				compare("before")
-				c.foresee()
-				compare("foreseen")
-				c.run()
-				compare("changed")
-				compare("changed")
-			}
-		})
-	}
+		}
+		for range rapid.IntRange(1, 15).Draw(t, "changes") {
+			c := drawChange(t, warm, dir)
+			compare("before")
+			c.foresee()
+			compare("foreseen")
+			c.run()
+			compare("changed")
+			compare("changed")
+		}
+	})
 }
 
 // TestDirCacheAliases: a directory that is removed, or renamed, is so under each of its

@@ -214,10 +214,8 @@ func growTree(t *rapid.T, dir string) {
 	}
 }
 
-// TestResolveLikeKernel compares random paths in random trees with both oracles,
-// with a resolver that knows nothing, one that has walked the tree, and one that is
-// at the very path for the second time.
-func TestResolveLikeKernel(t *testing.T) {
+// inRandomTrees calls f with many trees, each in a directory of its own.
+func inRandomTrees(t *testing.T, f func(t *rapid.T, dir string)) {
 	top, n := harness.TempTree(t), 0
 	for range 2 {
 		rapid.Check(t, func(t *rapid.T) {
@@ -228,20 +226,29 @@ func TestResolveLikeKernel(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			growTree(t, dir)
-			warm := ForHost()
-			for range 10 {
-				path := treePath(t, dir, "path")
-				follow := rapid.Bool().Draw(t, "follow")
-				base := dir
-				if sub := dir + "/" + treeName.Draw(t, "base"); isDir(sub) {
-					base = sub
-				}
-				for _, r := range []*Resolver{ForHost(), warm, warm} {
-					compareWalks(t, r, base, path, follow)
-				}
-			}
+			f(t, dir)
 		})
 	}
+}
+
+// TestResolveLikeKernel compares random paths in random trees with both oracles,
+// with a resolver that knows nothing, one that has walked the tree, and one that is
+// at the very path for the second time.
+func TestResolveLikeKernel(t *testing.T) {
+	inRandomTrees(t, func(t *rapid.T, dir string) {
+		warm := ForHost()
+		for range 10 {
+			path := treePath(t, dir, "path")
+			follow := rapid.Bool().Draw(t, "follow")
+			base := dir
+			if sub := dir + "/" + treeName.Draw(t, "base"); isDir(sub) {
+				base = sub
+			}
+			for _, r := range []*Resolver{ForHost(), warm, warm} {
+				compareWalks(t, r, base, path, follow)
+			}
+		}
+	})
 }
 
 func isDir(path string) bool {
