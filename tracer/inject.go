@@ -3,15 +3,14 @@ package tracer
 import (
 	"bytes"
 	"errors"
-	"os"
 	"slices"
-	"strings"
 
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/fstrace/fstrace/tracer/internal/observe"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 	"github.com/fstrace/fstrace/tracer/internal/resolve"
+	"github.com/fstrace/fstrace/tracer/internal/syscalls"
 	"golang.org/x/sys/unix"
 )
 
@@ -28,10 +27,15 @@ const (
 	// callsBefore is how many calls a process makes before it gets the recorder: one that makes few
 	// does not pay for it. Tests have every process get it at once.
 	callsBefore = 24 - eager*23
-	// callsPerSite is the same for a site that was not known then.
+	// likelyBefore is how many of them could have been recorded.
+	likelyBefore = 8 - eager*7
+	// callsPerSite is how many calls come from sites that were not known then before the
+	// process is looked at again. The next time it is twice as many.
 	callsPerSite = 16
 	// maxAttempts is how often a process is looked at that cannot get it now.
 	maxAttempts = 6
+	// maxDoubled bounds how often callsPerSite is doubled.
+	maxDoubled = 16
 )
 
 // An injection is what is to be done to a thread when it has stopped.
@@ -60,25 +64,17 @@ type write struct {
 	data []byte
 }
 
-// A module is a file with sites, and those that calls have come from. ready is closed when it has
-// been read.
-type module struct {
-	*slots.Module // nil if it cannot be used
-	inode         uint64
-	ready         chan struct{}
-	sites         map[uint64]struct{} // offsets in the file
-}
-
 // inject is called for each notified call. It reports whether it has answered it: then the thread
 // is about to be stopped, to get the recorder.
 func (h *hand) inject(n *seccomp.Notification, c *observe.Call, p *process) (answered bool, err error) {
 	s := h.recordings
-	if !c.Followed || c.ABI != s.index.Native() || !s.notable[n.Data.NR] {
+	if !c.Followed || c.ABI != s.index.Native() {
 		return false, nil
 	}
+	likely := s.notable[n.Data.NR] && !beginsAtDescriptor(c)
 	s.mu.Lock()
 	in, sp := s.injections[c.TID], p.space
-	if in == nil && !s.isDue(p, n.Data.IP) {
+	if in == nil && !s.isDue(p, likely, n.Data.IP) {
 		s.mu.Unlock()
 		return false, nil
 	}
@@ -106,21 +102,34 @@ func (h *hand) inject(n *seccomp.Notification, c *observe.Call, p *process) (ans
 	return true, nil
 }
 
-// isDue counts a call that might have been recorded, and reports whether its process is to be looked
-// at. The lock is held.
-func (s *recordings) isDue(p *process, ip uint64) bool {
+// beginsAtDescriptor reports whether a call's path does, unless it is absolute, which is rare where one
+// passes a descriptor. Such calls are not recorded.
+func beginsAtDescriptor(c *observe.Call) bool {
+	dir := c.Row.First.Dir
+	return dir != syscalls.None && int32(c.Row.Argument(&c.Args, dir, c.ABI)) != unix.AT_FDCWD
+}
+
+// isDue counts a call, and reports whether its process is to be looked at. likely: the call could be
+// recorded, by a process that has the recorder. The lock is held.
+func (s *recordings) isDue(p *process, likely bool, ip uint64) bool {
 	sp := p.space
 	if sp == nil || sp.unfit || p.apart || sp.users != 1 || sp.threads {
 		return false
 	}
-	if sp.base != 0 {
+	if sp.source == nil {
+		sp.calls++
+		if !likely {
+			return false
+		}
+		if sp.likely++; sp.likely < likelyBefore {
+			return false
+		}
+	} else {
 		landings := slots.LandingAt(sp.base, 0)
-		if sp.source != nil && (isLed(sp.led, ip-2) || ip >= landings && ip < landings+slots.PageSize) {
+		if !likely || isLed(sp.led, ip-2) || ip >= landings && ip < landings+slots.PageSize {
 			return false // it is one that must be notified
 		}
-	}
-	if sp.calls++; sp.calls < sp.next {
-		return false
+		sp.calls++
 	}
 	if sp.awaits != nil {
 		select {
@@ -131,8 +140,15 @@ func (s *recordings) isDue(p *process, ip uint64) bool {
 			return false
 		}
 	}
+	if sp.calls < sp.next {
+		return false
+	}
 	sp.next = sp.calls + callsPerSite
-	if sp.attempts++; sp.attempts > maxAttempts && sp.source == nil {
+	sp.attempts++
+	switch {
+	case sp.source != nil:
+		sp.next = sp.calls + callsPerSite<<min(sp.attempts, maxDoubled)
+	case sp.attempts > maxAttempts:
 		sp.unfit = true
 		return false
 	}
@@ -233,18 +249,21 @@ func (s *recordings) giveUpOn(sp *addressSpace) {
 	s.open(sp)
 }
 
+// maxSources bounds the memory of slots: so many processes record at once.
+const maxSources = 512
+
 // newRing returns one in which nothing was recorded.
 func (s *recordings) newRing() (*slots.Ring, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if n := len(s.spare); n > 0 {
-		r := s.spare[n-1]
-		s.spare = s.spare[:n-1]
-		r.Reset()
-		return r, nil
+	full := len(s.sources) >= maxSources
+	s.mu.Unlock()
+	if full {
+		return nil, errTooMany
 	}
 	return slots.NewRing()
 }
+
+var errTooMany = errors.New("too many processes record their calls")
 
 // addFiles gives a caller the descriptors of its slots and of the counter.
 func (h *hand) addFiles(id uint64, in *injection) bool {
@@ -254,66 +273,10 @@ func (h *hand) addFiles(id uint64, in *injection) bool {
 	}
 	if err != nil && in.ring < 0 {
 		h.recordings.giveUpOn(in.space) // too many files are open, say
+		in.source.closeRing()
 		return false
 	}
 	return true // also to close the first
-}
-
-// moduleOf returns what is known of the file that a mapping is of, nil if it is none that is led to
-// the recorder, or not read yet.
-func (s *recordings) moduleOf(at *procfs.Mapping, sp *addressSpace) *module {
-	if at.Access != "r-xp" || at.Inode == 0 || !isLibc(at.Path) {
-		return nil
-	}
-	m := s.learn(at.Path)
-	if eager != 0 {
-		<-m.ready
-	}
-	select {
-	case <-m.ready:
-		if m.Module != nil && m.inode == at.Inode {
-			return m
-		}
-	default:
-		s.mu.Lock()
-		sp.awaits = m.ready
-		s.mu.Unlock()
-	}
-	return nil
-}
-
-// isLibc reports whether a file is glibc by its name.
-func isLibc(path string) bool {
-	name := path[strings.LastIndexByte(path, '/')+1:]
-	return name == "libc.so.6" || strings.HasPrefix(name, "libc-2.")
-}
-
-// learn has a module be read, if that has not begun. It is called as soon as one is opened.
-func (s *recordings) learn(path string) *module {
-	m := s.modules[path]
-	if m == nil {
-		m = &module{ready: make(chan struct{}), sites: make(map[uint64]struct{})}
-		s.modules[path] = m
-		go m.read(path)
-	}
-	return m
-}
-
-// read reads a module's file.
-func (m *module) read(path string) {
-	defer close(m.ready)
-	f, err := os.Open(path)
-	if err != nil {
-		return
-	}
-	defer f.Close()
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFREG {
-		return
-	}
-	if m.Module, err = slots.ReadModule(f); err == nil {
-		m.inode = st.Ino
-	}
 }
 
 // lead prepares to lead the sites of a module to the recorder that are not led there yet. It reports
@@ -326,11 +289,11 @@ func (h *hand) lead(in *injection, pid int, m *module, at *procfs.Mapping) bool 
 		if isLed(in.led, site) || !ok || offset < at.Offset || site >= at.To || len(in.led) >= slots.Landings {
 			continue
 		}
-		gapAt := at.From + gap - at.Offset
+		gapAt, was := at.From+gap-at.Offset, m.Idle(gap)
 		landing := slots.LandingAt(in.base, len(in.led))
 		code, near := slots.Landing(in.base, len(in.led), site)
 		atSite, inGap, nearToo := slots.Detour(site, gapAt, landing)
-		if !near || !nearToo || !h.isAsInFile(pid, m, offset, len(atSite), site) || !h.isAsInFile(pid, m, gap, len(inGap), gapAt) {
+		if !near || !nearToo || !h.holds(pid, site, slots.SyscallInstruction[:]) || !h.holds(pid, gapAt, was[:]) {
 			continue
 		}
 		in.writes = append(in.writes, write{landing, code}, write{gapAt, inGap}, write{site, atSite})
@@ -345,10 +308,11 @@ func isLed(list []slots.Led, site uint64) bool {
 	return slices.ContainsFunc(list, func(l slots.Led) bool { return l.Site == site })
 }
 
-// isAsInFile reports whether the memory of a process around an address is what its file says.
-func (h *hand) isAsInFile(pid int, m *module, offset uint64, n int, at uint64) bool {
-	b, err := h.memory.Bytes(pid, at, n)
-	return err == nil && bytes.Equal(b, m.Bytes(offset, n))
+// holds reports whether the memory of a process has b at an address: the kernel has said where calls
+// come from, and the file what nothing executes, but the process may have changed both.
+func (h *hand) holds(pid int, at uint64, b []byte) bool {
+	is, err := h.memory.Bytes(pid, at, len(b))
+	return err == nil && bytes.Equal(is, b)
 }
 
 // isInherited reports whether a process has the recorder from its parent, with room where the slots
@@ -363,16 +327,12 @@ func (h *hand) isInherited(pid int, base uint64, list []procfs.Mapping) bool {
 	if err != nil {
 		return false
 	}
-	is := func(at uint64, want []byte) bool {
-		b, err := h.memory.Bytes(pid, at, len(want))
-		return err == nil && bytes.Equal(b, want)
-	}
 	for at := 0; at < len(image); at += slots.PageSize {
-		if !is(base+uint64(at), image[at:at+slots.PageSize]) {
+		if !h.holds(pid, base+uint64(at), image[at:at+slots.PageSize]) {
 			return false
 		}
 	}
-	return is(base+slots.TokenPage, make([]byte, 8))
+	return h.holds(pid, base+slots.TokenPage, make([]byte, 8))
 }
 
 // roomFor finds room for the recorder near a mapping: not beside others, which may grow.
@@ -406,13 +366,12 @@ func (s *recordings) injected(in *injection, done bool) {
 	if !done {
 		sp.unfit = true
 		s.open(sp)
-		if in.source != nil {
-			_ = in.source.ring.(*slots.Ring).Close() // not for another: it may be mapped there
-		}
+		in.source.closeRing()
 		return
 	}
 	sp.base, sp.led = in.base, in.led
 	if in.source != nil {
+		in.source.ring.(*slots.Ring).CloseFile() // the process has it mapped
 		sp.source = in.source
 		s.sources = append(s.sources, in.source)
 		s.processes++

@@ -71,6 +71,7 @@ func (r *receiver) retire() {
 	defer r.mu.Unlock()
 	r.retired = true
 	if r.recordings != nil {
+		r.recordings.suspect()
 		r.recordings.collect(true)
 		r.recordings.look(observe.New(r.common, nil), nil) // no process is left that it could wait for
 	}

@@ -22,6 +22,7 @@ type ring interface {
 	Drain(c *slots.Counter, begun bool, yield func(*slots.Record)) error
 	Open(slots.Opening)
 	Reclaim() int
+	Suspect()
 }
 
 // recordings are the second source of accesses, beside notifications: the calls that processes
@@ -51,12 +52,13 @@ type recordings struct {
 	mu         sync.Mutex
 	sources    []*source
 	found      []*recordedCall // they have their places, and are to be looked at
+	looked     int             // how many of them were
 	batch      []*recordedCall
+	free       []*recordedCall
 	recorded   uint64
 	processes  int                // that have recorded calls
 	begun      chan struct{}      // the first has begun to
 	injections map[int]*injection // by thread: that it is to be stopped for
-	spare      []*slots.Ring      // whose processes are gone
 }
 
 // A source is a process that records.
@@ -106,18 +108,16 @@ func (s *recordings) add(r ring, p *process, dir procfs.Place) *source {
 // drop ends the collecting from a source. The lock is held.
 func (s *recordings) drop(src *source) {
 	s.sources = slices.DeleteFunc(s.sources, func(o *source) bool { return o == src })
-	if src.proc.space == nil {
-		s.keepRing(src)
-	}
+	src.closeRing()
 }
 
-// keepRing keeps the slots of a process that is gone for another one. The lock is held.
-func (s *recordings) keepRing(src *source) {
+// closeRing gives the slots up. A process that has them mapped keeps them.
+func (src *source) closeRing() {
 	if src == nil {
 		return
 	}
 	if r, ok := src.ring.(*slots.Ring); ok {
-		s.spare = append(s.spare, r)
+		_ = r.Close() // it is mapped, and open
 	}
 }
 
@@ -130,9 +130,8 @@ func (s *recordings) collect(begun bool) {
 		return
 	}
 	s.batch = s.batch[:0]
-	now := time.Now()
 	for _, src := range s.sources {
-		err := src.ring.Drain(s.counter, begun, func(rec *slots.Record) { s.take(src, rec, now) })
+		err := src.ring.Drain(s.counter, begun, func(rec *slots.Record) { s.take(src, rec) })
 		if err != nil && !src.lost {
 			src.lost = true
 			if src.proc.space != nil {
@@ -144,29 +143,49 @@ func (s *recordings) collect(begun bool) {
 			src.ring.Reclaim()
 		}
 	}
-	slices.SortStableFunc(s.batch, func(a, b *recordedCall) int { return cmp.Compare(a.number, b.number) })
+	if len(s.batch) == 0 {
+		return
+	}
+	if len(s.sources) > 1 {
+		slices.SortStableFunc(s.batch, func(a, b *recordedCall) int { return cmp.Compare(a.number, b.number) })
+	}
+	now := time.Now()
 	for _, c := range s.batch {
+		c.At = now
 		if !c.again {
 			s.recorded++
 			c.entry = s.queue.place()
 			c.entry.of, c.entry.family = c.proc, c.proc.family.Load()
 		}
 	}
+	if s.looked == len(s.found) {
+		s.found, s.looked = s.found[:0], 0
+	}
 	s.found = append(s.found, s.batch...)
 }
 
-// take adds a record to the batch.
-func (s *recordings) take(src *source, rec *slots.Record, now time.Time) {
-	abi := s.index.Native()
-	c := &recordedCall{source: src, number: rec.Number, again: rec.Again}
-	c.Recorded = observe.Recorded{
-		At: now, PID: src.proc.pid, TID: src.proc.pid, Row: s.index.Row(abi.Audit, rec.Call), ABI: abi, Path: slices.Clone(rec.Path), Dir: src.dir,
-		Returned: rec.Returned, Result: rec.Result, Info: rec.Info, HasInfo: rec.HasInfo,
+// suspect has the next collection look at all slots, also of processes that have recorded nothing
+// as far as the session's counter says.
+func (s *recordings) suspect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, src := range s.sources {
+		src.ring.Suspect()
 	}
+}
+
+// take adds a record to the batch.
+func (s *recordings) take(src *source, rec *slots.Record) {
+	c := s.blank()
+	c.source, c.number, c.again, c.entry = src, rec.Number, rec.Again, nil
+	c.PID, c.TID, c.ABI = src.proc.pid, src.proc.pid, s.index.Native()
 	if rec.Thread != 0 {
 		c.TID = int(rec.Thread)
 	}
+	c.Row = s.index.Row(c.ABI.Audit, rec.Call)
 	copy(c.Args[:], rec.Args[:])
+	c.Path, c.Dir = append(c.Path[:0], rec.Path...), src.dir
+	c.Returned, c.Result, c.Info, c.HasInfo = rec.Returned, rec.Result, rec.Info, rec.HasInfo
 	if c.Row == nil { // the recorder knows none that the table does not: a test says so
 		s.incomplete.add(events.ReasonForeignABI, src.proc.pid, "a recorded call that is not in the table")
 		return
@@ -174,10 +193,24 @@ func (s *recordings) take(src *source, rec *slots.Record, now time.Time) {
 	s.batch = append(s.batch, c)
 }
 
+// maxBlank bounds the memory of calls that were looked at.
+const maxBlank = 1 << 10
+
+// blank returns a call to be filled. The lock is held.
+func (s *recordings) blank() *recordedCall {
+	n := len(s.free)
+	if n == 0 {
+		return new(recordedCall)
+	}
+	c := s.free[n-1]
+	s.free = s.free[:n-1]
+	return c
+}
+
 // look looks at the calls that were collected. It is for who holds the receiver's lock: the
 // hand, nil for nobody who would be missed, and its observer.
 func (s *recordings) look(o *observe.Observer, h *hand) {
-	for c := s.next(); c != nil; c = s.next() {
+	for c := s.next(nil); c != nil; c = s.next(c) {
 		if c.entry == nil {
 			if found, ok := c.early[c.number]; ok && c.Returned {
 				o.Answer(&c.Recorded, found)
@@ -199,14 +232,19 @@ func (s *recordings) look(o *observe.Observer, h *hand) {
 	}
 }
 
-// next takes the first of the calls that are to be looked at.
-func (s *recordings) next() (c *recordedCall) {
+// next takes the first of the calls that are to be looked at, and takes back one that was, nil for
+// none.
+func (s *recordings) next(last *recordedCall) (c *recordedCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.found) == 0 {
+	if last != nil && len(s.free) < maxBlank {
+		s.free = append(s.free, last)
+	}
+	if s.looked == len(s.found) {
 		return nil
 	}
-	c, s.found = s.found[0], s.found[1:]
+	c, s.found[s.looked] = s.found[s.looked], nil
+	s.looked++
 	return c
 }
 

@@ -55,6 +55,8 @@ func (f *fakeRing) Open(slots.Opening) {}
 
 func (f *fakeRing) Reclaim() int { return 0 }
 
+func (f *fakeRing) Suspect() {}
+
 // A doubleWorld is some processes and a tree of files. What the processes do is learnt
 // twice: by notifications, at the moment of each call, and from their own records.
 type doubleWorld struct {
@@ -703,7 +705,7 @@ func TestRecordedGivenUp(t *testing.T) {
 	w.recorded.collect(true)
 	// The listener is none: it answers nobody.
 	h := &hand{receiver: &receiver{listener: new(seccomp.Listener), incomplete: w.gaps, queue: w.queue, recordings: w.recorded}, observer: w.observer}
-	h.recorded = w.recorded.next()
+	h.recorded = w.recorded.next(nil)
 	h.observer.ObserveRecorded(&h.recorded.Recorded, &h.recorded.entry.access)
 	h.call = observe.Call{Row: h.recorded.Row}
 	h.caller, h.blank = &h.call, new(entry)

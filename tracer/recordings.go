@@ -75,15 +75,11 @@ func (s *recordings) close() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rings := s.spare
 	for _, src := range s.sources {
 		src.ring.Open(0)
-		rings = append(rings, src.ring.(*slots.Ring))
+		src.closeRing()
 	}
-	s.sources, s.spare = nil, nil
-	for _, r := range rings {
-		_ = r.Close() // it is mapped, and open
-	}
+	s.sources = nil
 	_ = s.counter.Close()
 }
 
@@ -124,6 +120,7 @@ func (r *receiver) collectByClock() {
 
 // collect looks at what was recorded. It reports whether there may be more.
 func (h *hand) collect() bool {
+	h.recordings.suspect()
 	h.recordings.collect(false)
 	h.mu.Lock()
 	defer func() { // but by Goexit

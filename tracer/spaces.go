@@ -25,8 +25,9 @@ type addressSpace struct {
 	settled bool // source.dir is where relative paths begin
 	led     []slots.Led
 
-	calls    int // notified ones that might have been recorded
-	next     int // by how many of them it is looked at again
+	calls    int // notified ones; when something is recorded, from sites that are not led to the recorder
+	likely   int // those of them that could have been recorded
+	next     int // by how many calls it is looked at again
 	attempts int
 	awaits   <-chan struct{} // closed when its module has been read; nil for nothing
 }
@@ -114,6 +115,7 @@ func (s *recordings) ended(p *process) {
 
 // depart takes a process out of its memory.
 func (s *recordings) depart(p *process) {
+	s.suspect()
 	s.collect(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +128,7 @@ func (s *recordings) depart(p *process) {
 	for tid, in := range s.injections { // it was killed before it could be stopped
 		if in.proc == p {
 			delete(s.injections, tid)
-			s.keepRing(in.source)
+			in.source.closeRing()
 		}
 	}
 	if sp.source != nil && sp.source.proc == p {

@@ -48,6 +48,10 @@ type Observer struct {
 	procfs   procfs.Reader
 	resolver *resolve.Resolver
 	view     resolve.View // of the caller
+
+	// What a recorded call was told.
+	told   resolve.Told
+	answer resolve.Answer
 }
 
 // A Shared is what the observers of a session share. The receiver's lock guards it.

@@ -31,15 +31,15 @@ type Recorded struct {
 	HasInfo  bool
 }
 
-// ObserveRecorded fills a with what c accesses, and returns what was found there. If c has
+// ObserveRecorded fills a, which is blank, with what c accesses, and returns what was found there. If c has
 // returned a says what its caller was told. Where that contradicts what was found, and the
 // session has not changed it since, somebody else has: then the record is incomplete.
 func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result) {
 	o.resolver.Begin(time.Now(), c.PID, false)
-	*a = Access{time: c.At, TID: c.TID, pid: c.PID, row: c.Row, abi: c.ABI, op: c.Row.Op}
-	call := Call{TID: c.TID, PID: c.PID, Row: c.Row, ABI: c.ABI, Args: c.Args}
+	o.resolver.NoCache = false
+	a.time, a.TID, a.pid, a.row, a.abi, a.op = c.At, c.TID, c.PID, c.Row, c.ABI, c.Row.Op
 	if c.Row.Flags != syscalls.None && c.Row.FlagType != syscalls.FlagsNone {
-		a.flags, a.hasFlags = call.arg(c.Row.Flags), true
+		a.flags, a.hasFlags = c.Row.Argument(&c.Args, c.Row.Flags, c.ABI), true
 	}
 	o.view = resolve.View{Root: "/", PID: c.PID, TID: c.TID}
 	mode := resolve.Mode(0)
@@ -48,13 +48,20 @@ func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result
 	}
 	base := resolve.Base{Place: c.Dir}
 	absent := c.Returned && c.Result == -int64(unix.ENOENT)
-	if mode&resolve.Follow == 0 && (absent || c.Returned && c.HasInfo) {
-		found = o.resolver.LookupTold(&o.view, base, c.Path, &resolve.Told{Info: c.Info, Absent: absent})
-	} else {
+	switch {
+	case !c.Returned:
 		found = o.resolver.Lookup(&o.view, base, c.Path, mode)
+	case mode&resolve.Follow == 0 && (absent || c.HasInfo):
+		o.told = resolve.Told{Info: c.Info, Absent: absent}
+		found = o.resolver.LookupTold(&o.view, base, c.Path, &o.told)
+	default:
+		o.answer = resolve.Answer{Result: c.Result, Info: c.Info}
+		found = o.resolver.LookupAnswered(&o.view, base, c.Path, mode, &o.answer)
 	}
 	a.First = found
-	o.noteLost(&call, a)
+	if found.Lost != nil {
+		o.incomplete(found.Lost.Reason, c.PID, found.Lost.Detail)
+	}
 	if c.Returned && c.contradicts(&a.First) {
 		o.interfered(c, &found)
 	}

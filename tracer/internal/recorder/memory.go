@@ -46,8 +46,21 @@ func newShared(name string, size int) (s shared, err error) {
 // FD returns the memory's file, to be mapped by a process.
 func (s *shared) FD() int { return s.fd }
 
+// CloseFile closes the memory's file, which every process needs that is to map it. What is mapped
+// stays.
+func (s *shared) CloseFile() {
+	_ = unix.Close(s.fd) // it holds nothing back
+	s.fd = -1
+}
+
 // Close gives the memory up. Processes keep theirs.
-func (s *shared) Close() error { return errors.Join(unix.Munmap(s.mem), unix.Close(s.fd)) }
+func (s *shared) Close() error {
+	err := unix.Munmap(s.mem)
+	if s.fd >= 0 {
+		err = errors.Join(err, unix.Close(s.fd))
+	}
+	return err
+}
 
 // A Counter numbers the calls of a session: the recorded ones by the processes, the notified
 // ones by fstrace.

@@ -33,16 +33,17 @@ type Record struct {
 type Ring struct {
 	shared
 	seen    [slotCount]uint64 // the numbers of those that were given not returned
+	quiet   uint64            // the next number when all slots were free; 0 if they were not
 	damaged bool
-	found   []Record
-	order   []place
-	copies  [][slotSize]byte
+	found   []finding
+	copy    [slotSize]byte
+	record  Record
 }
 
-// A place is that of a found Record among all: by its number.
-type place struct {
-	number uint64
-	at     int
+// A finding is a slot that has something to give.
+type finding struct {
+	number, word uint64
+	slot         int
 }
 
 // NewRing returns a ring in which nothing may be recorded yet.
@@ -78,6 +79,8 @@ func (r *Ring) word(offset int) *uint64 { return wordAt(r.mem, offset) }
 // calls that have returned and, if begun is set, those that have only begun. The Record is the
 // callee's until it returns. Slots whose calls have returned are free then.
 //
+// It costs next to nothing while no process of the session begins a call.
+//
 // ErrDamaged says that there was something that no recorder writes. Records that are right
 // were given nevertheless; nothing comes from this ring any more, and none may be recorded in
 // it.
@@ -85,39 +88,53 @@ func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 	if r.damaged {
 		return ErrDamaged
 	}
-	r.found, r.copies = r.found[:0], r.copies[:0]
-	if r.copies == nil {
-		r.copies = make([][slotSize]byte, 0, slotCount) // never moved: records point into it
+	// A call takes its slot first, then its number. If all slots were free at a number that
+	// nobody has taken since, they still are.
+	start := atomic.LoadUint64(c.word())
+	if start == r.quiet {
+		return nil
 	}
+	r.found, r.quiet = r.found[:0], start
 	for i := 1; i < slotCount; i++ {
-		r.look(i, begun)
+		if !r.look(i, begun) {
+			r.quiet = 0
+		}
 	}
 	next, err := c.Check()
-	r.order = r.order[:0]
+	slices.SortFunc(r.found, func(a, b finding) int { return cmp.Compare(a.number, b.number) })
+	last, rec := uint64(0), &r.record
 	for i := range r.found {
-		r.order = append(r.order, place{r.found[i].Number, i})
-	}
-	slices.SortFunc(r.order, func(a, b place) int { return cmp.Compare(a.number, b.number) })
-	for i, p := range r.order {
-		rec := &r.found[p.at]
-		if rec.Number == 0 || rec.Number >= next || i > 0 && rec.Number == r.order[i-1].number {
+		f := &r.found[i]
+		ok := r.take(f, rec) && f.number != last && f.number < next
+		switch {
+		case !ok:
 			r.damaged = true
-			continue
+		case !rec.Void || rec.Again:
+			yield(rec)
 		}
-		yield(rec)
+		last = f.number
 	}
 	if r.damaged || err != nil {
-		r.damaged = true
+		r.damaged, r.quiet = true, 0
 		r.Open(0)
 		return ErrDamaged
 	}
 	return nil
 }
 
-// look takes what is in a slot.
-func (r *Ring) look(i int, begun bool) {
+// Suspect has the next Drain look at all slots. The numbers that processes have taken are what
+// they have written into memory that they share: a process could take them back.
+func (r *Ring) Suspect() { r.quiet = 0 }
+
+// look finds out whether a slot has something to give, and reports whether it has not, or will not
+// have when that is given: it is free.
+func (r *Ring) look(i int, begun bool) (free bool) {
 	at := i * slotSize
 	word := atomic.LoadUint64(r.word(at + slotWord))
+	if word == phaseFree {
+		r.seen[i] = 0
+		return true
+	}
 	const phases = 1<<phaseBits - 1
 	if word&phases == phaseBegun && begun {
 		// If this fails the call has just returned, or is withdrawn.
@@ -131,39 +148,47 @@ func (r *Ring) look(i int, begun bool) {
 	switch {
 	case word == phaseFree, word == phaseTaken:
 		r.seen[i] = 0
-		return
+		return word == phaseFree
 	case phase < phaseBegun || phase > phaseVoid || number == 0:
 		r.damaged = true
-		return
-	}
-	again := r.seen[i] == number
-	returned := phase == phaseAnswered
-	switch {
+		return false
 	case phase >= phaseAnswered:
-	case again, !begun:
-		return
+	case r.seen[i] == number, !begun:
+		return false
 	case phase == phaseBegun: // it is another one than a moment ago
-		return
+		return false
 	}
-	r.copies = r.copies[:len(r.copies)+1]
-	slot := &r.copies[len(r.copies)-1]
-	copy(slot[:], r.mem[at:])
-	rec := Record{Number: number, Again: again, Returned: returned, Void: phase == phaseVoid}
-	ok := rec.read(slot[:])
-	if phase >= phaseAnswered {
-		r.seen[i] = 0
-		// Nobody else makes this step. If it fails the process has meddled.
-		ok = atomic.CompareAndSwapUint64(r.word(at+slotWord), word, phaseFree) && ok
-	} else {
-		r.seen[i] = number
+	r.found = append(r.found, finding{number, word, i})
+	return phase >= phaseAnswered
+}
+
+// take reads what was found, and makes a slot free whose call has returned. It reports whether it
+// is what a recorder writes.
+func (r *Ring) take(f *finding, rec *Record) (ok bool) {
+	at, phase := f.slot*slotSize, f.word&(1<<phaseBits-1)
+	r.copyUsed(r.mem[at : at+slotSize])
+	*rec = Record{Number: f.number, Again: r.seen[f.slot] == f.number, Returned: phase == phaseAnswered, Void: phase == phaseVoid}
+	ok = rec.read(r.copy[:])
+	if phase < phaseAnswered {
+		r.seen[f.slot] = f.number
+		return ok
 	}
-	if !ok {
-		r.damaged = true
-		return
+	r.seen[f.slot] = 0
+	// Nobody else makes this step. If it fails the process has meddled.
+	return atomic.CompareAndSwapUint64(r.word(at+slotWord), f.word, phaseFree) && ok
+}
+
+// copyUsed copies what is used of a slot: its first words, the path, and the target of a link. The
+// process may write to the slot meanwhile, so that nothing is read twice.
+func (r *Ring) copyUsed(slot []byte) {
+	to := &r.copy
+	copy(to[:slotPath], slot)
+	end := slotPath + int(min(native.Uint32(to[slotLength:]), slotEnd-slotPath)) + 1
+	if native.Uint32(to[slotTold:]) == toldTarget {
+		end += 7 + int(min(native.Uint32(to[slotToldLength:]), slotEnd-slotPath))
 	}
-	if !rec.Void || again {
-		r.found = append(r.found, rec)
-	}
+	end = min(end, slotEnd)
+	copy(to[slotPath:end], slot[slotPath:])
 }
 
 // read reads a copy of a slot, and reports whether it is one that a recorder writes.
@@ -175,7 +200,7 @@ func (rec *Record) read(slot []byte) bool {
 		return false
 	}
 	rec.Path = slot[slotPath : slotPath+length]
-	if bytes.IndexByte(slot[slotPath:], 0) != int(length) {
+	if bytes.IndexByte(slot[slotPath:slotPath+length+1], 0) != int(length) {
 		return false
 	}
 	rec.Thread = native.Uint32(slot[slotThread:])
@@ -244,11 +269,4 @@ func (r *Ring) Reclaim() (n int) {
 		}
 	}
 	return n
-}
-
-// Reset makes the ring one in which nothing was recorded, for another process. The one that
-// had it must be gone: it could write to it.
-func (r *Ring) Reset() {
-	clear(r.mem)
-	r.seen, r.damaged = [slotCount]uint64{}, false
 }

@@ -38,7 +38,11 @@ func tryDrained(r *Ring, c *Counter) (list []Record, err error) {
 // undrained returns what Drain gives of calls that have returned alone.
 func undrained(t *testing.T, l *lab) (list []Record) {
 	t.Helper()
-	if err := l.ring.Drain(l.counter, false, func(rec *Record) { list = append(list, *rec) }); err != nil {
+	if err := l.ring.Drain(l.counter, false, func(rec *Record) {
+		own := *rec
+		own.Path, own.Target = slices.Clone(rec.Path), slices.Clone(rec.Target)
+		list = append(list, own)
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return list
@@ -279,7 +283,8 @@ func scribble(t *testing.T, r *Ring, c *Counter, data []byte, at int) {
 		if again := r.Drain(c, true, func(*Record) { t.Error("a damaged ring gives a call") }); !errors.Is(again, ErrDamaged) {
 			t.Errorf("a damaged ring is drained: %v", again)
 		}
-		r.Reset()
+		clear(r.mem)
+		r.seen, r.damaged = [slotCount]uint64{}, false
 	}
 }
 
@@ -331,6 +336,61 @@ func FuzzDrain(f *testing.F) {
 		}
 		scribble(t, r, c, data, at)
 	})
+}
+
+// TestQuiet: slots that were free are not looked at again before somebody has taken a number; but
+// they are when that is suspect.
+func TestQuiet(t *testing.T) {
+	l := newLab(t)
+	l.ring.Open(Absolute | Relative)
+	name, buffer := l.put("file")
+	for range 3 {
+		l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
+		if list := drained(t, l.ring, l.counter); len(list) != 1 {
+			t.Fatalf("%+v", list)
+		}
+	}
+	// A process has taken its number back, which it would need to record a call unseen.
+	next := *l.counter.word()
+	l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
+	*l.counter.word() = next
+	if list := drained(t, l.ring, l.counter); len(list) != 0 {
+		t.Errorf("looked at without a number: %+v", list)
+	}
+	l.ring.Suspect()
+	if _, err := tryDrained(l.ring, l.counter); !errors.Is(err, ErrDamaged) {
+		t.Errorf("%v, want ErrDamaged", err)
+	}
+}
+
+// TestNotQuiet: a slot that is taken, begun or given is looked at again, whether numbers are taken
+// or not.
+func TestNotQuiet(t *testing.T) {
+	l := newLab(t)
+	l.ring.Open(Absolute | Relative)
+	name, buffer := l.put("file")
+	word := l.ring.word(slotSize + slotWord)
+	for _, phase := range []uint64{phaseTaken, phaseBegun, phaseGiven} {
+		l.call(unix.SYS_STAT, [5]uintptr{name, buffer})
+		drained(t, l.ring, l.counter)
+		number := *l.counter.word()
+		*l.counter.word()++
+		*word = phase
+		if phase != phaseTaken {
+			*word |= number << phaseBits
+			copy(l.ring.mem[slotSize+slotCall:], "\x04\x00\x00\x00\x04\x00\x00\x00") // stat
+			copy(l.ring.mem[slotSize+slotPath:], "file\x00")
+		}
+		drained(t, l.ring, l.counter)
+		*word = number<<phaseBits | phaseAnswered
+		copy(l.ring.mem[slotSize+slotCall:], "\x04\x00\x00\x00\x04\x00\x00\x00")
+		copy(l.ring.mem[slotSize+slotPath:], "file\x00")
+		l.ring.mem[slotSize+slotTold] = toldNothing
+		clear(l.ring.mem[slotSize+slotResult:][:8])
+		if list := drained(t, l.ring, l.counter); len(list) != 1 || !list[0].Returned || list[0].Number != number {
+			t.Errorf("phase %d: %+v", phase, list)
+		}
+	}
 }
 
 // TestCounterTakenBack: who writes into the counter is found out.

@@ -13,9 +13,10 @@ import (
 // (.eh_frame_hdr: the Linux Standard Base), filled with instructions that do nothing. It is
 // for one goroutine at a time.
 type Module struct {
-	code   []byte
-	from   uint64 // file offset of code
-	gaps   []uint64
+	from   uint64 // file offset of the code
+	size   uint64
+	gaps   []uint64          // where nothing is executed
+	idle   [][gapSize]byte   // what is there
 	chosen map[uint64]uint64 // by site
 	taken  map[uint64]bool
 }
@@ -47,16 +48,12 @@ func ReadModule(r io.ReaderAt) (*Module, error) {
 	if f.Machine != elf.EM_X86_64 || code == nil || table == nil || code.Filesz > maxCode || table.Filesz > maxCode {
 		return nil, errNoTable
 	}
-	m.code, m.from = make([]byte, code.Filesz), code.Off
-	if _, err := code.ReadAt(m.code, 0); err != nil {
-		return nil, fmt.Errorf("recorder: read code: %w", err)
-	}
+	m.from, m.size = code.Off, code.Filesz
 	functions, err := functionsOf(f, table, code)
 	if err != nil {
 		return nil, err
 	}
-	m.findGaps(functions)
-	return m, nil
+	return m, m.scan(code, spacesOf(functions))
 }
 
 // maxCode bounds how much of a module is read.
@@ -86,7 +83,7 @@ func functionsOf(f *elf.File, table, code *elf.Prog) ([]function, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []function
+	list := make([]function, 0, count)
 	for i := range count {
 		begin := table.Vaddr + uint64(int64(int32(native.Uint32(b[head+pair*i:]))))
 		at := table.Vaddr + uint64(int64(int32(native.Uint32(b[head+pair*i+4:])))) - from
@@ -121,18 +118,43 @@ func segmentAt(f *elf.File, addr uint64) (b []byte, from uint64, err error) {
 	return nil, 0, errNoTable
 }
 
-// findGaps finds the stretches between functions that do nothing, and divides them.
-func (m *Module) findGaps(functions []function) {
-	const longest = 64 // the space that alignment needs; more than that is code without a description
+// spacesOf returns the stretches between functions.
+func spacesOf(functions []function) (list []function) {
 	end := uint64(0)
 	for i, fn := range functions {
-		if i > 0 && fn.from > end && fn.from-end <= longest && idle(m.code[end:fn.from]) {
-			for at := end; at+gapSize <= fn.from; at += gapSize {
-				m.gaps = append(m.gaps, at)
-			}
+		if i > 0 && fn.from >= end+gapSize && fn.from-end <= longestSpace {
+			list = append(list, function{end, fn.from})
 		}
 		end = max(end, fn.to)
 	}
+	return list
+}
+
+// longestSpace is what alignment needs; more than that is code without a description.
+const longestSpace = 64
+
+// scan finds out which spaces do nothing, and divides them. It reads the code piece by piece, as it
+// is more than is worth keeping.
+func (m *Module) scan(code io.ReaderAt, spaces []function) error {
+	const piece = 64 << 10
+	b := make([]byte, piece+longestSpace)
+	for from := uint64(0); from < m.size && len(spaces) > 0; from += piece {
+		b := b[:min(uint64(len(b)), m.size-from)]
+		if _, err := code.ReadAt(b, int64(from)); err != nil {
+			return fmt.Errorf("recorder: read code: %w", err)
+		}
+		for ; len(spaces) > 0 && spaces[0].from < from+piece; spaces = spaces[1:] {
+			s := spaces[0]
+			if !idle(b[s.from-from : s.to-from]) {
+				continue
+			}
+			for at := s.from; at+gapSize <= s.to; at += gapSize {
+				m.gaps = append(m.gaps, at)
+				m.idle = append(m.idle, [gapSize]byte(b[at-from:]))
+			}
+		}
+	}
+	return nil
 }
 
 // idle reports whether code does nothing: int3, and the forms of nop with which assemblers fill
@@ -171,13 +193,13 @@ func idle(b []byte) bool {
 }
 
 // Gap returns the gap that belongs to a site: both are offsets in the file. It returns false if
-// there is no syscall instruction, or no gap near enough.
+// there is none near enough.
 func (m *Module) Gap(site uint64) (gap uint64, ok bool) {
 	if gap, ok := m.chosen[site]; ok {
 		return gap + m.from, gap != 0
 	}
 	at := site - m.from
-	if site < m.from || at+2 > uint64(len(m.code)) || [2]byte(m.code[at:]) != SyscallInstruction {
+	if site < m.from || at >= m.size {
 		return 0, false
 	}
 	m.chosen[site] = 0
@@ -193,6 +215,10 @@ func (m *Module) Gap(site uint64) (gap uint64, ok bool) {
 	return 0, false
 }
 
-// Bytes returns n bytes of the module's code at a file offset, to be compared with a process's
-// memory.
-func (m *Module) Bytes(offset uint64, n int) []byte { return m.code[offset-m.from:][:n] }
+// Idle returns what is in a gap, to be compared with a process's memory.
+func (m *Module) Idle(gap uint64) (b [gapSize]byte) {
+	if i, is := slices.BinarySearch(m.gaps, gap-m.from); is {
+		b = m.idle[i]
+	}
+	return b
+}

@@ -15,6 +15,7 @@ import (
 type World struct {
 	dirs   dirCache
 	recent recentCache
+	known  knownCache
 	linked procfs.Names
 
 	served  Served
@@ -110,6 +111,7 @@ func (r *Resolver) StaysAt(path string) bool {
 func (r *Resolver) Foresee(op events.Op, first, second *Result) {
 	switch op {
 	case events.OpWrite, events.OpCreate, events.OpDelete, events.OpRename, events.OpChattr:
+		r.known.forget()
 		r.recent.changing(op, first)
 		r.recent.changing(op, second)
 	}
@@ -158,6 +160,7 @@ func (r *Resolver) ForeseeMount(tid int, elsewhere, unmountsProc bool) {
 func (w *World) moved() {
 	w.Moves++
 	w.recent.forget()
+	w.known.forget()
 }
 
 // Slow is called when the walk in progress takes long, or is abandoned. It returns the
@@ -187,4 +190,5 @@ func (r *Resolver) Distrust() {
 	r.RootsVary = true
 	r.dirs.disable()
 	r.recent = recentCache{off: true}
+	r.known.forget()
 }

@@ -3,6 +3,7 @@ package recorder
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/fstrace/fstrace/testdata/harness"
 )
@@ -163,5 +166,21 @@ func TestLeavesNothing(t *testing.T) {
 	// The two files that are mapped show, in parent and child.
 	if want := strings.ReplaceAll(without, "\n0\n", "\n2\n"); with != want || recorded == 0 {
 		t.Errorf("%d calls were recorded; with:\n%s\nwithout:\n%s", recorded, with, without)
+	}
+}
+
+// TestFewFiles: fstrace may have few files open. Many processes that record at once leave it those
+// that it needs to end them.
+func TestFewFiles(t *testing.T) {
+	needRecorder(t)
+	const limit, processes = 48, 60
+	script := fmt.Sprintf(`i=0; while [ $i -lt %d ]; do sleep 600 & i=$((i+1)); done; exec sleep 600`, processes)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$@"`, limit), "sh",
+		harness.FstraceEager.Install(t, harness.OpenDir(t)), "--recorder", "auto", "-o", "/dev/null", "--timeout", "1s", "--kill-after", "10m", "--", "sh", "-c", script)
+	out, err := cmd.CombinedOutput()
+	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+		t.Errorf("%v, want SIGTERM\n%s", err, out)
 	}
 }
