@@ -125,7 +125,7 @@ func outline(list []*events.Event) (lines []string) {
 	return lines
 }
 
-// TestAdoptNotExecuted: the record tells, and the process ends as a shell would.
+// TestAdoptNotExecuted: the record says so, and the process ends as a shell would.
 func TestAdoptNotExecuted(t *testing.T) {
 	client, _ := startDaemon(t)
 	q := sh("/", "")

@@ -297,7 +297,7 @@ func (c *Client) dialError(err error) error {
 	return fmt.Errorf("connect to fstraced at %s: %w", c.socket, err)
 }
 
-// gone tells an end of the connection from other errors.
+// gone distinguishes the end of the connection from other errors.
 func gone(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, varlink.ErrBrokenOff) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
 		return ErrGone

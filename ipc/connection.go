@@ -126,7 +126,7 @@ func (c *connection) awaitHangup() {
 	})
 }
 
-// reportFatal tells a client why the server does not read from it any more.
+// reportFatal sends a client the reason why the server no longer reads from it.
 func (c *connection) reportFatal() {
 	limits := &c.server.config.Limits
 	var e *Error

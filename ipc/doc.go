@@ -16,9 +16,9 @@
 //
 // The server writes the record of each session once, as JSON lines, to a file, its spool.
 // A subscriber has an offset in this file and a buffer, so a subscriber that does not
-// read delays nobody. If space runs out, the server drops what all subscribers have read.
-// It reads from connections all the time, so that it notices the end of a client while it
-// answers a call.
+// read delays no other. If space runs out, the server drops what all subscribers have
+// read. It reads from connections all the time, so that it notices the end of a client
+// while it answers a call.
 //
 // The [Server] starts a command in a terminal session of its own, with the descriptors,
 // environment and directory that came with the call. Alternatively the client has started

@@ -52,7 +52,7 @@ func (s *Server) methodSubscribe(r *request) error {
 // stream sends a session's record as it comes, as a client wants to view it: without a
 // view, only its beginning and its end.
 //
-// A client that does not read holds up this very goroutine, in a write, and nobody
+// A client that does not read blocks this goroutine, in a write, and no
 // else: all that waits for it is in the spool.
 func (r *request) stream(n *session, v *view) error {
 	first := n.first()
@@ -178,7 +178,7 @@ func appendList(b, lines []byte) []byte {
 	}
 }
 
-// replayGone tells a spool that was given up from one that cannot be read.
+// replayGone distinguishes a spool that was given up from one that cannot be read.
 func (n *session) replayGone(err error) error {
 	if errors.Is(err, os.ErrClosed) {
 		return n.server.registry.gone(n.id())

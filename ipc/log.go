@@ -30,8 +30,8 @@ func (s *Server) logRefused(p Peer, err error) {
 	r.next, r.suppressed = now.Add(time.Second), 0
 }
 
-// logStart and logEnd tell of sessions. What a command is called by, and no more of
-// its arguments: they may hold secrets.
+// logStart and logEnd log the begin and the end of a session. What a command is called
+// by, and no more of its arguments: they may hold secrets.
 func (n *session) logStart(r *request) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

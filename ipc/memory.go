@@ -10,7 +10,7 @@ import (
 
 // What a session has in memory as long as it runs or is kept is accounted for: a command
 // may have megabytes of arguments and environment. The budget is as large as the gate's,
-// but nobody waits for it, since nobody knows when a session ends.
+// but no call waits for it, since it is not known when a session ends.
 
 // memoryOf returns how much memory lists of strings take, about: for themselves, and in
 // the line of the record that has them.

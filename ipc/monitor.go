@@ -29,7 +29,7 @@ type notice struct {
 // it has missed some.
 const monitorQueue = 1024
 
-// tell tells all monitors of a session.
+// tell sends a notice of a session to all monitors.
 func (s *Server) tell(n *session, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,8 +63,8 @@ func (m *monitor) take() (list []notice, lost bool) {
 	return list, lost
 }
 
-// methodMonitor tells a client of the sessions that there are, and of each that begins
-// or ends from then on.
+// methodMonitor sends a client notices of the sessions that there are, and of each that
+// begins or ends from then on.
 func (s *Server) methodMonitor(r *request) error {
 	var p wireLabel
 	if err := decodeParameters(r.Parameters, &p); err != nil {
@@ -83,7 +83,7 @@ func (s *Server) methodMonitor(r *request) error {
 		delete(s.monitors, m)
 	}()
 	r.releaseMessage()
-	// What begins from now on is in the list, or told of, or both.
+	// What begins from now on is in the list, or has a notice, or both.
 	list := s.list(p.Label)
 	sortSessions(list)
 	if err := r.notice(wireNotice{Sessions: &list}); err != nil {

@@ -112,7 +112,7 @@ func (g *registry) sweep() {
 	}
 }
 
-// evict gives up the session that ended first, one that nobody follows if there is
+// evict gives up the session that ended first, one that no client follows if there is
 // one, and reports whether there was any.
 func (g *registry) evict() bool {
 	g.mu.Lock()
@@ -126,7 +126,7 @@ func unfollowed(n *session) bool {
 	return !followed
 }
 
-// evictFollowed gives up the session that ended first of those that somebody follows and
+// evictFollowed gives up the session that ended first of those that a client follows and
 // does not read.
 func (g *registry) evictFollowed() bool {
 	g.mu.Lock()
@@ -134,7 +134,7 @@ func (g *registry) evictFollowed() bool {
 	return g.evictLocked(func(n *session) bool { return n.spool.stalled() })
 }
 
-// makeRoom gives up the session that ended first of those that nobody follows, or else
+// makeRoom gives up the session that ended first of those that no client follows, or else
 // what has been read of sessions that run.
 func (g *registry) makeRoom() bool {
 	g.mu.Lock()

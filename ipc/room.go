@@ -11,6 +11,6 @@ type room struct {
 	// evict makes room: it gives up something that is kept, and reports whether there was
 	// anything.
 	evict func() bool
-	// evictFollowed is evict for what somebody reads, nil for never.
+	// evictFollowed is evict for what a client reads, nil for never.
 	evictFollowed func() bool
 }

@@ -282,7 +282,7 @@ func (s *session) hold(change int) {
 	s.holders += change
 }
 
-// keep reports whether somebody follows the session, or has it kept, and since when it is
+// keep reports whether a client follows the session, or has it kept, and since when it is
 // over.
 func (s *session) keep() (followed bool, ended time.Time) {
 	s.mu.Lock()

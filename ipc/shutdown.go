@@ -18,8 +18,8 @@ func (s *Server) wakeLocked() {
 	s.changed = make(chan struct{})
 }
 
-// idle reports whether nothing runs and nobody is connected, and returns a channel that
-// is closed when that may have changed. The channel is older than the answer, so no
+// idle reports whether nothing runs and no client is connected, and returns a channel
+// that is closed when that may have changed. The channel is older than the answer, so no
 // change is missed.
 func (s *Server) idle() (bool, <-chan struct{}) {
 	s.mu.Lock()

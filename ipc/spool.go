@@ -126,7 +126,7 @@ func (s *spool) seal() (dropped uint64, err error) {
 	return s.dropped, s.failed
 }
 
-// notify tells the readers to look again. The caller holds mu.
+// notify wakes the readers. The caller holds mu.
 func (s *spool) notify() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -211,9 +211,10 @@ func (s *spool) account(n int64) bool {
 	return true
 }
 
-// makeRoom frees space. It tries, in this order: retained sessions that nobody follows;
-// what all readers have read of running sessions; what the readers of this session read
-// within readerPatience; retained sessions that a client follows without reading.
+// makeRoom frees space. It tries, in this order: retained sessions that no client
+// follows; what all readers have read of running sessions; what the readers of this
+// session read within readerPatience; retained sessions that a client follows without
+// reading.
 func (s *spool) makeRoom() bool {
 	return s.room.evict() || s.awaitReaders() || s.room.evictFollowed != nil && s.room.evictFollowed()
 }

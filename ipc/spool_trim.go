@@ -51,7 +51,7 @@ func (r *reader) close() {
 	s.noteMove()
 }
 
-// stalled reports whether nobody has read for some time.
+// stalled reports whether no subscriber has read for some time.
 func (s *spool) stalled() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

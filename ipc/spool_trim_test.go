@@ -92,8 +92,8 @@ func readAll(s *spool, r *reader, offset int64) (count uint64) {
 	}
 }
 
-// TestSpoolFullOnlyUnread: a record is incomplete for want of room only if somebody wants
-// to read it and does not; also where another such has taken all the room.
+// TestSpoolFullOnlyUnread: a record is incomplete because of a lack of space only if
+// somebody wants to read it and does not; also where another such has taken all the room.
 func TestSpoolFullOnlyUnread(t *testing.T) {
 	const n = 40_000 // over 4 MB
 	client, s := startServer(t, func(c *Config) {

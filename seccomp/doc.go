@@ -16,8 +16,8 @@
 //
 // A listener is alive while any thread has the filter. When the last one is gone,
 // [Listener.Receive] returns [ErrHangup]. If the last descriptor of a listener is closed
-// while threads have the filter, every notified call of these threads fails with ENOSYS,
-// for ever. So keep the listener open as long as any descendant may run.
+// while threads have the filter, every notified call of these threads fails with ENOSYS.
+// So keep the listener open as long as any descendant may run.
 //
 // # Limits
 //

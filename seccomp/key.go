@@ -43,8 +43,8 @@ func keyOf(rules []Rule) (*Key, error) {
 	return key, nil
 }
 
-// checkKey stands in a decision tree for the check of the key. No filter returns it: it
-// is replaced by a jump of the same length.
+// checkKey is the leaf of a decision tree at which the key is checked. No filter returns
+// it: it is replaced by a jump of the same length.
 const checkKey = 0x7fc00001
 
 // Offsets in struct seccomp_data of the words that identify a keyed call, low words

@@ -78,8 +78,8 @@ func (l *Listener) SyncWakeUp() bool { return l.syncWakeUp }
 // [Listener.WaitHangup] there, and then send the thread a signal.
 //
 // Nothing else ends the wait: neither closing the listener nor, while threads have the
-// filter, a signal. To stop receiving, continue the remaining notifications without looking at
-// them.
+// filter, a signal. To stop receiving, continue the remaining notifications without
+// looking at them.
 //
 // Receive retries when the kernel returns EINTR, which a signal of the Go runtime
 // suffices for, and ENOENT, which means that the caller was killed before Receive could
@@ -172,7 +172,7 @@ func (l *Listener) ContinueWithoutSync(id uint64) error {
 	if !l.syncWakeUp {
 		return l.Continue(id)
 	}
-	// While this thread receives nothing, nobody else cares about the flags.
+	// While this thread does not receive, nothing else depends on the flags.
 	if err := setListenerFlags(l.fd, 0); err != nil {
 		return fmt.Errorf("seccomp: set listener flags: %w", err)
 	}
@@ -190,11 +190,11 @@ func (l *Listener) Errno(id uint64, errno unix.Errno) error {
 }
 
 // AnswerWithFile gives the caller a descriptor of an open file of this process,
-// close-on-exec, and has its call return the number. After an error other than ErrGone the
-// call is not answered. It needs Linux 5.9.
+// close-on-exec, and has its call return the number. After an error other than ErrGone
+// the call is not answered. It needs Linux 5.9.
 //
-// It does not use SECCOMP_ADDFD_FLAG_SEND (Linux 5.14): when a signal interrupts that, the
-// call returns 0, and there is no descriptor.
+// It does not use SECCOMP_ADDFD_FLAG_SEND (Linux 5.14): when a signal interrupts that,
+// the call returns 0, and there is no descriptor.
 func (l *Listener) AnswerWithFile(id uint64, file int) error {
 	number, err := l.AddFile(id, file)
 	if err != nil {
@@ -203,8 +203,8 @@ func (l *Listener) AnswerWithFile(id uint64, file int) error {
 	return l.send(&response{id: id, val: int64(number)})
 }
 
-// AddFile gives the caller a descriptor of an open file of this process, close-on-exec, and
-// returns its number there. The call is not answered. It needs Linux 5.9.
+// AddFile gives the caller a descriptor of an open file of this process, close-on-exec,
+// and returns its number there. The call is not answered. It needs Linux 5.9.
 func (l *Listener) AddFile(id uint64, file int) (number int, err error) {
 	for {
 		switch number, err := addFD(l.fd, id, file); err {

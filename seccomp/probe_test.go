@@ -40,7 +40,7 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
-// TestFlagKnown tells flags that the kernel has from those that it has not.
+// TestFlagKnown: flags that the kernel has, and a flag that it does not have.
 func TestFlagKnown(t *testing.T) {
 	if err := flagKnown(flagNewListener); err != nil {
 		t.Skip("SECCOMP_FILTER_FLAG_NEW_LISTENER: ", err)

@@ -96,7 +96,8 @@ func ioctlID(fd int, id uint64) unix.Errno {
 }
 
 // setListenerFlags passes its argument by value, though the request's number says
-// otherwise. It takes a lock that a signal interrupts: of the Go runtime, say.
+// otherwise. It waits for a lock, and a signal, for example of the Go runtime, interrupts
+// that.
 func setListenerFlags(fd int, flags uintptr) error {
 	for {
 		switch _, _, e := unix.RawSyscall(unix.SYS_IOCTL, uintptr(fd), ioctlSetFlags, flags); e {

@@ -65,7 +65,7 @@ func isControl(f *os.File) error {
 }
 
 // isOuter reports whether f can be a socket to another fstrace, and prepares it: reading
-// from it must be what unix(7) says, and wait for nobody.
+// from it must be what unix(7) says, and must not block.
 func isOuter(f *os.File) error {
 	if err := isControl(f); err != nil {
 		return fmt.Errorf("%w: the socket to the fstrace above is none", errNotOurs)
@@ -156,7 +156,7 @@ func duplicate(f *os.File) (dup int, err error) {
 }
 
 // ended waits for the process's end, that many milliseconds, and reports whether it has
-// come. A negative number is for ever.
+// come. A negative number means no limit.
 func (l *Launch) ended(milliseconds int) bool {
 	ended := false
 	_ = control(l.Process, func(fd int) error {
@@ -173,7 +173,7 @@ func (l *Launch) ended(milliseconds int) bool {
 }
 
 // status returns how a process that is nobody's child here has ended. 125 stands for
-// what could not be learnt: before Linux 6.15 its parent may have been faster.
+// a status that is not known: before Linux 6.15 its parent may have reaped it first.
 func (l *Launch) status() (ws unix.WaitStatus) {
 	const unknown = shim.ExitFailed << 8
 	ws = unknown
@@ -194,12 +194,12 @@ func (l *Launch) status() (ws unix.WaitStatus) {
 	return ws
 }
 
-// Continued tells, within Wait's call of stopped, whether the process has been
-// continued since.
+// Continued reports, while Wait calls stopped, whether the process has been continued
+// since it stopped.
 func (l *Launch) Continued() bool { return !procfs.Stopped(l.PID) }
 
-// isListener tells a listener from other descriptors. A process that was passed on
-// may send what it likes.
+// isListener reports whether a descriptor is a listener. A process that was passed on may
+// send any descriptor.
 func isListener(fd int) bool {
 	name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
 	return err == nil && name == "anon_inode:seccomp notify"

@@ -72,7 +72,7 @@ type waiter interface {
 //  1. clone, fork and vfork events, which name new tids,
 //  2. other stops of tracees that are known,
 //  3. stops of tids that are not: the first stops of the new ones,
-//  4. exits, so that a process does not end before the batch has told what it did.
+//  4. exits, so that what a process did comes before its end.
 //
 // The sort is stable, so the events of one tid keep their order. The kernel reports in
 // any order: the first stop of a child often comes before the event of its parent that

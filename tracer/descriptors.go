@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// closedFD stands in a list of descriptors for one that is to be closed.
+// closedFD, in a list of descriptors, means that the command does not get this number.
 const closedFD = ^uintptr(0)
 
-// descriptors lists what the command's descriptors are to be, by number. The shim's
+// descriptors returns the command's descriptors, by number. The shim's
 // socket takes the next number, for which the command has no use.
 func (c *Cmd) descriptors() ([]uintptr, error) {
 	if c.InheritFiles {
@@ -39,7 +39,8 @@ func (c *Cmd) descriptors() ([]uintptr, error) {
 	return list, nil
 }
 
-// absent returns what stands in a list for a number that the command does not get.
+// absent returns the entry for a number that is not given: standard streams are
+// /dev/null.
 func (c *Cmd) absent(number int) (uintptr, error) {
 	if number > 2 {
 		return closedFD, nil
@@ -89,9 +90,9 @@ func inheritAll() ([]uintptr, error) {
 	return list, nil
 }
 
-// KeptDescriptors returns the descriptors of this process that are not close-on-exec: those
-// that Cmd.InheritFiles passes on. A program that passes them on may want to close its own
-// after Start, so that a pipe ends when the command closes it.
+// KeptDescriptors returns the descriptors of this process that are not close-on-exec:
+// those that Cmd.InheritFiles passes on. A program that passes them on may want to close
+// its own after Start, so that a pipe ends when the command closes it.
 func KeptDescriptors() ([]int, error) {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {

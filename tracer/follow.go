@@ -78,13 +78,13 @@ type follower struct {
 	isEcho func(tid int, sig unix.Signal) bool
 	// recordings are of processes that record their calls; nil for none.
 	recordings *recordings
-	// requests are the tracees that somebody inside the session wants to trace itself.
+	// requests are the tracees that a process of the session wants to trace itself.
 	requests *ptraceRequests
 	// held are callers of ptrace that stay stopped until their target is released.
 	held    map[int][]int
 	escaped func(p *process) // a process was let out
-	// adopted is called for a process that no event has named yet, with its parent, nil if
-	// that is not known: it need not have made it.
+	// adopted is called for a process that no event has named yet, with its parent, nil
+	// if that is not known: it need not have made it.
 	adopted func(p, parent *process)
 	// mistaken is called for a process that was taken for another's.
 	mistaken func(p *process)

@@ -72,7 +72,7 @@ func scriptStatuses() map[int]procfs.Status {
 }
 
 // follow handles batches, each sorted as collect does it, and returns what was
-// done to tracees and what was told of processes.
+// done to tracees and what was reported of processes.
 func follow(k *scriptedKernel, batches [][]waitEvent) (f *follower, told []string) {
 	f = newFollower(k, newRegistry(), func(_ *process, e *events.Event) { told = append(told, tell(e)) })
 	f.stopped = func(sig unix.Signal) { told = append(told, "stopped "+signalName(sig)) }

@@ -84,7 +84,7 @@ func (h *handlerFrames) stepNow(tid int, sig unix.Signal) bool {
 }
 
 // stopped reports whether an event is the stop at the handler, after correcting its
-// frame. Nobody else is to know of it.
+// frame. Nothing else may use it.
 func (h *handlerFrames) stopped(e *waitEvent) bool {
 	s, ok := h.steps[e.tid]
 	if !ok {

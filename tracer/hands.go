@@ -17,7 +17,7 @@ import (
 
 // A hand is a thread that handles notified calls. One at a time receives them.
 //
-// To handle a call is to look at files, and that may take as long as somebody likes who
+// To handle a call is to look at files, and that may take as long as a process likes that
 // serves them: a FUSE server that the command has started answers only when its own calls
 // are let through. So no look-up may stand between a notification and the ability to
 // answer others. The hand that handles a call holds the receiver's lock, and marks each
@@ -67,8 +67,8 @@ const (
 	// seconds. They are counted, so that the time does not count in which fstrace itself
 	// was stopped. The calling thread would mostly wait for the same answer.
 	lookPatience = 200
-	// maxAway is how many hands may be away before look-ups at slow mounts are given up at
-	// once. Each is a thread.
+	// maxAway is how many hands may be away before look-ups at slow mounts are given up
+	// at once. Each is a thread.
 	maxAway = 64
 )
 
@@ -88,8 +88,8 @@ func (h *hand) Leave() {
 	}
 }
 
-// EnterAt is Enter for a look at a canonical path. It reports whether there may be one: not
-// where the file system has failed to answer before.
+// EnterAt is Enter for a look at a canonical path. It reports whether there may be one:
+// not where the file system has failed to answer before.
 func (h *hand) EnterAt(s *resolve.Served, path []byte) bool {
 	if h == nil {
 		return true
@@ -146,7 +146,7 @@ func (r *receiver) stepAside(h *hand) {
 	}
 }
 
-// hold tells the keeper of a call that is neither answered nor the last.
+// hold reports to the keeper a call that is neither answered nor the last.
 func (h *hand) hold(id uint64) {
 	if h.held != nil {
 		atomic.StoreUint64(h.held, id)
@@ -188,8 +188,8 @@ func (h *hand) run() {
 	}
 }
 
-// receive handles calls until another hand receives them, and reports whether this one may
-// be needed again.
+// receive handles calls until another hand receives them, and reports whether this one
+// may be needed again.
 func (h *hand) receive() bool {
 	for {
 		h.leader.Store(h.tid)
@@ -217,10 +217,10 @@ func (h *hand) receive() bool {
 	}
 }
 
-// wakeLeader ends the hand that receives, when no thread has the filter any more. Before Linux
-// 6.6 only a signal wakes it: the one by which the Go runtime preempts a thread, which
-// does no harm. It is repeated because the hand may not be asleep yet. A program that
-// ignores this signal leaves it asleep.
+// wakeLeader ends the hand that receives, when no thread has the filter any more. Before
+// Linux 6.6 only a signal wakes it: the one by which the Go runtime preempts a thread,
+// which does no harm. It is repeated because the hand may not be asleep yet. A program
+// that ignores this signal leaves it asleep.
 func (r *receiver) wakeLeader() {
 	const patience, pause = time.Second, time.Millisecond
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// The architecture, as a check: who imports whom, where unsafe stands, and that
+// The architecture, as a check: which package imports which, where unsafe is, and that
 // nothing global changes after init.
 
 const modulePath = "github.com/fstrace/fstrace"

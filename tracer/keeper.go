@@ -65,7 +65,7 @@ func newKeeper(listener int) (*keeper, error) {
 	return k, nil
 }
 
-// sharedWords is how many numbers of notifications the keeper can be told: those of most
+// sharedWords is how many numbers of notifications the keeper can get: those of most
 // hands there ever are.
 const sharedWords = 1 << 8
 
@@ -195,8 +195,8 @@ func (k *keeper) close() {
 }
 
 // keeperName is what this binary is executed under, as argv[0], to be a keeper. The
-// second argument is the number of its socket, the third the thread that the signal tells
-// of.
+// second argument is the number of its socket, the third the thread whose end the signal
+// reports of.
 const keeperName = "fstrace-keeper"
 
 // init makes this process the keeper that it was started to be. It happens here, not
@@ -243,7 +243,7 @@ func runKeeper(socket, thread int) {
 }
 
 // awaitSupervisor waits until the supervisor has ended. The signal may have come before
-// it was awaited: then the thread that it tells of is gone, or about to be.
+// it was awaited: then the thread that it reports is gone, or about to be.
 func awaitSupervisor(socket, thread int) {
 	ended := make(chan os.Signal, 1)
 	signals.Notify(ended, supervisorEnded)

@@ -110,7 +110,7 @@ func (l *launcher) abandon(cause error) error {
 	return &LaunchError{cause}
 }
 
-// attach seizes the shim, if the command is to be traced.
+// attach seizes the shim, if ptrace follows the command.
 //
 // Below another listener that may fail, because a third process between the two may be
 // the tracer. Then only the command itself is followed, as a child.
@@ -235,7 +235,7 @@ func waitFor(pid, options int) (ws unix.WaitStatus, ok bool) {
 
 // follow handles the events of the command and its descendants until the session
 // is over: until the last of them has ended or, by the wait policy, the command
-// itself has and the others have been let go.
+// itself has and the others have been detached.
 func (l *launcher) follow() traceEnd {
 	s := l.session
 	usage := &rootUsage{pid: s.root.pid}

@@ -14,7 +14,7 @@ import (
 //	        SIGTERM to all                 SIGKILL to all
 //
 // The command may end in each stage. Its descendants stay subject to what follows:
-// what has been told to end must end.
+// what has got SIGTERM must end.
 type lifecycle struct {
 	stage  stage
 	over   bool            // the command itself has ended

@@ -16,7 +16,7 @@ type mailbox[M any] struct {
 	ready    chan struct{}
 }
 
-// postLimit is how many messages may wait for somebody to send one. Each may hold a
+// postLimit is how many posted messages may wait for a send. Each may hold a
 // descriptor.
 const postLimit = 16
 

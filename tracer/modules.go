@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A module is a file with sites, and those that calls have come from. ready is closed when it has
-// been read.
+// A module is a file with sites, and those that calls have come from. ready is closed
+// when it has been read.
 type module struct {
 	*slots.Module // nil if it cannot be used
 	inode         uint64
@@ -18,8 +18,8 @@ type module struct {
 	sites         map[uint64]struct{} // offsets in the file
 }
 
-// moduleOf returns what is known of the file that a mapping is of, nil if it is none that is led to
-// the recorder, or not read yet.
+// moduleOf returns what is known of the file that a mapping is of, nil if it is none that
+// is led to the recorder, or not read yet.
 func (s *recordings) moduleOf(at *procfs.Mapping, sp *addressSpace) *module {
 	if at.Access != "r-xp" || at.Inode == 0 || !isLibc(at.Path) {
 		return nil
@@ -47,7 +47,8 @@ func isLibc(path string) bool {
 	return name == "libc.so.6" || strings.HasPrefix(name, "libc-2.")
 }
 
-// learn has a module be read, if that has not begun. It is called as soon as one is opened.
+// learn has a module be read, if that has not begun. It is called as soon as one is
+// opened.
 func (s *recordings) learn(path string) *module {
 	m := s.modules[path]
 	if m == nil {

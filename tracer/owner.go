@@ -26,7 +26,7 @@ type owner struct {
 	watched int32               // the last such number
 	root    *process            // nil before it is started
 	ready   bool
-	// delegate signals all processes; nil for nobody.
+	// delegate signals all processes; nil if the owner does so itself.
 	delegate func(unix.Signal) bool
 	waiting  []unix.Signal // for the root, from before it could take them
 	life     lifecycle
@@ -77,8 +77,8 @@ type (
 	}
 	// msgCancel ends the session as if its timeout had expired.
 	msgCancel struct{ grace time.Duration }
-	// msgDelegate says that somebody else signals all processes of the session, but when
-	// that reports that it cannot.
+	// msgDelegate says that another fstrace signals all processes of the session, but
+	// when that reports that it cannot.
 	msgDelegate struct{ signalAll func(unix.Signal) bool }
 	// msgSignalFamily asks for a signal to the processes of an inner fstrace, and to
 	// those that are born from now on.
@@ -89,12 +89,12 @@ type (
 	// msgLiving asks which of the escaped processes live.
 	msgLiving struct{ reply chan<- []*process }
 	// msgSettle asks for the ends of the escaped processes that have ended or, if all
-	// are ending, of all of them: the watch may still be about to tell.
+	// are ending, of all of them: the watch may still report their ends.
 	msgSettle struct {
 		all   bool
 		reply chan<- bool
 	}
-	// msgTimedOut asks whether the session's processes have been told to end.
+	// msgTimedOut asks whether the session's processes have got SIGTERM.
 	msgTimedOut struct{ reply chan<- bool }
 	// msgEnding asks how the command ended.
 	msgEnding struct{ reply chan<- Ending }

@@ -103,12 +103,12 @@ func (c *child) says(want string) {
 	}
 }
 
-// start tells the owner of the child.
+// start reports the child to the owner.
 func (c *child) start(o *owner, root bool) {
 	o.mail.send(msgStarted{proc: c.proc, fd: c.fd, root: root})
 }
 
-// reap waits for the child's end. The owner is not told.
+// reap waits for the child's end and does not report it to the owner.
 func (c *child) reap() unix.WaitStatus {
 	c.t.Helper()
 	over := time.AfterFunc(ownerPatience, func() { c.cmd.Process.Kill() })
@@ -132,7 +132,7 @@ func (c *child) kill() {
 	}
 }
 
-// end reaps the child and tells the owner.
+// end reaps the child and reports that to the owner.
 func (c *child) end(o *owner) unix.WaitStatus {
 	c.t.Helper()
 	ws := c.reap()
@@ -321,7 +321,7 @@ func TestOwnerLeavesRecycledPidAloneWithoutHandle(t *testing.T) {
 }
 
 // The verdict is the command's own wait status's, whichever of exit and timer
-// the owner hears of first. The barrier is the test: it reaps, ticks, and tells.
+// the owner hears of first. The barrier is the test: it reaps, ticks, and reports.
 func TestOwnerExitAgainstKill(t *testing.T) {
 	const handler = `trap 'exit 3' TERM; echo ready; while :; do sleep 0.01; done`
 	for _, test := range []struct {
@@ -423,7 +423,7 @@ func TestOwnerLeavesRecycledPidAlone(t *testing.T) {
 	innocent.endsUnharmed()
 }
 
-// endsUnharmed ends a child that the owner has not been told of: an earlier signal
+// endsUnharmed ends a child that was not reported to the owner: an earlier signal
 // would have ended it before.
 func (c *child) endsUnharmed() {
 	c.t.Helper()
@@ -537,7 +537,7 @@ func TestOwnerWatchesEscaped(t *testing.T) {
 	parent.endsBy(o, unix.SIGTERM)
 }
 
-// msgDeafen takes the owner's watch away, for one that tells nothing.
+// msgDeafen replaces the owner's watch by one that reports nothing.
 type msgDeafen struct{ t *testing.T }
 
 func (m msgDeafen) tell(o *owner) {
@@ -545,7 +545,7 @@ func (m msgDeafen) tell(o *owner) {
 	o.watch = newExitWatch(func(int32) {})
 }
 
-// The watch tells of an end some time after it. At the session's end nobody waits for
+// The watch reports an end some time after it. The session's end does not wait for
 // the watch: the owner is asked.
 func TestOwnerSettles(t *testing.T) {
 	gone := make(map[*process]string)
@@ -642,7 +642,7 @@ func TestPosted(t *testing.T) {
 	after.endsBy(o, unix.SIGTERM)
 }
 
-// TestPostedBeforeTimeout: the same, if it is a timer that has all told to end, not
+// TestPostedBeforeTimeout: the same, if it is a timer that has sent SIGTERM to all, not
 // somebody who sends.
 func TestPostedBeforeTimeout(t *testing.T) {
 	o := testOwner(t, nil)
@@ -656,7 +656,8 @@ func TestPostedBeforeTimeout(t *testing.T) {
 	root.endsBy(o, unix.SIGTERM)
 }
 
-// TestPostedMany: what is posted does not wait for ever, nor keeps many descriptors.
+// TestPostedMany: what is posted does not wait without limit, and does not keep many
+// descriptors.
 func TestPostedMany(t *testing.T) {
 	b := newMailbox[int]()
 	for i := range postLimit {

@@ -31,7 +31,7 @@ type process struct {
 	apart bool
 
 	// family is that of the fstraces inside of the session that get its events, endUnseen
-	// says that nobody will tell of its end, and adopts that it may be a subreaper:
+	// says that its end is not reported, and adopts that it may be a subreaper:
 	// PR_SET_CHILD_SUBREAPER. None is guarded.
 	family    atomic.Pointer[family]
 	endUnseen atomic.Bool

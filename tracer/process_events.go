@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startEvent tells that a process began.
+// startEvent returns the event of a new process.
 func startEvent(p *process, cwd string) *events.Event {
 	return &events.Event{
 		Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpStart,
@@ -16,7 +16,7 @@ func startEvent(p *process, cwd string) *events.Event {
 	}
 }
 
-// execEvent tells that a process runs another program now.
+// execEvent returns the event of a process that now runs another program.
 func execEvent(p *process, exe string, argv []string, cwd string) *events.Event {
 	return &events.Event{
 		Time: time.Now(), PID: p.pid, TID: p.pid, Op: events.OpExec,

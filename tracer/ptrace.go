@@ -11,7 +11,7 @@ import (
 )
 
 // seizeOptions: tracees die with the tracer thread, and their children are
-// tracees from their first instruction. Threads' exits need no stop: wait4 tells.
+// tracees from their first instruction. Threads' exits need no stop: wait4 reports them.
 const seizeOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK |
 	unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_TRACEEXEC
 

@@ -103,7 +103,7 @@ func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.
 	}
 }
 
-// isShim tells by its arguments whether a process is a shim. That of another fstrace
+// isShim reports, by its arguments, whether a process is a shim. That of another fstrace
 // does without a listener: nothing is missed here, nor does its command behave
 // otherwise.
 func isShim(argv []string) bool { return len(argv) > 0 && argv[0] == shim.Name }

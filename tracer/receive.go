@@ -91,7 +91,7 @@ func (r *receiver) retire() {
 }
 
 // lost notes that notifications can be received no more, and goes on letting calls
-// through: the command must not wait for answers that nobody gives.
+// through: the command must not wait for answers that do not come.
 func (r *receiver) lost(n *seccomp.Notification, err error) {
 	r.err = err
 	r.incomplete.add(events.ReasonLostListener, 0, err.Error())

@@ -24,7 +24,7 @@ const (
 )
 
 // interruptedCall reads the registers of a stopped tracee. ok is false if they cannot be
-// read. Nothing says whether it was in a system call: interrupted tells.
+// read. It does not show whether the thread was in a system call: interrupted does.
 func interruptedCall(tid int) (r callRegisters, ok bool) {
 	n, errno := sys.PtraceRegisters(tid, ntPRStatus, r.user[:])
 	if errno != 0 {

@@ -58,7 +58,7 @@ func (w *ptraceRequests) pending(caller int) bool {
 // is, and returns true.
 //
 // A caller that is wanted itself, by a debugger of debuggers, is let out rather than
-// held: two that want each other would wait for ever.
+// held: two that want each other would deadlock.
 func (f *follower) releaseTarget(caller *task, sig unix.Signal) bool {
 	if sig != unix.SIGSTOP {
 		return false

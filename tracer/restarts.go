@@ -18,9 +18,10 @@ import (
 // EINTR after any signal: signal(7). They are made to start again where the signal is
 // ignored.
 //
-// Nobody knows how long such a call has waited already, so it waits as long again as its
-// timeout says. If it is interrupted once more it goes on as long as it has not waited
-// for the whole of its timeout since the first time. Then it is left to return EINTR.
+// It is not known how long such a call has waited already, so it waits as long again as
+// its timeout says. If it is interrupted once more it goes on as long as it has not
+// waited for the whole of its timeout since the first time. Then it is left to return
+// EINTR.
 
 // A waitingCall is a call that returns EINTR after any signal, and where it has its
 // timeout.
@@ -163,8 +164,8 @@ func (w *restarts) goesOn(tid int, number uint32, timeout time.Duration, now tim
 	return true
 }
 
-// timeout reads how long a call waits, negative for ever. ok is false if that cannot be
-// found out.
+// timeout reads how long a call waits, negative for no limit. ok is false if that cannot
+// be found out.
 func (w *restarts) timeout(call waitingCall, pid, tid int, regs *callRegisters) (d time.Duration, ok bool) {
 	const forever = -1
 	arg := regs.arg(call.arg)

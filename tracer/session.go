@@ -154,7 +154,8 @@ func (s *session) connect() (err error) {
 	return nil
 }
 
-// closeShimSocket closes the shim's end of the socket, which the shim has, or will not have.
+// closeShimSocket closes the shim's end of the socket, which the shim has, or will not
+// have.
 func (s *session) closeShimSocket() {
 	if s.shimSocket >= 0 {
 		unix.Close(s.shimSocket)
@@ -213,8 +214,9 @@ func (s *session) fileNumbers() []int {
 	return list
 }
 
-// executable returns the command's path, as its process finds it. /proc/self/exe stands for the
-// program that starts the command, as in os/exec; in the command's process it may be the shim.
+// executable returns the command's path, as its process finds it. /proc/self/exe stands
+// for the program that starts the command, as in os/exec; in the command's process it may
+// be the shim.
 func (s *session) executable() string {
 	const self = "/proc/self/exe"
 	if s.cmd.Path == self && (s.cmd.Adopt != nil || !shim.SignalsKept()) {
@@ -242,8 +244,9 @@ func (s *session) awaitFilter() error {
 	return nil
 }
 
-// execute begins the record and has the shim execute the command. The sink is not called on the
-// tracer thread: what it might start there would be taken for a process of the command's.
+// execute begins the record and has the shim execute the command. The sink is not called
+// on the tracer thread: what it might start there would be taken for a process of the
+// command's.
 func (s *session) execute() error {
 	if err := s.cmd.Sink.Begin(&s.header); err != nil {
 		s.err = fmt.Errorf("begin record: %w", err) // the rest is dropped; the command must not suffer

@@ -88,7 +88,8 @@ func (s *session) endReceiving(running bool) {
 	_ = s.listener.Close()
 }
 
-// awaitReceived waits until no process has the filter any more, and the receiver has ended.
+// awaitReceived waits until no process has the filter any more, and the receiver has
+// ended.
 func (s *session) awaitReceived() {
 	if !s.listener.SyncWakeUp() {
 		s.listener.WaitHangup(-1)

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A signal that is sent to a whole process group reaches the command by itself,
-// and fstrace as well, which passes on what it gets: nobody tells a process whether
-// a signal was for it alone. The command must not get it twice. The kernel itself
+// A signal that is sent to a whole process group reaches the command by itself, and
+// fstrace as well, which passes on what it gets: the kernel does not tell a process
+// whether a signal was for it alone. The command must not get it twice. The kernel itself
 // makes one of two equal signals that are pending together; signalDedup does so with two
 // that come shortly after each other, if one of them is fstrace's.
 type signalDedup struct {

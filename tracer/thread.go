@@ -7,7 +7,7 @@ import (
 )
 
 // tracerThread runs f on a thread that does nothing else, and ends with it: what
-// f traces is let go, or killed, with the thread. The thread is f's parent in the
+// f traces is detached, or killed, with the thread. The thread is f's parent in the
 // sense of wait4 as well: what f starts is its child.
 //
 // So it must be a thread that has no children yet. The Go runtime may offer one on

@@ -138,7 +138,7 @@ func (r *receiver) numbered(caller, tid int) int {
 }
 
 // interruptThread sends a thread the SIGSTOP that the tracer thread takes back, by
-// pidfd: still tells, when the pidfd is open, whether its number was still that
+// pidfd: still reports, when the pidfd is open, whether its number was still that
 // thread's.
 func interruptThread(pid, tid int, still func() bool) error {
 	fd, err := unix.PidfdOpen(tid, unix.PIDFD_THREAD)

@@ -59,7 +59,7 @@ func (r *receiver) isHandling() bool {
 }
 
 // takeOver takes the lock away from a hand that is in the same system call as at the last
-// glance, and returns what there is to be compared at the next.
+// glance, and returns what the next one compares.
 func (r *receiver) takeOver(before uint64) uint64 {
 	h := r.holder.Load()
 	if h == nil {

@@ -23,7 +23,7 @@ import (
 type connected struct {
 	run
 	client *ipc.Client
-	// begun is when nothing had been run yet: to tell a timeout from a cancellation.
+	// begun is a time before the run: it distinguishes a timeout from a cancellation.
 	begun time.Time
 }
 
@@ -32,9 +32,9 @@ type launchedJob struct{ *tracer.Launch }
 
 func (j launchedJob) Pid() int { return j.PID }
 
-// Continued tells, while the command's stop is answered, whether it has been continued
-// since. For a while it looks stopped all the same: until its tracer, the daemon, has let
-// it go on. The kernel notes a SIGCONT at once, for the parent to ask: wait(2).
+// Continued reports, while the command's stop is answered, whether it has been continued
+// since. It still looks stopped until its tracer, the daemon, continues it. The kernel
+// notes a SIGCONT at once, for the parent to ask: wait(2).
 func (j launchedJob) Continued() bool {
 	var info unix.Siginfo
 	err := unix.Waitid(unix.P_PID, j.PID, &info, unix.WCONTINUED|unix.WNOHANG|unix.WNOWAIT, nil)
@@ -72,10 +72,10 @@ func newConnected(f *flags, args []string) (*connected, error) {
 	return &connected{run: run{flags: f, cmd: cmd, output: out}, client: client}, nil
 }
 
-// request says what is to be run.
+// request returns the request to run the command.
 func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 	f := c.flags
-	// A part of a millisecond is one: 0 is for ever.
+	// Round up: 0 means no limit.
 	timeout := (f.timeout + time.Millisecond - 1).Milliseconds()
 	killAfter := f.killAfter.Milliseconds()
 	q := &ipc.RunRequest{
@@ -186,7 +186,7 @@ func (c *connected) notBegun(status unix.WaitStatus, err error) int {
 }
 
 // brokenOff reports that the record does not come any more. A daemon that went away
-// has taken the command with it; one that was let out of its hands, for a debugger, is
+// has killed the command; one that it had released to a debugger is
 // ended here.
 func (c *connected) brokenOff(cmd launchedJob, ended <-chan tracer.Result, err error) int {
 	c.output.abort()
@@ -232,7 +232,7 @@ func (c *connected) end(rec *received, result tracer.Result) int {
 	return endLike(result.Status)
 }
 
-// endings are those that a daemon tells of, by its words for them.
+// endings maps the words of the protocol.
 var endings = map[string]tracer.Ending{"term": tracer.EndedAfterTerm, "kill": tracer.EndedByKill}
 
 // endLike ends this process as its command has, if that was by a signal, and returns

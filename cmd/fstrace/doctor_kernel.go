@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// findKernel tells which kernel this is. What it can do is tried out, not looked up:
+// findKernel reports the version of the kernel. What the kernel can do is tried out:
 // distributions bring features to older ones, and sandboxes take them away.
 func findKernel() finding {
 	var u unix.Utsname
@@ -51,7 +51,7 @@ func findMemfd() finding {
 }
 
 // findSeccomp tries user-notify. Below another listener there can be none, and what is
-// tried on one cannot be told.
+// tried on one is not known.
 func findSeccomp() []finding {
 	var list []finding
 	for _, feature := range seccomp.Features() {
@@ -153,7 +153,7 @@ func findPtrace(pid int) finding {
 	return f
 }
 
-// yama tells what Yama restricts ptrace to: Documentation/admin-guide/LSM/Yama.rst.
+// yama describes to what Yama restricts ptrace: Documentation/admin-guide/LSM/Yama.rst.
 func yama() string {
 	data, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 	if err != nil {
@@ -166,7 +166,8 @@ func yama() string {
 	return fmt.Sprintf(", Yama's ptrace_scope is %s (%s)", scope, means)
 }
 
-// tracerAbove reports whether somebody traces this process, and so, likely, its children.
+// tracerAbove describes the tracer of this process, which probably traces its children
+// too.
 func tracerAbove() string {
 	if tracer := statusField("TracerPid"); tracer != "" && tracer != "0" {
 		return ", process " + tracer + " traces this one and its children"
@@ -188,7 +189,7 @@ func statusField(name string) string {
 	return ""
 }
 
-// findPidfd tries the handle of processes, and what it tells of their end.
+// findPidfd tries pidfds, and what they report of the end of a process.
 func findPidfd(pid int) finding {
 	f := finding{Name: "pidfd", State: weightOK, Found: "with PIDFD_GET_INFO"}
 	fd, err := unix.PidfdOpen(pid, 0)

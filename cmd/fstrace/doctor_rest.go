@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// findPrivileges tells what becomes of set-user-ID programs.
+// findPrivileges reports whether set-user-ID programs get their privileges.
 func findPrivileges() finding {
 	f := finding{Name: "privileges", State: weightOK}
 	effective, _ := strconv.ParseUint(statusField("CapEff"), 16, 64)
@@ -71,7 +71,7 @@ func findDaemon(socket string) finding {
 	return f
 }
 
-// findTrace traces a command: this program, printing its version to nobody. It is the
+// findTrace traces a command: this program, printing its version to /dev/null. It is the
 // proof that the parts, which have been tried one by one, work together.
 func findTrace() finding {
 	f := tryTrace(tracer.LifecyclePtrace)

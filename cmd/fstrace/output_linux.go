@@ -19,7 +19,7 @@ import (
 //
 // A regular file is written without a name (O_TMPFILE, Linux 3.11) in the
 // directory that it belongs to, and takes the name when it is committed: the
-// command does not come across it, nobody sees half of it, and if fstrace is
+// command does not find it, no reader sees half of it, and if fstrace is
 // killed nothing is left behind. Where a file system has no such files, a hidden
 // one with a name does. Everything else, a pipe or /dev/null, is written to
 // directly.
@@ -100,7 +100,7 @@ func (o *output) open() error {
 
 // descriptorPath reports whether path names an open descriptor of this process. Such a
 // name looks like a symbolic link to the file that is open there, but a shell that was
-// told `3>file` means the descriptor, its offset included.
+// with `3>file` means the descriptor, its offset included.
 func descriptorPath(path string) (int, bool) {
 	switch path {
 	case "/dev/stdout":
@@ -143,7 +143,7 @@ func (o *output) direct(path string) error {
 	return cause(err)
 }
 
-// create makes the file that is to be at path; old is what is there now, or nil.
+// create makes the file that will be at path; old is what is there now, or nil.
 func (o *output) create(path string, old os.FileInfo) error {
 	dir, base := filepath.Split(path)
 	if base == "" { // nothing there, and a "/" after it: only mkdir(2) could make that
@@ -171,7 +171,7 @@ func (o *output) create(path string, old os.FileInfo) error {
 
 // createUnnamed fails where the file system has no unnamed files (EOPNOTSUPP,
 // or EISDIR and the like from those that never heard of them), or they could not
-// be named later for want of /proc.
+// be named later without /proc.
 func (o *output) createUnnamed() error {
 	fd, err := ignoringEINTR(func() (int, error) {
 		return unix.Openat(o.dir, ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o666)
@@ -246,7 +246,7 @@ func (o *output) publish() error {
 			return err
 		}
 	}
-	// Some file systems tell only now that a write went wrong: close(2).
+	// Some file systems report only now that a write failed: close(2).
 	if err := o.file.Close(); err != nil {
 		return cause(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// exitFailed is fstrace's own failure, told apart from any that a command is
+// exitFailed is fstrace's own failure, different from any that a command is
 // likely to have; 126 and 127 are as shells use them.
 const exitFailed = 125
 

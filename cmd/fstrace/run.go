@@ -54,7 +54,7 @@ func newRun(f *flags, args []string) (*run, error) {
 	return r, nil
 }
 
-// command checks the flags, and makes of them what is to be run.
+// command checks the flags, and returns the command to run.
 func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	cmd := &tracer.Cmd{
 		Path: args[0], Args: args, InheritFiles: true, Timeout: f.timeout, KillAfter: f.killAfter,
@@ -81,7 +81,7 @@ func (f *flags) command(args []string) (*tracer.Cmd, error) {
 	return cmd, nil
 }
 
-// live reports whether somebody may be reading the record as it is written.
+// live reports whether a reader may follow the record as it is written.
 func (f *flags) live() bool { return f.output == "" || f.output == "-" }
 
 // newSink makes the encoder for the format, behind the filters.

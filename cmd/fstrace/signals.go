@@ -124,7 +124,7 @@ func inGroup(pid int) bool {
 // back. "fg" continues this process's group; a command that has made one of its own,
 // as shells do, is continued from here.
 //
-// A SIGSTOP to a command in the background comes from somebody who knows it, and
+// A SIGSTOP to a command in the background comes from a process that knows it, and
 // will continue it.
 //
 // This is the tracer thread: a command that is traced goes on when this returns.

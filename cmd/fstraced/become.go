@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An identity is whom a worker is to be.
+// An identity is the user that a worker becomes.
 type identity struct {
 	uid, gid int
 	groups   []int
@@ -83,7 +83,7 @@ func (i identity) become() error {
 	return nil
 }
 
-// keyringVariable tells a worker that it has left root's keyring.
+// keyringVariable is set for a worker that has left root's keyring.
 const keyringVariable = "FSTRACED_KEYRING"
 
 // leaveKeyring gives the process a session keyring of its own. It has root's otherwise,

@@ -26,7 +26,7 @@ const (
 	// number of connections that it has received, 8 bytes, big endian. If there are no
 	// more on the way, the daemon dismisses it.
 	sayIdle = 'i'
-	// sayEnding comes from a worker that has been told to end.
+	// sayEnding comes from a worker that has got the signal to end.
 	sayEnding = 'e'
 )
 

@@ -42,7 +42,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// clientMain runs a command that tells who it is, and prints the record's end, or does
+// clientMain runs a command that prints who it is, and prints the record's end, or does
 // what its first argument says.
 func clientMain(socket string) error {
 	if trick := clientTricks[os.Args[1]]; trick != nil {

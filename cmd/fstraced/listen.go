@@ -46,7 +46,7 @@ func (f *flags) listen() (ipc.Listener, string, error) {
 const firstPassed = 3
 
 // activated returns the socket that systemd has passed, nil if there is none. The
-// variables that tell of it are not for commands.
+// variables that describe it are not for commands.
 func activated() (*net.UnixListener, error) {
 	pid, count := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
@@ -78,7 +78,7 @@ func activated() (*net.UnixListener, error) {
 }
 
 // listening makes sure that a descriptor is a Unix stream socket that listens. On any
-// other accept(2) would fail for ever.
+// other accept(2) would fail again and again.
 func listening(fd int) error {
 	for _, want := range []struct {
 		option, value int
@@ -99,7 +99,8 @@ func listening(fd int) error {
 	return nil
 }
 
-// defaultSocket is ipc.DefaultSocket, in a directory that is there and nobody else's.
+// defaultSocket is ipc.DefaultSocket, in a directory that exists and belongs to this
+// user.
 func defaultSocket() (string, error) {
 	name, err := ipc.DefaultSocket()
 	if err != nil {
@@ -130,9 +131,9 @@ type ownSocket struct {
 	lock io.Closer // held to the process's end
 }
 
-// listenAt makes a socket. A lock beside it tells a daemon that lives from one that
-// was killed and has left its socket: that is taken over. If the socket cannot be made,
-// no lock is left that was not there.
+// listenAt makes a socket. A lock beside it distinguishes a daemon that lives from one
+// that was killed and has left its socket: that is taken over. If the socket cannot be
+// made, no lock is left that was not there.
 func listenAt(name string, forOthers bool) (*ownSocket, error) {
 	if err := socketOrNothing(name); err != nil {
 		return nil, err
@@ -196,7 +197,7 @@ func lockFile(name string) (lock *os.File, made bool, err error) {
 	}
 }
 
-// takeOver listens, in place of a socket that nobody listens on any more.
+// takeOver replaces a socket whose listener is gone.
 func takeOver(name string, forOthers bool) (*net.UnixListener, error) {
 	if err := socketOrNothing(name); err != nil {
 		return nil, err

@@ -89,7 +89,7 @@ func keepDescriptors() {
 	}
 }
 
-// awaitEnd returns when the daemon is to end: by a signal, or for want of work.
+// awaitEnd returns when the daemon must end: after a signal, or when it is idle.
 func (f *flags) awaitEnd(server *ipc.Server, served <-chan error, daemon *handedOver, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	defer stop()

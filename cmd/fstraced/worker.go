@@ -220,7 +220,7 @@ func (of *worker) end(ctx context.Context, f *flags, log *slog.Logger) {
 	}
 }
 
-// tell tells the worker to end, or to hurry.
+// tell sends the worker a signal to end, or to cancel what runs.
 func (of *worker) tell() {
 	of.signal(unix.SIGTERM)
 	of.signal(unix.SIGCONT)

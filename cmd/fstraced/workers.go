@@ -48,7 +48,7 @@ const (
 	workersOfUser = 8
 	// passTime is how long a worker may take to take a connection.
 	passTime = 5 * time.Second
-	// obeyTime is how long a worker may take to say that it has been told to end.
+	// obeyTime is how long a worker may take to say that it has got the signal to end.
 	obeyTime = 10 * time.Second
 	// shortLife is too short a life for a worker: one that ends before keeps its user
 	// waiting for as long, so that starting workers is not all that the daemon does.

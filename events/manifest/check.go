@@ -251,8 +251,8 @@ func (c *comparison) asLeft() {
 	}
 }
 
-// isChangedInPlace reports whether an output has been there before, and no operation made,
-// removed or renamed it: the times of its directory are not the command's doing.
+// isChangedInPlace reports whether an output has been there before, and no operation
+// made, removed or renamed it: the times of its directory are not the command's doing.
 func (e *Entry) isChangedInPlace() bool {
 	if e.Before != e.State || len(e.Ops) == 0 {
 		return false

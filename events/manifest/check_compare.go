@@ -65,7 +65,7 @@ func (c *comparison) compareWith(w wanted, path string, id *identity, err error)
 	return append(list, c.attributes(e, &info)...), nil
 }
 
-// attributes compares what else stat(2) told, as far as the policy has it count.
+// attributes compares what else stat(2) returned, as far as the policy requires it.
 func (c *comparison) attributes(e *Entry, info *events.FileInfo) (list []Difference) {
 	if c.o.Times == TimesIgnore {
 		return nil

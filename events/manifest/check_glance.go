@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// CheckDocument decodes a document and checks it, with the result of [Decode] and [Check].
-// It takes less time and memory, because it compares most inputs as soon as it has read
-// them and does not keep those that are unchanged.
+// CheckDocument decodes a document and checks it, with the result of [Decode] and
+// [Check]. It takes less time and memory, because it compares most inputs as soon as it
+// has read them and does not keep those that are unchanged.
 func CheckDocument(r io.Reader, o CheckOptions) ([]Difference, error) {
 	return checkDocument(r, o, newOSFS())
 }

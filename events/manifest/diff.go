@@ -76,7 +76,7 @@ func (c *Change) String() string {
 	return "! " + path + ": " + describe(c.A) + " -> " + describe(c.B)
 }
 
-// describe says of an entry what a person can tell apart.
+// describe describes an entry for a person.
 func describe(e *Entry) string {
 	const digits = 12 // of a hash: as many as git shows of a large repository's
 	parts := []string{e.State.String()}

@@ -9,7 +9,7 @@ import (
 )
 
 // The last line of a document is a CRC-32C of all that comes before it, as Encode writes
-// it. It tells damage: a flipped bit, a key that is there twice. It is no signature.
+// it. It detects damage: a flipped bit, a key that occurs twice. It is no signature.
 const (
 	checksumKey = ",\n\"crc32c\":\""
 	checksumEnd = "\"\n}\n"
@@ -34,8 +34,8 @@ func verifyChecksum(data []byte) bool {
 	return at >= 0 && bytes.Equal(data[at:], appendChecksum(nil, crc32.Checksum(data[:at], castagnoli())))
 }
 
-// verifyAnew returns an error unless m, written anew, has that checksum: another program
-// may have parsed the document and written it in its own way.
+// verifyAnew returns an error unless m, when it is encoded again, has that checksum:
+// another program may have parsed the document and written it in its own way.
 func (m *Manifest) verifyAnew(checksum string) error {
 	if checksum == "" {
 		return errors.New("it has no checksum: it is not whole, or was written by an older fstrace")

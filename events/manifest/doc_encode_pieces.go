@@ -32,8 +32,8 @@ type piece struct {
 
 const (
 	rowsPerPiece = 256
-	// fewPieces are made when they are written: to wake another processor takes as long as
-	// some hundred rows.
+	// fewPieces are made when they are written: to wake another processor takes as long
+	// as some hundred rows.
 	fewPieces = 8
 )
 

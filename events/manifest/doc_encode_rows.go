@@ -73,7 +73,7 @@ func (m *Manifest) addEntry(p *piece, x *Entry) {
 	p.rows = append(b, '}')
 }
 
-// toldKey comes before what the command was told of times.
+// toldKey comes before [Entry.Told].
 const toldKey = `,"told":`
 
 func appendOwnerIfSet(b []byte, uid, gid int64) []byte {
@@ -92,8 +92,8 @@ func appendNumberIfSet(b []byte, key string, n int64) []byte {
 	return strconv.AppendInt(append(b, key...), n, 10)
 }
 
-// A clock formats times as time.RFC3339Nano does. The files of a tree mostly have the same
-// few seconds.
+// A clock formats times as time.RFC3339Nano does. The files of a tree mostly have the
+// same few seconds.
 type clock struct {
 	second int64
 	text   []byte // of that second, without the zone

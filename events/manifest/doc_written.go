@@ -19,7 +19,7 @@ import (
 // A writtenReader reads a document that is as Encode wrote it, byte for byte: an entry a
 // line, no line break elsewhere, and the right checksum. It reads the document once, in
 // blocks of whole lines that are summed and cut while they are in the processor's cache.
-// Whatever the size of the document, no more of it is in memory than somebody keeps: to
+// Whatever the size of the document, no more of it is in memory than is kept: to
 // get a page of memory from the kernel takes as long as to look at two files.
 //
 // The work is shared: each processor takes some rows, makes entries of them and comes
@@ -297,7 +297,7 @@ func (w *writtenReader) entries(b *rowBlock, pass passer) (entryBlock, error) {
 	return x, nil
 }
 
-// A passer tells of each entry in a list whether it is as it was, and can be passed over.
+// A passer reports for each entry of a list whether it is unchanged and can be skipped.
 // It may be called for several lists at once, and must not keep what it is given.
 type passer func(list []Entry, tell func(e *Entry, isSame bool))
 

@@ -17,7 +17,7 @@ const (
 	// factOwner: the user and the group that own it. With the permission bits they
 	// decide what an unprivileged user may do.
 	factOwner
-	// factStat: what stat(2) tells: size, time of modification, owner, number of links.
+	// factStat: what stat(2) returns: size, time of modification, owner, number of links.
 	factStat
 	// factContent: what a regular file holds.
 	factContent

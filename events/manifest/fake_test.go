@@ -258,7 +258,7 @@ func (o *fakeOpen) stat() (events.FileInfo, error) {
 }
 
 // A play is a session on a fake file system: each method is a call of its one
-// process, as the tracer tells it, followed by what the kernel does then.
+// process, as the tracer reports it, followed by what the kernel does then.
 type play struct {
 	t   testing.TB
 	fs  *fakeFS

@@ -263,8 +263,8 @@ func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.File
 }
 
 // unforeseen deals with something in a directory that the session made, of which no call
-// was foretold to put it there: either the session did so all the same, or somebody else.
-// Of two calls at once, the one that makes the directory may be told of last.
+// was predicted to put it there: either the session did so after all, or another process.
+// Of two calls at once, the one that makes the directory may be reported last.
 func (f *fold) unforeseen(n *node) {
 	path := n.path()
 	if slices.ContainsFunc(f.mounted, func(dir string) bool { return isWithin(path, dir) }) {
@@ -278,8 +278,8 @@ func (f *fold) unforeseen(n *node) {
 	f.note(n)
 }
 
-// foreign notes that somebody else put something into a directory that the session made.
-// It is no input, since it was not there before, and no output.
+// foreign notes that another process put something into a directory that the session
+// made. It is no input, since it was not there before, and no output.
 func (f *fold) foreign(path string) {
 	f.gaps = append(f.gaps, events.Incomplete{
 		Reason: events.ReasonChanged, Detail: path + ": somebody else put it into a directory that the command made",

@@ -170,7 +170,7 @@ func (f *fold) rename(e *events.Event) {
 	}
 	f.pass(from, e, &ruleRenameFrom)
 	f.pass(to, e, &ruleRenameTo)
-	// If what is there tells that an earlier call failed, what was foretold of that is undone,
+	// If what is there shows that an earlier call failed, its prediction is undone,
 	// and there may be other nodes at the paths.
 	if !f.canRename(e, from, to, swap) {
 		f.look(from, e, &ruleRenameFrom, e.Path, e.State, &e.Info)
@@ -258,8 +258,8 @@ func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
 	return !f.crosses(e) && !f.lacksDir(e, to)
 }
 
-// lacksDir reports whether the directory that a rename puts something in is not there, and
-// what it would have put there is where it was: ENOENT.
+// lacksDir reports whether the directory that a rename puts something in is not there,
+// and what it would have put there is where it was: ENOENT.
 func (f *fold) lacksDir(e *events.Event, to *node) bool {
 	for up := to.parent(); up != nil; up = up.parent() {
 		if up.status == found && up.from != nil && !up.tried && (up.from.state == events.StateAbsent || up.from.state == events.StateFile) {

@@ -6,12 +6,12 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// Some calls fail for certain, whatever else the session or somebody else does. They learn
-// something, and change nothing: what is found later need not be explained by them.
+// Some calls fail for certain, whatever else the session or somebody else does. They
+// learn something, and change nothing: what is found later need not be explained by them.
 
 // isBlocked reports whether the kernel did not get to path, at which nothing is, but only
-// past it (missing/../x), or back to a link that it came from (ELOOP): the call has learned
-// that, and failed.
+// past it (missing/../x), or back to a link that it came from (ELOOP): the call has
+// learned that, and failed.
 func isBlocked(e *events.Event, path string, s events.State) bool {
 	if s != events.StateAbsent {
 		return false

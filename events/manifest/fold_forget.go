@@ -16,10 +16,10 @@ const keptTemporaries = 4096
 type forgetter struct {
 	keep  int
 	begin time.Time // of the session
-	// removals counts calls that removed or renamed something since the last sweep. When it
-	// reaches due, the fold looks what it can forget.
+	// removals counts calls that removed or renamed something since the last sweep. When
+	// it reaches due, the fold looks what it can forget.
 	removals, due int
-	// looked are names that are to be forgotten if they were absent indeed, as they were
+	// looked are names that will be forgotten if they were absent, as they were
 	// looked at until lookedUntil.
 	looked      []absentName
 	lookedUntil time.Time
@@ -40,10 +40,10 @@ func newForgetter() forgetter {
 }
 
 // forget is called before an event is taken in. It forgets in two steps. First it looks
-// whether the oldest temporary names are absent, because their removal was only predicted.
-// By then calls may have been made of which no event has been taken in yet. So it waits
-// for an event that is younger than the look. Each call that was made before the look was
-// told before that one: if a name then still is what it was, it was absent.
+// whether the oldest temporary names are absent, because their removal was only
+// predicted. By then calls may have been made of which no event has been taken in yet. So
+// it waits for an event that is younger than the look. Each call that was made before the
+// look was told before that one: if a name then still is what it was, it was absent.
 func (f *fold) forget(e *events.Event) {
 	q := &f.forgotten
 	if len(q.looked) > 0 {
@@ -104,8 +104,8 @@ type absentName struct {
 	path string
 }
 
-// moved is called of an event that was to come before or during the look. A directory that
-// had another name as it was looked at says nothing of what is in it.
+// moved is called of an event that was to come before or during the look. A directory
+// that had another name as it was looked at says nothing of what is in it.
 func (q *forgetter) moved(e *events.Event) {
 	if e.Op != events.OpRename {
 		return
@@ -115,7 +115,7 @@ func (q *forgetter) moved(e *events.Event) {
 	})
 }
 
-// oldest returns the temporary names that are to be forgotten.
+// oldest returns the temporary names to forget.
 func (f *fold) oldest() []*node {
 	var list []*node
 	seen := make(map[*node]struct{})
@@ -324,8 +324,8 @@ func (f *fold) forgetName(n *node, at *origin, path string, dirs map[*origin]*sw
 	f.dropPath(at, path, sum)
 }
 
-// dropPath forgets a path and those below it, all of them absent. What was forgotten there
-// is counted in sum.
+// dropPath forgets a path and those below it, all of them absent. What was forgotten
+// there is counted in sum.
 func (f *fold) dropPath(at *origin, path string, sum *forgottenNames) {
 	for _, o := range at.more.below.list {
 		if !o.isDropped() {
@@ -357,8 +357,8 @@ func isCovered(o *origin) bool {
 	return false
 }
 
-// noteForgotten is called when something is found at o, of which nothing was known before.
-// If its name was forgotten, it is not as it was before the session.
+// noteForgotten is called when something is found at o, of which nothing was known
+// before. If its name was forgotten, it is not as it was before the session.
 func (f *fold) noteForgotten(o *origin, info *events.FileInfo) {
 	sum := f.forgotten.names[o.parent]
 	if sum == nil || !sum.has(o.name) || isOlder(info, f.forgotten.begin) {

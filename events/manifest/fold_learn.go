@@ -24,7 +24,7 @@ func (f *fold) learn(o *origin, e *events.Event, what facts, path string) {
 }
 
 // lookLate looks at what the tracer knew without looking, or did not say: a directory,
-// mostly. By now the session may have changed it, of which a later event tells.
+// mostly. By now the session may have changed it, as a later event reports.
 func (f *fold) lookLate(o *origin, path string) {
 	if o.info.Known() || !exists(o.state) {
 		return

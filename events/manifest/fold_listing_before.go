@@ -41,7 +41,8 @@ func (x *outcome) names(o *origin, dir string, now []string) []string {
 	return list
 }
 
-// isAsBefore reports whether names would return now, which is sorted, and sees that sooner.
+// isAsBefore reports whether names would return now, which is sorted, and sees that
+// sooner.
 func (x *outcome) isAsBefore(o *origin, dir string, now []string) bool {
 	if x.patterns.patterns != nil || x.m.Record != "" && parentOf(x.m.Record) == dir {
 		return false

@@ -19,8 +19,8 @@ type node struct {
 	linked bool // of a made one: it is another name of a file
 	// removed: of a made one: a directory that the session then removed, or tried to.
 	removed bool
-	// tried: a call was foretold to put something here, or to take it away, and did not,
-	// or somebody undid it. What is here from now on is not foretold.
+	// tried: a call was predicted to put something here, or to remove it, and did not,
+	// or another process undid it. What is here from now on is not predicted.
 	tried bool
 }
 
@@ -37,10 +37,11 @@ type change struct {
 	went    *node            // of a gone one: what was moved
 	was     *events.FileInfo // of a gone one: of what was here
 	movedAt int64            // of a moved one, in nanoseconds since 1970
-	// exchanged: RENAME_EXCHANGE has put this here, or what was here before is still here.
+	// exchanged: RENAME_EXCHANGE has put this here, or what was here before is still
+	// here.
 	exchanged bool
-	// unmoved: of a gone one: where what was here should have gone, and was not found. So it
-	// should be here.
+	// unmoved: of a gone one: where what was here should have gone, and was not found. So
+	// it should be here.
 	unmoved string
 }
 

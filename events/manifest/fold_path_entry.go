@@ -103,7 +103,8 @@ type pathMaker struct {
 	kept   names
 }
 
-// path is o.path. The strings are parts of blocks, which stay as long as one of them does.
+// path is o.path. The strings are parts of blocks, which stay as long as one of them
+// does.
 func (m *pathMaker) path(o *origin) string { return m.kept.keep(m.passing(o)) }
 
 // passing is o.path, good until the next one is made.

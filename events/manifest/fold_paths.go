@@ -91,7 +91,7 @@ func cut(path string) (name, rest string) {
 	return path, ""
 }
 
-// sorted returns those of all paths that keep tells, sorted as byte strings.
+// sorted returns the paths for which keep returns true, sorted as byte strings.
 func (p *paths) sorted(keep func(*origin) bool) []*origin {
 	list := make([]*origin, 0, p.all.len())
 	add := func(o *origin) {

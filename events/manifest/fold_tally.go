@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A tally is what the session has done to a name and the kernel has not told yet.
+// A tally counts what the session has done to a name and the kernel has not reported yet.
 type tally struct {
 	writes, renames int32
 	leavings        int32 // calls that remove what has the name, or rename it
@@ -16,14 +16,15 @@ type tally struct {
 	unsure   bool // files may be open that were opened where nobody watched
 }
 
-// An outsider is what somebody else did to an output.
+// An outsider is what another process did to an output.
 type outsider uint8
 
 const (
 	outsiderWrote    outsider = 1 << iota // opened it for writing
 	outsiderReplaced                      // renamed something over it
 	outsiderRemoved                       // removed it, or gave it another name
-	// dressed: somebody changed its attributes. Whether that was the session is known elsewhere.
+	// dressed: its attributes were changed. Whether that was the session is known
+	// elsewhere.
 	dressed
 )
 
@@ -42,7 +43,7 @@ func (o outsider) problem() string {
 	return ""
 }
 
-// notice takes in what the kernel tells.
+// notice processes a notice of the kernel.
 func (w *watcher) notice(n notice) {
 	d := w.watches[n.watch]
 	if t := w.files[n.watch]; t != nil {
@@ -138,7 +139,7 @@ func (w *watcher) removed(d *watched, name uint64, t *tally) {
 	w.uncount(name)
 }
 
-// ended notes that a watched directory was removed. What somebody else removed in it
+// ended notes that a watched directory was removed. What another process removed in it
 // before is remembered.
 func (w *watcher) ended(d *watched) {
 	removed := false

@@ -24,8 +24,8 @@ type fileSystem interface {
 	privileged() bool
 }
 
-// A dirList is a directory, as it was before it was read, and the names in it as Entry.Names
-// has them, unsorted.
+// A dirList is a directory, as it was before it was read, and the names in it as
+// Entry.Names has them, unsorted.
 type dirList struct {
 	info  events.FileInfo
 	names []string
@@ -131,7 +131,7 @@ func isAbsent(err error) bool {
 	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ENAMETOOLONG) || errors.Is(err, unix.ELOOP)
 }
 
-// stateOf tells what an lstat found.
+// stateOf returns the state that an lstat found.
 func stateOf(info *events.FileInfo, err error) events.State {
 	switch {
 	case isAbsent(err):

@@ -24,7 +24,7 @@ type hasher struct {
 	ready sync.Cond
 	queue []*hashJob
 	jobs  map[content]*hashJob
-	// The session's own files, by path and by inode: nobody wants to know what
+	// The session's own files, by path and by inode: it does not matter what
 	// those held before.
 	ownPaths map[string]struct{}
 	ownFiles map[inode]struct{}
@@ -163,7 +163,7 @@ func (h *hasher) guard(path string, info *events.FileInfo) {
 		return
 	}
 	h.mu.Unlock()
-	// Somebody who is hashing it by a name that it has no more does so in vain.
+	// A worker that is hashing it by a name that it no longer has does so for nothing.
 	for mine := false; !mine; {
 		var j *hashJob
 		if j, mine = h.take(path, info); mine {

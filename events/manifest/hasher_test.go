@@ -80,7 +80,7 @@ func TestRacyIsNotCached(t *testing.T) {
 }
 
 // TestRacyChange: somebody changes an input within the tick of the clock, such that
-// no stamp tells.
+// no time stamp shows.
 func TestRacyChange(t *testing.T) {
 	fs := newFakeFS()
 	fs.tick = time.Hour

@@ -18,7 +18,8 @@ type writing struct {
 	shared, appending bool
 }
 
-// A retelling is what a file was before the session changed its attributes, links or name.
+// A retelling is what a file was before the session changed its attributes, links or
+// name.
 type retelling struct {
 	mode, uid, gid uint32
 	attributes     bool   // it may have changed these

@@ -18,7 +18,7 @@ type inotify struct {
 	buf  [16 << 10]byte
 }
 
-// A notice is what inotify tells of a name in a directory.
+// A notice is what inotify reports of a name in a directory.
 type notice struct {
 	watch  int32
 	mask   uint32
@@ -27,15 +27,15 @@ type notice struct {
 }
 
 const (
-	// IN_OPEN is there because the kernel drops a notice that is equal to the last one in its
-	// queue: it stands between two IN_CLOSE_WRITE of one file. IN_EXCL_UNLINK leaves out
-	// the closing of files that have lost their name.
+	// IN_OPEN is there because the kernel drops a notice that is equal to the last one in
+	// its queue: it stands between two IN_CLOSE_WRITE of one file. IN_EXCL_UNLINK leaves
+	// out the closing of files that have lost their name.
 	watchMask = unix.IN_OPEN | unix.IN_CLOSE_WRITE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE |
 		unix.IN_ATTRIB |
 		unix.IN_EXCL_UNLINK | unix.IN_DONT_FOLLOW
 
-	// A user has so many watches, and the command may need some itself: each recorder takes
-	// a part of them at most.
+	// A user has so many watches, and the command may need some itself: each recorder
+	// takes a part of them at most.
 	mostWatches   = 8 << 10
 	watchesPart   = 8
 	watchesLimits = "/proc/sys/fs/inotify/max_user_watches"
@@ -60,7 +60,7 @@ func newInotify() *inotify {
 
 // add watches a directory, or a file, and returns the number of the watch, which is the
 // same each time, by whatever path. It returns false if it cannot be watched, or if what
-// inotify would tell of it is not all: others change files of a network file system, too.
+// inotify would report is not all: others change files of a network file system, too.
 func (n *inotify) add(path string, flags uint32) (watch int32, ok bool) {
 	var fs unix.Statfs_t
 	if err := ignoringEINTR(func() error { return unix.Statfs(path, &fs) }); err != nil || !localFileSystems[int64(fs.Type)] {
@@ -71,7 +71,8 @@ func (n *inotify) add(path string, flags uint32) (watch int32, ok bool) {
 	return int32(number), err == nil
 }
 
-// read passes what there is to take, and reports whether the kernel told everything.
+// read passes on what there is to read, and reports whether the kernel has left nothing
+// out.
 func (n *inotify) read(take func(notice)) bool {
 	for {
 		var size int
@@ -124,7 +125,7 @@ func parseNotices(b []byte, take func(notice)) bool {
 	return true
 }
 
-// close lets go of the descriptor. The process that closes the last one of an inotify
+// close closes the descriptor. The process that closes the last one of an inotify
 // instance waits until nobody in the kernel can be looking at its watches
 // (synchronize_srcu): 5 to 15 ms, also if that is the end of the process. So the last one
 // is put into a message of a Unix socket which only that message refers to: unix(7)

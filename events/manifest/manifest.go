@@ -47,9 +47,9 @@ type Manifest struct {
 	Forgotten []Forgotten // a summary of further temporary paths
 	Renamed   []Renaming
 
-	// Digest is a SHA-256 of Inputs, Outputs and Removed, without [Entry.Told] and without
-	// Names, of which Entries is a hash. The same accesses to the same files have the same
-	// digest. Encode and Decode set it.
+	// Digest is a SHA-256 of Inputs, Outputs and Removed, without [Entry.Told] and
+	// without Names, of which Entries is a hash. The same accesses to the same files have
+	// the same digest. Encode and Decode set it.
 	Digest string
 
 	// The part that explains it.

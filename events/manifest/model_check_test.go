@@ -106,7 +106,7 @@ func (m *model) checkStale(got *Manifest, inputs, outputs map[string]*Entry) (pr
 	return problems
 }
 
-// differsFrom tells what an entry says that is not so.
+// differsFrom returns what is wrong in an entry.
 func differsFrom(e *Entry, files map[string]fakeFile) string {
 	x, ok := files[e.Path]
 	if !ok {
@@ -140,7 +140,7 @@ func differsFrom(e *Entry, files map[string]fakeFile) string {
 	return ""
 }
 
-// lacks tells what an input should say and does not.
+// lacks returns what is missing in an input.
 func lacks(e *Entry, w want, was fakeFile) string {
 	switch {
 	case e == nil:

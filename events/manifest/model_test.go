@@ -96,7 +96,7 @@ func (m *model) state(path string) events.State {
 	return stateOf(&info, err)
 }
 
-// originOf tells what path was called before the session; "" if it is below something
+// originOf returns what path was called before the session; "" if it is below something
 // that the session made.
 func (m *model) originOf(path string) string {
 	if path == "/" {

@@ -15,7 +15,7 @@ import (
 type identity struct {
 	events.FileInfo
 	// mount names the mount: the same as long as that is mounted, and never given to
-	// another. 0 if the times of a file there do not tell that it has changed.
+	// another. 0 if the times of a file there do not show that it has changed.
 	mount uint64
 }
 
@@ -23,7 +23,7 @@ type identity struct {
 // the same inode, size and times as before holds the same as before. The methods may be
 // called concurrently.
 //
-// Times alone do not tell. Images are made with fixed times, and the next one may be
+// Times alone do not show that. Images are made with fixed times, and the next one may be
 // mounted with the same device number: so it has to be the same mount. And on network
 // and FUSE file systems another machine or a program sets the change time.
 type mounts struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// lookUp tells a recorder of lookups of n different paths, in directories of so many
+// lookUp passes to a recorder lookups of n different paths, in directories of so many
 // each. Nothing is there.
 func lookUp(tb testing.TB, r *Recorder, n, perDirectory int) {
 	tb.Helper()

@@ -166,9 +166,9 @@ func placeOf(id *identity) (p place) {
 	for i, v := range [...]uint64{id.mount, id.Ino, uint64(id.Size), uint64(id.Mtime), uint64(id.Ctime)} {
 		binary.LittleEndian.PutUint64(p.key[i*8:], v)
 	}
-	// Files that are made together have inodes side by side and are looked up together. So
-	// they are in sets side by side: a page of memory has some of them. The upper bits of
-	// the inode, and the mount, are hashed (Fibonacci hashing).
+	// Files that are made together have inodes side by side and are looked up together.
+	// So they are in sets side by side: a page of memory has some of them. The upper bits
+	// of the inode, and the mount, are hashed (Fibonacci hashing).
 	const together = 1 << 10
 	h := (id.Ino/together ^ id.mount) * 0x9e3779b97f4a7c15
 	p.at, p.first = int64((id.Ino+h>>48)%cacheSets)*setSize, int(h>>40)%slotsPerSet
@@ -187,8 +187,8 @@ func (p *place) slots(set []byte) func(func(int, []byte) bool) {
 	}
 }
 
-// find returns the hash that a set has. Somebody may write to the set meanwhile: what is
-// checked is a copy.
+// find returns the hash that a set has. Another process may write to the set meanwhile:
+// what is checked is a copy.
 func (p *place) find(set []byte) (sum [32]byte, ok bool) {
 	for _, slot := range p.slots(set) {
 		if !p.isInode(slot) {
@@ -211,8 +211,8 @@ func (p *place) findMapped(set []byte) (sum [32]byte, ok bool) {
 	return sum, ok && isThere
 }
 
-// guarded calls read, which reads the mapped file. If somebody has cut off what it reads,
-// the kernel sends SIGBUS, and guarded returns false.
+// guarded calls read, which reads the mapped file. If another process has truncated the
+// file, the kernel sends SIGBUS, and guarded returns false.
 func guarded(read func()) (isThere bool) {
 	before := debug.SetPanicOnFault(true)
 	defer func() {

@@ -8,7 +8,7 @@ import (
 )
 
 // TestExternal: what a command may have heard from outside has its kind, and check can be
-// told to refuse it.
+// made to refuse it.
 func TestExternal(t *testing.T) {
 	var x externals
 	x.connect("inet 127.0.0.1:80")

@@ -47,6 +47,6 @@ const (
 
 func isShort(path string) bool { return len(path) < shortPath && strings.IndexByte(path, 0) < 0 }
 
-// textOf returns the bytes as a string, without a copy. Nobody may write to them as long as
-// the string is in use.
+// textOf returns the bytes as a string, without a copy. Nobody may write to them as long
+// as the string is in use.
 func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

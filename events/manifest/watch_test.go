@@ -15,7 +15,7 @@ import (
 )
 
 // A live is a session in a real directory: each method is a call of its one process, as
-// the tracer tells it before the kernel does it. Its files that are still open are closed
+// the tracer reports it before the kernel does it. Its files that are still open are closed
 // in the end.
 type live struct {
 	t   *testing.T
@@ -49,7 +49,7 @@ func (l *live) ok(err error) {
 
 func (l *live) at(name string) string { return filepath.Join(l.dir, name) }
 
-// told tells the recorder of a call.
+// told passes a call to the recorder.
 func (l *live) told(e events.Event) {
 	l.t.Helper()
 	e.PID, e.TID, e.Time = 1, 1, time.Now()
@@ -75,7 +75,7 @@ func (l *live) told(e events.Event) {
 	l.ok(l.r.Event(&e))
 }
 
-// refused tells of an open that fails.
+// refused passes an open that fails.
 func (l *live) refused(name string) {
 	l.told(events.Event{Op: events.OpWrite, Syscall: "openat", Path: l.at(name), Flags: []string{"O_WRONLY", "O_CREAT", "O_TRUNC"}})
 }

@@ -1,5 +1,5 @@
-// Package summary counts what a record says: how long a command ran, how many processes it
-// had, how many files they read and wrote, and what they looked for in vain.
+// Package summary counts what a record says: how long a command ran, how many processes
+// it had, how many files they read and wrote, and what they looked for in vain.
 package summary
 
 import (
@@ -10,11 +10,11 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// A Summary is an [events.Sink] that counts. Its fields and lists are final after End. Without
-// KeepPaths it keeps 8 bytes for each path.
+// A Summary is an [events.Sink] that counts. Its fields and lists are final after End.
+// Without KeepPaths it keeps 8 bytes for each path.
 type Summary struct {
-	// KeepPaths has to be set before Begin if MostRead and MostMissed are wanted: each path
-	// is kept then, once.
+	// KeepPaths has to be set before Begin if MostRead and MostMissed are wanted: each
+	// path is kept then, once.
 	KeepPaths bool
 
 	Argv       []string
@@ -27,8 +27,8 @@ type Summary struct {
 	// Duration is the time from the first event to the end. It is 0 for a record without
 	// events.
 	Duration time.Duration
-	// Processes is how many processes the record has, AtOnce how many of them existed at the
-	// same time at most.
+	// Processes is how many processes the record has, AtOnce how many of them existed at
+	// the same time at most.
 	Processes, AtOnce int
 	// FilesRead and FilesWritten are how many regular files were opened for reading or
 	// executed, and how many paths were opened for writing, made, removed or renamed.

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// A tally counts paths, by their hashes. Two paths with the same hash, of 64 bits, count as
-// one.
+// A tally counts paths, by their hashes. Two paths with the same hash, of 64 bits, count
+// as one.
 type tally struct {
 	seed   maphash.Seed
 	counts map[uint64]int

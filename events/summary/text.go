@@ -9,8 +9,8 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// WriteBrief writes five lines: the time, the processes, the files, the lookups in vain, and
-// whether the record is complete. Each begins with prefix.
+// WriteBrief writes five lines: the time, the processes, the files, the lookups in vain,
+// and whether the record is complete. Each begins with prefix.
 func (s *Summary) WriteBrief(w io.Writer, prefix string) error {
 	var b strings.Builder
 	line := func(what, format string, args ...any) {
@@ -36,8 +36,8 @@ func (s *Summary) WriteBrief(w io.Writer, prefix string) error {
 	return err
 }
 
-// WriteText writes the command, the five lines of WriteBrief, and lists of n: what was read
-// most often, what was looked for in vain most often, and the slowest processes.
+// WriteText writes the command, the five lines of WriteBrief, and lists of n: what was
+// read most often, what was looked for in vain most often, and the slowest processes.
 func (s *Summary) WriteText(w io.Writer, n int) error {
 	if _, err := fmt.Fprintf(w, "%s\n", commandLine(s.Argv)); err != nil {
 		return err
@@ -86,7 +86,7 @@ func counted(n int, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// round drops the digits of a time that nobody reads.
+// round rounds a time for readers.
 func round(d time.Duration) string {
 	if d < 10*time.Millisecond {
 		return d.Round(10 * time.Microsecond).String()

@@ -69,7 +69,7 @@ func (f *Frame) leave() {
 	}
 }
 
-// CloseFiles closes the descriptors that nobody has taken over.
+// CloseFiles closes the descriptors that were not taken over.
 func (f *Frame) CloseFiles() {
 	CloseAll(f.Files)
 	if f.held != nil {

@@ -33,7 +33,7 @@ const nonempty = "nonempty"
 // it is read.
 const maxMembers = 100_000
 
-// inspect reads a value that is to be decoded into a type.
+// inspect reads a value that will be decoded into a type.
 func inspect(data []byte, t reflect.Type) error {
 	i := inspector{data: data}
 	i.space()

@@ -98,7 +98,7 @@ func DecodeParameters(data json.RawMessage, into any) error {
 	return nil
 }
 
-// nameOf returns the parameter that an error is about. Not every error tells.
+// nameOf returns the parameter that an error is about. Not every error has it.
 func nameOf(err error, data []byte, into any) string {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) && wrong.Field != "" {

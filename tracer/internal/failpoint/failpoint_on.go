@@ -9,7 +9,7 @@ import (
 
 // At holds its caller, if the environment variable FSTRACE_FAILPOINT is
 // "NAME=DIR": it opens the FIFO DIR/reached for writing, which lets a test know,
-// and then waits until somebody has opened and closed the FIFO DIR/go for writing.
+// and then waits until another process has opened and closed the FIFO DIR/go for writing.
 // For tests that force an order of events: this file is part of no other build.
 func At(name string) {
 	want, dir, ok := strings.Cut(os.Getenv("FSTRACE_FAILPOINT"), "=")

@@ -19,6 +19,6 @@
 //
 // Without an outer fstrace the kernel answers the first call with EINVAL.
 //
-// This package has the encodings and the queue of what is to be sent. What is received is
+// This package has the encodings and the queue of what will be sent. What is received is
 // not trusted: each decoder bounds what it takes.
 package nested

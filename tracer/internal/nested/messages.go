@@ -100,7 +100,7 @@ func (r *Refused) Decode(b []byte) error {
 }
 
 // A Mounts has the mounts whose file systems are served from inside the session: who
-// looks there must not wait for ever.
+// looks there needs a timeout.
 type Mounts struct{ Paths []string }
 
 // Append appends the message.

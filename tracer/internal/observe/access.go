@@ -84,8 +84,9 @@ func (m *Maker) flags(a *Access) []string {
 	return names
 }
 
-// Make calls yield with each event of an access: one, and one more for each interpreter of
-// an exec and for what else the call names. The event is the callee's only until it returns.
+// Make calls yield with each event of an access: one, and one more for each interpreter
+// of an exec and for what else the call names. The event is the callee's only until it
+// returns.
 func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 	e := &m.event
 	*e = events.Event{
@@ -184,8 +185,8 @@ func (a *Access) isFailing() bool {
 	return events.IsFailing(a.op, makesDir, removesDir, events.Name{As: a.First.As, State: a.First.State}, events.Name{As: a.second.As, State: a.second.State})
 }
 
-// isStuck reports whether the kernel does not get past what a path leads to, because nothing
-// is there (missing/../x): then it makes nothing either.
+// isStuck reports whether the kernel does not get past what a path leads to, because
+// nothing is there (missing/../x): then it makes nothing either.
 func isStuck(r *resolve.Result) bool {
 	return slices.ContainsFunc(r.Ways, func(w events.Way) bool { return w.State == events.StateAbsent && w.Path == r.End() })
 }

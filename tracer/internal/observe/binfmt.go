@@ -15,7 +15,7 @@ import (
 // names the interpreter, and the list of formats cannot be read everywhere: a container
 // has the formats of its host. But a process shows what it runs, /proc/PID/exe. If that
 // is not what its exec named, nor the interpreter of a "#!" line, it is such an
-// interpreter, and its arguments tell how the kernel came to it:
+// interpreter, and its arguments show how the kernel found it:
 //
 //	INTERPRETER PROGRAM ARGUMENT...
 //	SHELL INTERPRETER PROGRAM ARGUMENT...    the interpreter is a script itself

@@ -179,7 +179,7 @@ type expiry struct{ base, name string }
 // maxExpiring bounds the memory of such paths.
 const maxExpiring = 64
 
-// umount reads umount2(2). With MNT_EXPIRE a mount goes at the second call, if nobody has
+// umount reads umount2(2). With MNT_EXPIRE the second call unmounts, if no process has
 // looked at it since the first one: so what the first one found is taken for the second.
 func (o *Observer) umount(c *Call, v *resolve.View, a *Access) error {
 	if a.flags&unix.MNT_EXPIRE == 0 {

@@ -11,7 +11,7 @@ import (
 
 // The kernel opens more than the file that an exec names: the interpreter of a
 // "#!" line, that one's if it is a script too, and the ELF interpreter of the
-// program it comes to. No system call tells of them, so they are read from the
+// program. No system call names them, so they are read from the
 // files: execve(2), elf(5).
 
 const (

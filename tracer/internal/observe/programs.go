@@ -23,7 +23,7 @@ type program struct {
 const (
 	// maxPrograms bounds the memory of what is remembered.
 	maxPrograms = 1 << 10
-	// settled is the age from which a file's times tell its states apart, on any file
+	// settled is the age from which a file's times distinguish its states, on any file
 	// system: FAT counts in two seconds.
 	settled = 4 * time.Second
 )

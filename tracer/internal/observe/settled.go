@@ -6,7 +6,7 @@ import (
 )
 
 // IsPlain reports whether a caller has the root directory and the mounts that fstrace
-// has, and shares its working directory with nobody but the threads of its process.
+// has, and shares its working directory only with the threads of its process.
 func (o *Observer) IsPlain(c *Call) bool {
 	v, err := o.resolver.ViewOf(c.PID, c.TID)
 	return err == nil && v == (resolve.View{Root: "/", PID: c.PID, TID: c.TID}) && o.isPlain(c)

@@ -79,7 +79,7 @@ func (w *WorkDir) returned(tid int) {
 }
 
 // isPlain reports whether the caller has its working directory together with the threads
-// of its process, and with nobody else.
+// of its process, and with no other.
 func (o *Observer) isPlain(c *Call) bool {
 	w := c.Dir
 	if w.sharing == sharingUnknown {

@@ -187,5 +187,5 @@ func ProcError(errno unix.Errno, name []byte) error {
 func IsMemfd(name []byte) bool { return bytes.HasPrefix(name, []byte("/memfd:")) }
 
 // DeletedSuffix is what the kernel appends to the text of a magic link to a
-// removed file. A name may end so by itself: only a link count of 0 tells.
+// removed file. A name may end so by itself: only a link count of 0 is proof.
 var DeletedSuffix = []byte(" (deleted)")

@@ -12,7 +12,7 @@ const maxCachedDirs = 1 << 16
 // call has run. A directory may have other names (bind mounts, directories that ignore
 // case): it is distrusted under all of them, by its inode.
 //
-// A directory that somebody outside the session replaces by a symbolic link is
+// A directory that a process outside the session replaces by a symbolic link is
 // not noticed while the session runs.
 type dirCache struct {
 	known map[string]procfs.Inode

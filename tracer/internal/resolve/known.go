@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	// maxKnownAge is how long the result of a lookup is that of another call which was told the
-	// same identity, or that nothing is there. Other answers say less: [MaxAge].
+	// maxKnownAge is how long the result of a lookup is that of another call which was
+	// told the same identity, or that nothing is there. Other answers say less: [MaxAge].
 	maxKnownAge = 100 * time.Millisecond
 	// maxKnown bounds the memory of them.
 	maxKnown = 1 << 12
@@ -49,8 +49,8 @@ func (r *Resolver) knownKey(base Base, path []byte, mode Mode) []byte {
 	return k
 }
 
-// LookupAnswered is Lookup for a path of the host about which a call has got an answer. The
-// result may be that of an earlier call with the same answer.
+// LookupAnswered is Lookup for a path of the host about which a call has got an answer.
+// The result may be that of an earlier call with the same answer.
 func (r *Resolver) LookupAnswered(v *View, base Base, path []byte, mode Mode, a *Answer) Result {
 	if base.Gone || base.anchor != nil {
 		return r.Lookup(v, base, path, mode)

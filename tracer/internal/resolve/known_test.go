@@ -13,8 +13,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestLookupTold: what is made of an answer of lstat, in a directory that is known to be one, is
-// what a look says.
+// TestLookupTold: what is made of an answer of lstat, in a directory that is known to be
+// one, is what a look says.
 func TestLookupTold(t *testing.T) {
 	top, n := harness.TempTree(t), 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -52,8 +52,8 @@ func TestLookupTold(t *testing.T) {
 	})
 }
 
-// TestLookupAnswered: who gets the same answer has found the same, for a while, until the session
-// changes something.
+// TestLookupAnswered: who gets the same answer has found the same, for a while, until the
+// session changes something.
 func TestLookupAnswered(t *testing.T) {
 	dir := harness.TempTree(t)
 	harness.WriteFile(t, dir+"/a", "")

@@ -21,7 +21,7 @@ func (w *walk) knownLink(last bool) (link events.Link, ok bool) {
 }
 
 // finishKnown ends the walk at cur, if what is there was found a moment ago. What a call
-// is about to make or remove is looked at anew.
+// is about to make or remove is looked at again.
 func (w *walk) finishKnown() bool {
 	if !w.onHost() || w.entry || w.NoCache {
 		return false

@@ -54,7 +54,7 @@ func (r *Result) OpenName() string {
 // anything. It is for one goroutine.
 //
 // It walks a path component by component with lstat and readlink: the kernel
-// could resolve a path in one call, but would not tell which symbolic links it
+// could resolve a path in one call, but would not report which symbolic links it
 // followed, and a cache must know each of them. Directories once seen to be
 // such are remembered (dircache.go), and links and files that were found a moment
 // ago (recent_cache.go), so that most paths cost one lstat or none.
@@ -67,8 +67,8 @@ type Resolver struct {
 	procfs *procfs.Reader
 	// avoid are the host's mounts that must not be waited for; nil for none.
 	avoid *Served
-	// Anew: the call in hand may change what its paths lead to. That is looked at, even if
-	// it was a moment ago: others may have changed it since.
+	// Anew: the call in hand may change what its paths lead to. That is looked at, even
+	// if it was a moment ago: others may have changed it since.
 	NoCache bool
 	// unmounts: the call in hand asks no server, and may be made by one.
 	unmounts bool
@@ -89,9 +89,9 @@ type Resolver struct {
 // A Hand is called for lookups, which take as long as their file systems need.
 type Hand interface {
 	procfs.Marker
-	// EnterAt is Enter for a look at a canonical path, which may be at a mount that must not
-	// be waited for. It reports whether there may be one: not where the file system has
-	// failed to answer before.
+	// EnterAt is Enter for a look at a canonical path, which may be at a mount that must
+	// not be waited for. It reports whether there may be one: not where the file system
+	// has failed to answer before.
 	EnterAt(s *Served, path []byte) bool
 }
 

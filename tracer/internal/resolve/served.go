@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Served is what is known of mounts whose file systems are served by somebody who may
+// A Served is what is known of mounts whose file systems are served by a process that may
 // have to wait for fstrace: a FUSE server that the command has started makes file calls
 // of its own, which are notified. A hand gives up the lock before it looks at such a
 // mount (package tracer, hands.go).
@@ -37,7 +37,7 @@ type ServedMount struct {
 	Stuck int // look-ups that are not answered in time
 }
 
-// remoteKinds are file systems that somebody else than the kernel serves.
+// remoteKinds are file systems that a process or another machine serves.
 var remoteKinds = map[string]bool{
 	"fuse": true, "fuseblk": true, "9p": true, "nfs": true, "nfs4": true, "cifs": true, "smb3": true,
 	"autofs": true, "afs": true, "ceph": true, "coda": true, "orangefs": true, "virtiofs": true,
@@ -80,7 +80,7 @@ func (s *Served) begin(unpinned bool) {
 	}
 }
 
-// read opens mountinfo anew and reads it: what poll(2) reports counts from then.
+// read opens mountinfo again and reads it: poll(2) reports changes since then.
 func (s *Served) read() (*mountTable, bool) {
 	s.close()
 	file, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -155,7 +155,7 @@ func (s *Served) update() {
 }
 
 // learn is called when a lookup at a canonical path takes long, or is abandoned. It
-// returns the mount, if that is to be waited for from now on.
+// returns the mount, if lookups on it need a timeout from now on.
 func (s *Served) learn(path []byte, givenUp bool) *ServedMount {
 	if m := s.Of(path); m != nil {
 		return m
@@ -187,7 +187,7 @@ func (s *Served) learn(path []byte, givenUp bool) *ServedMount {
 // slowLookups is how many look-ups must take long before a mount is known for that.
 const slowLookups = 3
 
-// publish tells other threads.
+// publish makes the mounts visible to other threads.
 func (s *Served) publish() {
 	if s.paths == nil {
 		return
@@ -229,7 +229,7 @@ func (s *ServedPaths) Has(path string) bool {
 	return false
 }
 
-// close lets go of mountinfo.
+// close closes mountinfo.
 func (s *Served) close() {
 	if s.file >= 0 {
 		unix.Close(s.file)

@@ -39,7 +39,7 @@ type anchor struct {
 type spaces struct {
 	known map[spaceKey]*space
 	// mounts are all that were seen, by namespace and id. Of a thread whose root
-	// directory is not a mount's, /proc does not tell which mount that is on.
+	// directory is not a mount's, /proc does not say which mount that is on.
 	mounts map[uint64]map[int]mount
 	// changes counts calls that change mounts. One has taken effect for certain when its
 	// thread makes its next call, or is gone.
@@ -161,8 +161,8 @@ func (t *mountTable) has(id int) bool {
 
 // hostPath returns the host's name for a path of the space. If there is none it returns
 // what to call it instead, and why that is not enough; nil if it is: what is on a file
-// system that the session has made, and nobody else can see, was not there before and is
-// not there afterwards.
+// system that the session has made, and that no other process can see, was not there
+// before and is not there afterwards.
 func (s *space) hostPath(path string) (string, *procfs.Loss) {
 	if s.table == nil {
 		return path, &procfs.Loss{Reason: events.ReasonMountNamespace, Detail: path + " is on a mount of which nothing is known"}

@@ -23,7 +23,7 @@ type View struct {
 	NoLinks bool
 }
 
-// ViewOf finds out a caller's view: fstrace's own, until somebody has made it
+// ViewOf finds out a caller's view: fstrace's own, until a process has made it
 // possible that it is another.
 func (r *Resolver) ViewOf(pid, tid int) (View, error) {
 	v := View{Root: "/", PID: pid, TID: tid}

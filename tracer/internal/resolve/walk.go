@@ -301,7 +301,7 @@ func (w *walk) finishAbsent(name []byte) {
 
 // finishMissing ends the walk at cur, where nothing is, or no directory: the rest of
 // the path is kept behind it, and absent. Where the rest goes up again it is not: the
-// kernel never got there, and nobody can say where it would have led. Then cur is
+// kernel never got there, and it is not known where it would have led. Then cur is
 // what was looked up, in the state it has.
 func (w *walk) finishMissing(state events.State) {
 	n := len(w.cur)

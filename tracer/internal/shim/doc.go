@@ -7,7 +7,7 @@
 // a program from a socket: a list of system calls, and where to go on after each result.
 // The supervisor writes that program ([Launch.Encode]), so that everything that has to be
 // decided is decided in Go, and can be tested there. The stub has no data, no signal
-// handler, no thread but one, and makes no call that it was not told.
+// handler and one thread, and makes no call but those of the program.
 //
 // The stub is executed as a program of its own, and not run in a forked copy of this
 // process: a shim that waits, or that a terminal has stopped, shares no memory,

@@ -75,7 +75,7 @@ func (b *builder) attempt(step string, nr int, args ...operand) {
 	b.place(done)
 }
 
-// report tells the supervisor of a failure, and ends the shim.
+// report sends the supervisor a failure, and ends the shim.
 func (b *builder) report(m message) {
 	b.tell(m.address, m.size)
 	b.exit()
@@ -96,7 +96,7 @@ func (b *builder) failure(step string, errno syscall.Errno) (message, operand) {
 	return m, m.address.plus(len(encoded) - errnoSize)
 }
 
-// tell sends the supervisor something. Other than sendmsg, it is not notified.
+// tell sends the supervisor something. Unlike sendmsg, this call is not notified.
 func (b *builder) tell(address operand, size uint64) {
 	b.call(syscall.SYS_SENDTO, b.end, socket(), address, number(size), number(syscall.MSG_NOSIGNAL))
 }

@@ -177,7 +177,7 @@ func runLaunch(t *testing.T, l *Launch, answer func(string, [6]uint64) (int64, b
 	return k
 }
 
-// failure is what the supervisor was told, "" for nothing.
+// failure is what the supervisor got, "" for nothing.
 func (k *kernel) failure() string {
 	if len(k.sent) < 5 || k.sent[0] != ReplyFailure {
 		return string(k.sent)

@@ -14,7 +14,7 @@ const (
 	GoAhead       = 'G'
 )
 
-// Steps of a launch that the supervisor tells from others.
+// Steps of a launch that the supervisor treats differently.
 const (
 	StepFilter = "install filter"
 	StepExec   = "exec" // the last one

@@ -18,9 +18,9 @@ import (
 // The slack is a thread's own, and inherited by the threads that it starts: prctl(2),
 // PR_SET_TIMERSLACK. So fstrace_entry sets it before the runtime starts the monitor,
 // which is the first thread. No other may keep it: where threads look for work the
-// scheduler has them sleep for 3 us, while somebody waits. A thread can set the slack of
-// no other one. But it can send a signal, and signal handlers run on the thread that gets
-// it.
+// scheduler has them sleep for 3 us, while another goroutine waits. A thread can set the
+// slack of no other one. But it can send a signal, and signal handlers run on the thread
+// that gets it.
 
 // restoreSlacks gives the threads that there are the slack that this process was started
 // with, but for the monitor. If a thread is started just now it may keep the long one,
@@ -44,8 +44,8 @@ func restoreSlacks() {
 	}
 }
 
-// slackSignal is SIGRTMAX. The Go runtime ignores it where nobody asks for it. So does
-// its handler, which stays: it changes nothing but the slack of a thread.
+// slackSignal is SIGRTMAX. The Go runtime ignores it unless the program asks for it. So
+// does its handler, which stays: it changes nothing but the slack of a thread.
 const slackSignal = syscall.Signal(SignalCount)
 
 // RestoreTimerSlack gives the calling thread the slack that this process was started

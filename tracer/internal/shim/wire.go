@@ -64,7 +64,7 @@ func ReadMessage(fd int) ([]byte, error) {
 }
 
 // HandOverFlags are the flags of the message that hands the listener over. The filter
-// lets a sendmsg with them pass unseen: nobody answers yet. Beside MSG_NOSIGNAL they say
+// lets a sendmsg with them pass: no receiver runs yet. Beside MSG_NOSIGNAL they say
 // nothing on a Unix socket, and no program gives them together.
 const HandOverFlags = syscall.MSG_NOSIGNAL | syscall.MSG_CONFIRM | syscall.MSG_DONTROUTE | syscall.MSG_PROXY
 

@@ -158,7 +158,7 @@ func (t FlagType) lookupBits(second bool) lookupBits {
 	return lookupBits{}
 }
 
-// OpenOp tells what opening means, by its flags and by what was there.
+// OpenOp returns the operation of an open, by its flags and by what was there.
 func OpenOp(flags uint64, s events.State) events.Op {
 	switch {
 	case flags&unix.O_PATH != 0:

@@ -61,8 +61,8 @@ var NewIndex = sync.OnceValues(func() (*Index, error) {
 func Key(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
 
 // Filter assembles the filter for this machine, as the kernel wants it: an array of
-// struct sock_filter. Those calls of keyed that carry the key pass it, if key is not nil. The
-// caller must not change it.
+// struct sock_filter. Those calls of keyed that carry the key pass it, if key is not nil.
+// The caller must not change it.
 func (x *Index) Filter(key *seccomp.Key, keyed []string) ([]byte, error) {
 	if key == nil {
 		return x.plain()
@@ -108,7 +108,7 @@ func (x *Index) Find(d *seccomp.Data) (*Row, *seccomp.ABI) {
 	return nil, nil
 }
 
-// x32Bit tells x32's numbers from x86_64's, whose AUDIT_ARCH they share.
+// x32Bit is set in the numbers of x32, which has the AUDIT_ARCH of x86_64.
 const x32Bit = 0x40000000
 
 // Narrow reports whether an ABI passes arguments in 32-bit registers.

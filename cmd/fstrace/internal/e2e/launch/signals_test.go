@@ -279,7 +279,7 @@ func TestFstraceGoesOnFirst(t *testing.T) {
 	h.endsWell(t)
 }
 
-// Until there is a command, a signal is fstrace's own: it must not wait for ever to
+// Until there is a command, a signal is fstrace's own: it must not wait without limit to
 // open a FIFO that nobody reads.
 func TestInterruptedBefore(t *testing.T) {
 	fifo := filepath.Join(t.TempDir(), "fifo")

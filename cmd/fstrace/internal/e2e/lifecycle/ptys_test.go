@@ -87,7 +87,7 @@ func countOps(r *harness.Record, op string) (n int) {
 	return n
 }
 
-// lives are the events that tell of processes.
+// lives are the events of processes.
 func lives(r *harness.Record) []harness.Event {
 	return slices.DeleteFunc(slices.Clone(r.Events), func(e harness.Event) bool { return e.Syscall != "" })
 }

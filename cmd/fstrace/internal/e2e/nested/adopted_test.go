@@ -15,7 +15,7 @@ import (
 
 // A process of the inner command whose parent is outside of the inner session, because it
 // was adopted or made so, is in the inner record; what a subreaper outside makes itself
-// is not. If nothing tells whose it is, the record says so.
+// is not. If nothing shows whose it is, the record says so.
 func TestNestedAdopted(t *testing.T) {
 	exe, adopter := harness.Fstrace(t), harness.BuildC(t, "gcc", "lifecycle/adopter")
 	for _, mode := range []string{"ptrace", "notify", "notify, fixed addresses"} {

@@ -99,7 +99,7 @@ func TestNestedKilled(t *testing.T) {
 	}
 }
 
-// Stopped, the inner fstrace holds up its own command at most, and that not for ever. Its
+// Stopped, the inner fstrace delays its own command at most, and not without limit. Its
 // record says so if it misses something.
 func TestNestedStopped(t *testing.T) {
 	for _, format := range []string{"jsonl", "manifest"} {

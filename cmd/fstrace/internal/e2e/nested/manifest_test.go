@@ -90,8 +90,8 @@ func TestNestedManifest(t *testing.T) {
 	}
 }
 
-// That an inner fstrace writes to the cache of hashes of the outer one is no output of the
-// command. Who else reads that reads a file, which changes.
+// That an inner fstrace writes to the cache of hashes of the outer one is no output of
+// the command. Who else reads that reads a file, which changes.
 func TestNestedCache(t *testing.T) {
 	exe := harness.Fstrace(t)
 	for script, want := range map[string][]string{

@@ -150,8 +150,8 @@ func TestConnectSameFormats(t *testing.T) {
 	}
 }
 
-// calls is what -v says of the recorder: how many calls differs from run to run, and fstraced
-// does not say.
+// calls is what -v says of the recorder: how many calls differs from run to run, and
+// fstraced does not say.
 var calls = regexp.MustCompile(`(?m)^fstrace: calls .*\n`)
 
 // withoutIDs takes out what differs from one run of a command to the next.

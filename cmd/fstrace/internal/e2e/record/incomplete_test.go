@@ -236,7 +236,7 @@ func (p *provocation) halfWay(t *testing.T, do func(pid int) func()) {
 	}
 }
 
-// asNobody has the command run as a user whom the kernel does not let look at
+// asNobody runs the command as a user who may not look at
 // everything.
 func (p *provocation) asNobody(t *testing.T) {
 	t.Helper()

@@ -47,8 +47,9 @@ func run(t *testing.T, dir, record string, argv []string, flags ...string) (out 
 	return string(stdout), notified, recorded
 }
 
-// TestCalls runs a program of threads, forked children, changes of the working directory and
-// signals, which checks each of its results; and compares the record with its own list.
+// TestCalls runs a program of threads, forked children, changes of the working directory
+// and signals, which checks each of its results; and compares the record with its own
+// list.
 func TestCalls(t *testing.T) {
 	needRecorder(t)
 	exe := harness.BuildC(t, "gcc", "recorder/calls", "-O1", "-pthread", "-Wno-restrict")
@@ -90,8 +91,8 @@ func TestCalls(t *testing.T) {
 
 var varying = regexp.MustCompile(`"(time|session|end)":"[^"]*",?|"(pid|tid|ppid)":\d+,?`)
 
-// TestSameRecord runs programs with the recorder and without: one process each has the same
-// record, line by line; of several, the lines are the same, in some order.
+// TestSameRecord runs programs with the recorder and without: one process each has the
+// same record, line by line; of several, the lines are the same, in some order.
 func TestSameRecord(t *testing.T) {
 	needRecorder(t)
 	dir := harness.TempTree(t)
@@ -151,8 +152,8 @@ func TestSameRecord(t *testing.T) {
 	}
 }
 
-// TestLeavesNothing: a process that has got the recorder has the descriptors, signals and signal
-// dispositions that it had, and so do its children.
+// TestLeavesNothing: a process that has got the recorder has the descriptors, signals and
+// signal dispositions that it had, and so do its children.
 func TestLeavesNothing(t *testing.T) {
 	needRecorder(t)
 	dir := harness.TempTree(t)
@@ -169,8 +170,8 @@ func TestLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestFewFiles: fstrace may have few files open. Many processes that record at once leave it those
-// that it needs to end them.
+// TestFewFiles: fstrace may have few files open. Many processes that record at once leave
+// it those that it needs to end them.
 func TestFewFiles(t *testing.T) {
 	needRecorder(t)
 	const limit, processes = 48, 60

@@ -218,7 +218,7 @@ var formerRows = []verdictRow{
 	asLeft(0, "a reader beside a rename", "echo 1 >r", "cat r >o1; echo 2 >r.t; mv r.t r; cat r", ""),
 }
 
-// toldRows are of times, sizes and what else stat tells.
+// toldRows are of times, sizes and what else stat returns.
 var toldRows = []verdictRow{
 	both(1, "a size", "mkdir q; touch q/1", "ls q >/dev/null; stat -c %s q/1", "echo x >q/1"),
 	both(1, "a directory's time", "mkdir w; echo 1 >n", "[ w -nt n ] && echo newer || echo older", "touch w").told(),

@@ -75,7 +75,7 @@ var shellLines = []string{
 	`link {p} {q}; echo $?`,
 }
 
-// toldShellLines tell times or link counts.
+// toldShellLines print times or link counts.
 var toldShellLines = []string{
 	`[ {p} -nt {q} ] && echo newer || echo older`,
 	`find . -newer {p} | sort`,

@@ -17,7 +17,7 @@ import (
 )
 
 // knownVerdicts are the wrong verdicts of an ordinary run that are known, by the names
-// that the tests give them. It is to be empty.
+// that the tests give them. It must be empty.
 var knownVerdicts = map[string]bool{}
 
 // verdictKinds are the programs whose verdicts are judged.
