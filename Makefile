@@ -68,17 +68,17 @@ N ?= 200
 stress: stressdeps ## storms of threads, stops and terminals, N rounds (200), python's own process tests, heavy programs
 	FSTRACE_STRESS=$(N) $(GO) test -run 'Program|Soak|Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestFollowModel|TestConnect|TestVerdict' -count=1 -timeout=2h ./...
 
-matrix: ## run fstrace on the kernels of testdata/matrix/kernels, emulated, and write docs/platforms.md anew (hours)
+matrix: ## run fstrace on the kernels of testdata/matrix/kernels, emulated, and write docs/platforms.md (hours)
 	testdata/matrix/matrix.sh all
 	testdata/matrix/matrix.sh table
 
-bench: ## write docs/benchmarks.md anew: fstrace beside bare, the floor and strace (minutes; idle machine)
+bench: ## write docs/benchmarks.md: fstrace beside bare, the floor and strace (minutes; idle machine)
 	CGO_ENABLED=0 $(GO) run $(BENCH)
 
 microbench: ## the Go benchmarks of parts
 	$(GO) test -run '^$$' -bench . ./...
 
-docs: ## write docs/syscalls.md, docs/semantics.md and seccomp/tables.go anew from their tables
+docs: ## write docs/syscalls.md, docs/semantics.md and seccomp/tables.go from their tables
 	$(GO) test ./seccomp -run TestTables -update
 	$(GO) test ./tracer/internal/syscalls -run TestSyscallsDoc -update
 	$(GO) test ./events/manifest -run TestSemanticsDoc -update

@@ -14,7 +14,7 @@ import (
 const summaryHelp = `summary prints what a record of the format jsonl says, in a few lines: how long the
 command ran, how many processes it had, how many files they read and wrote, and how many
 lookups found nothing. Then it lists the files that were read most often, the paths that
-were looked for in vain most often, and the processes that ran longest. "-" is standard
+were not found most often, and the processes that ran longest. "-" is standard
 input.
 
 Exit status: 0; 2 if the record cannot be read, or is cut off.`

@@ -5,7 +5,7 @@ import "github.com/fstrace/fstrace/events"
 // An origin is a path, and what stood there before the session. It also has the
 // accesses that were made by that path, whatever stood there then.
 //
-// A build looks up a million paths, most of them once and in vain, and all are kept
+// A build looks up a million paths, most of them once without success, and all are kept
 // until the end. So an origin is small (64 bytes): a path is its last component and
 // what is above it, and what few origins have is in more.
 type origin struct {

@@ -96,7 +96,7 @@ func (h *hasher) want(path string, info *events.FileInfo) {
 // result returns the job of the file that info is of, once close has returned.
 func (h *hasher) result(info *events.FileInfo) *hashJob { return h.jobs[contentOf(info)] }
 
-// failed reports whether j is done, in vain: the file may have another name by now.
+// failed reports whether j is done without a hash: the file may have another name by now.
 func (j *hashJob) failed() bool {
 	select {
 	case <-j.done:

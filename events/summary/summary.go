@@ -1,5 +1,5 @@
 // Package summary counts what a record says: how long a command ran, how many processes
-// it had, how many files they read and wrote, and what they looked for in vain.
+// it had, how many files they read and wrote, and how many paths they did not find.
 package summary
 
 import (
@@ -148,7 +148,7 @@ func (s *Summary) CutOff() {
 // MostRead returns the n files that were opened for reading or executed most often.
 func (s *Summary) MostRead(n int) []PathCount { return s.read.most(n) }
 
-// MostMissed returns the n paths that were looked for in vain most often.
+// MostMissed returns the n paths that were not found most often.
 func (s *Summary) MostMissed(n int) []PathCount { return s.missed.most(n) }
 
 // Slowest returns the n processes that existed longest, at most 1,000.

@@ -73,14 +73,14 @@ func TestSummary(t *testing.T) {
 time       100ms; exit status 3
 processes  3, at most 2 at once
 files      2 read, 4 written or removed; 18 events
-in vain    3 lookups of 2 paths
+not found  3 lookups of 2 paths
 record     complete
 
 read most often
        2  /a
        1  /bin/cc
 
-looked for in vain most often
+not found most often
        2  /gone
        1  /missing
 
@@ -103,7 +103,7 @@ func TestSummaryCutOff(t *testing.T) {
 	want := `> time       4ms; the record ends here
 > processes  2, at most 2 at once
 > files      2 read, 0 written or removed; 6 events
-> in vain    0 lookups of 0 paths
+> not found  0 lookups of 0 paths
 > record     cut off
 `
 	if b.String() != want {

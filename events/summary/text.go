@@ -9,7 +9,7 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// WriteBrief writes five lines: the time, the processes, the files, the lookups in vain,
+// WriteBrief writes five lines: the time, the processes, the files, the paths that were not found,
 // and whether the record is complete. Each begins with prefix.
 func (s *Summary) WriteBrief(w io.Writer, prefix string) error {
 	var b strings.Builder
@@ -23,7 +23,7 @@ func (s *Summary) WriteBrief(w io.Writer, prefix string) error {
 	line("time", "%s; %s", round(s.Duration), exit)
 	line("processes", "%d, at most %d at once", s.Processes, s.AtOnce)
 	line("files", "%d read, %d written or removed; %s", s.FilesRead, s.FilesWritten, counted(int(s.Counts.Total()), "event"))
-	line("in vain", "%s of %s", counted(s.Missed, "lookup"), counted(s.MissedPaths, "path"))
+	line("not found", "%s of %s", counted(s.Missed, "lookup"), counted(s.MissedPaths, "path"))
 	switch {
 	case s.IsCutOff:
 		line("record", "cut off")
@@ -37,7 +37,7 @@ func (s *Summary) WriteBrief(w io.Writer, prefix string) error {
 }
 
 // WriteText writes the command, the five lines of WriteBrief, and lists of n: what was
-// read most often, what was looked for in vain most often, and the slowest processes.
+// read most often, what was not found most often, and the slowest processes.
 func (s *Summary) WriteText(w io.Writer, n int) error {
 	if _, err := fmt.Fprintf(w, "%s\n", commandLine(s.Argv)); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Summary) WriteText(w io.Writer, n int) error {
 		}
 	}
 	paths("read most often", s.MostRead(n))
-	paths("looked for in vain most often", s.MostMissed(n))
+	paths("not found most often", s.MostMissed(n))
 	if list := s.Slowest(n); len(list) > 0 {
 		b.WriteString("\nslowest processes\n")
 		for _, p := range list {

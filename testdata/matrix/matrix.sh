@@ -4,7 +4,7 @@
 #   matrix.sh fetch            downloads what "quick" needs
 #   matrix.sh quick            one kernel of arm64, five checks: what "make test" runs
 #   matrix.sh all [PATTERN]    every kernel of the file "kernels" that matches, all checks; then "table"
-#   matrix.sh table            writes docs/platforms.md anew from the logs of all runs
+#   matrix.sh table            writes docs/platforms.md from the logs of all runs
 #
 # Everything comes from Debian by apt-get, which has lists of its own for each release and
 # architecture here: nothing is installed on this machine. It is unpacked into folders
