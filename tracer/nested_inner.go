@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/tracer/internal/failpoint"
 	"github.com/fstrace/fstrace/tracer/internal/nested"
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"golang.org/x/sys/unix"
@@ -56,11 +57,11 @@ func (in *inner) leave(err error) {
 	ending := in.closed
 	in.inners.mu.Unlock()
 	joined, finished := in.root != nil, in.over.Swap(true)
-	if joined {
-		in.active.Add(-1)
-	}
 	if joined && !finished && in.linked && !ending {
 		in.kill()
+	}
+	if joined {
+		in.active.Add(-1) // not before: images are noted as long as any is served
 	}
 	in.forgetImages()
 	in.backlog.Seal()
@@ -188,12 +189,24 @@ func (in *inner) join(m *nested.Join) error {
 	return nil
 }
 
-// kill kills all processes whose events are sent.
+// kill kills all processes whose events are sent. Those that are found begin to be, and so
+// get what the others have got.
 func (in *inner) kill() {
 	in.told.Store(int32(unix.SIGKILL)) // before it is let go of
+	if in.session.cmd.Lifecycle != LifecycleNotify {
+		in.signalAll(unix.SIGKILL)
+		return
+	}
+	in.findUnseen() // while their parents live, which tell whose they are
 	in.signalAll(unix.SIGKILL)
-	if in.session.cmd.Lifecycle == LifecycleNotify {
-		in.findUnseen() // they get what the others have got
+	// A process may have forked between the two. It does not any more when it has got the
+	// signal: copy_process of kernel/fork.c.
+	const generations = 64 // there is no end to a chain of processes that fork faster
+	for range generations {
+		ask(in.session.owner, func(r chan<- bool) message { return msgSignalled{r} })
+		if in.findUnseen() == 0 {
+			return
+		}
 	}
 }
 
@@ -308,6 +321,7 @@ func (in *inner) signalAll(sig unix.Signal) {
 }
 
 func (m msgSignalFamily) tell(o *owner) {
+	failpoint.At("before-signal-family")
 	m.inner.told.Store(int32(m.sig))
 	for p := range o.handles {
 		if p.family.Load().isIn(m.inner) {

@@ -86,6 +86,8 @@ type (
 		inner *inner
 		sig   unix.Signal
 	}
+	// msgSignalled asks whether all signals have been sent that were asked for before.
+	msgSignalled struct{ reply chan<- bool }
 	// msgLiving asks which of the escaped processes live.
 	msgLiving struct{ reply chan<- []*process }
 	// msgSettle asks for the ends of the escaped processes that have ended or, if all
@@ -406,6 +408,7 @@ func (m msgLiving) tell(o *owner) {
 	m.reply <- list
 }
 
+func (m msgSignalled) tell(*owner)  { m.reply <- true }
 func (m msgTimedOut) tell(o *owner) { m.reply <- o.life.stage != running }
 func (m msgEnding) tell(o *owner)   { m.reply <- o.life.ending() }
 func (msgClose) tell(*owner)        {}

@@ -6,6 +6,7 @@
 //	unmount	the server unmounts the file system, and answers with EIO
 //	stop	the server stops itself before it answers for the first time
 //	hold	is like f, but the server stops itself when it is read
+//	keep	is like f, but the server stops itself when it is closed
 //
 // The file MOUNTPOINT.pid tells the server's process id.
 #include <errno.h>
@@ -47,7 +48,7 @@ static void answer(int fd, uint64_t unique, int error, const void *data, size_t 
 		die("answer");
 }
 
-static int hold;
+static int hold, keep;
 
 static int lookup(const char *name, const char *mounted) {
 	static int stopped, waited;
@@ -65,6 +66,8 @@ static int lookup(const char *name, const char *mounted) {
 		raise(SIGSTOP);
 	else if (!strcmp(name, "hold"))
 		hold = 1;
+	else if (!strcmp(name, "keep"))
+		keep = 1;
 	else if (strcmp(name, "f") && strcmp(name, "stop"))
 		return ENOENT;
 	return 0;
@@ -114,6 +117,8 @@ static void serve(int fd, const char *mounted) {
 		}
 		case FUSE_RELEASE:
 		case FUSE_FLUSH:
+			if (keep)
+				raise(SIGSTOP);
 			answer(fd, h->unique, 0, "", 0);
 			break;
 		case FUSE_FORGET:

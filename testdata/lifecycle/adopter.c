@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 	} else if (!strcmp(argv[1], "late") || !strcmp(argv[1], "stays")) {
 		pid_t parent = getppid();
 		if (fork() == 0) {
-			while (kill(parent, 0) == 0)
+			while (parent != 1 && kill(parent, 0) == 0)
 				usleep(1000);
 			if (!strcmp(argv[1], "stays"))
 				sleep(1); /* time to be killed */

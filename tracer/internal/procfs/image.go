@@ -3,6 +3,7 @@ package procfs
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"hash/maphash"
 	"strconv"
 
@@ -31,6 +32,17 @@ func Image(pid int) (id uint64, ok bool) {
 		return 0, false
 	}
 	return maphash.Bytes(imageSeed, auxv), true
+}
+
+// HasMemory reports whether a process has memory. One that ends gives that up before it is
+// a zombie. Its vector is empty then, and cannot be opened in newer kernels (seen in 6.18).
+func HasMemory(pid int) bool {
+	var room [1 << 10]byte
+	auxv, err := ReadFile(pid, "auxv", room[:])
+	if err != nil {
+		return !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENOENT)
+	}
+	return len(auxv) > 0
 }
 
 // randomizes reports whether the kernel chooses addresses at random.
