@@ -31,9 +31,12 @@ func (o *Observer) exec(c *Call, v *resolve.View, a *Access) error {
 		if errors.Is(err, procfs.ErrUnanswered) {
 			return nil
 		}
+		if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) {
+			return nil // removed meanwhile: the kernel, which looks for it later, does not find it either
+		}
 		if err != nil && !errors.Is(err, errNotProgram) {
 			o.incomplete(events.ReasonOpaqueProcess, c.PID,
-				fmt.Sprintf("its program %s may not be read: interpreters unknown", program.Path))
+				fmt.Sprintf("its program %s may not be read: interpreters unknown: %v", program.Path, err))
 			return nil
 		}
 		if len(path) == 0 {
