@@ -193,11 +193,13 @@ func (in *inner) join(m *nested.Join) error {
 // get what the others have got.
 func (in *inner) kill() {
 	in.told.Store(int32(unix.SIGKILL)) // before it is let go of
+	in.killed.Store(true)
 	if in.session.cmd.Lifecycle != LifecycleNotify {
 		in.signalAll(unix.SIGKILL)
 		return
 	}
 	in.findUnseen() // while their parents live, which tell whose they are
+	failpoint.At("before-kill")
 	in.signalAll(unix.SIGKILL)
 	// A process may have forked between the two. It does not any more when it has got the
 	// signal: copy_process of kernel/fork.c.
@@ -321,7 +323,6 @@ func (in *inner) signalAll(sig unix.Signal) {
 }
 
 func (m msgSignalFamily) tell(o *owner) {
-	failpoint.At("before-signal-family")
 	m.inner.told.Store(int32(m.sig))
 	for p := range o.handles {
 		if p.family.Load().isIn(m.inner) {

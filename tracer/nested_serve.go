@@ -26,6 +26,7 @@ type inners struct {
 	budget  nested.Budget
 	active  atomic.Int32 // how many are served
 	known   atomic.Bool  // there are images
+	killed  atomic.Bool  // processes of one have been killed
 
 	mu     sync.Mutex
 	list   map[*inner]bool // all that have a socket

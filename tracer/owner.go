@@ -333,9 +333,11 @@ func (o *owner) tellGone(p *process) {
 	o.drop(p)
 }
 
+// exiting is how long the end of a process that is about to end is waited for.
+const exiting = 2 * time.Second
+
 func (m msgSettle) tell(o *owner) {
 	// A process gives up its filter early in its exit, and may have files to close.
-	const exiting = 2 * time.Second
 	deadline := time.Now()
 	if m.all {
 		deadline = deadline.Add(exiting)

@@ -54,6 +54,9 @@ func (s *session) drain(running bool) bool {
 		// reaped, by its parent.
 		const reaping = 200 * time.Millisecond
 		running = !s.listener.WaitHangup(reaping)
+		if running && s.inners != nil && s.inners.killed.Load() { // that takes its time on a busy machine
+			running = !s.listener.WaitHangup(exiting)
+		}
 		if running {
 			s.nameEscaped()
 		}

@@ -163,7 +163,7 @@ func TestNestedKilledUnseen(t *testing.T) {
 // the command is dead by then.
 func TestNestedKilledForking(t *testing.T) {
 	adopter, dir := harness.BuildC(t, "gcc", "lifecycle/adopter"), harness.OpenDir(t)
-	n := &insideTrial{dir: dir, exe: harness.FstraceWithFailpoints.Install(t, dir), failpoint: "before-signal-family"}
+	n := &insideTrial{dir: dir, exe: harness.FstraceWithFailpoints.Install(t, dir), failpoint: "before-kill"}
 	reached, proceed := harness.NewFIFO(t, dir, "reached").ExpectVisitor(t), harness.NewFIFO(t, dir, "go")
 	n.start(t, []string{"--lifecycle", "notify", "--wait", "all"}, []string{"-f", "jsonl"}, "read x <go-on; exec "+adopter+" stays kept.txt")
 	if err := syscall.Kill(n.inner, syscall.SIGKILL); err != nil {

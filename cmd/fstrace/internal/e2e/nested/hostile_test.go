@@ -7,9 +7,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/fstrace/fstrace/testdata/harness"
 )
@@ -122,6 +124,26 @@ func TestNestedKilled(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is killed with an inner fstrace does not outlive the session, even if that ends first.
+func TestNestedKilledLate(t *testing.T) {
+	dir := harness.OpenDir(t)
+	n := &insideTrial{dir: dir, exe: harness.FstraceWithFailpoints.Install(t, dir), failpoint: "before-kill"}
+	reached, proceed := harness.NewFIFO(t, dir, "reached").ExpectVisitor(t), harness.NewFIFO(t, dir, "go")
+	n.start(t, []string{"--lifecycle", "notify"}, []string{"-f", "jsonl"}, "read x <go-on")
+	outer, err := strconv.Atoi(harness.StatusField(n.inner, "PPid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(n.inner, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	reached.Await()
+	harness.Eventually(t, "the outer command has ended", func() bool { return harness.StatusField(outer, "State") == "" })
+	time.Sleep(500 * time.Millisecond) // more than the session's end waits for others
+	proceed.Release(t, func() bool { return len(n.done) > 0 })
+	n.finish(t, "inner 137\n")
 }
 
 // Stopped, the inner fstrace delays its own command at most, and not without limit. Its
