@@ -249,8 +249,8 @@ const (
 // A Trailer ends a record. A record without a trailer was cut off and must be treated as
 // incomplete.
 type Trailer struct {
-	End        time.Time
-	Exit       Exit
+	End        time.Time    // of the session
+	Exit       Exit         // of the command
 	Incomplete []Incomplete // empty if the record is complete
 	Counts     Counts
 }

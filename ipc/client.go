@@ -112,7 +112,8 @@ func (c *Client) Signal(ctx context.Context, session string, sig syscall.Signal,
 }
 
 // A CheckRequest is what Check compares: the document Manifest, or the manifest of
-// Session. The other fields are those of [manifest.CheckOptions].
+// Session; one of the two must be set. The other fields are those of
+// [manifest.CheckOptions], with paths as the daemon sees them.
 type CheckRequest struct {
 	Manifest                     []byte
 	Session                      string

@@ -45,7 +45,7 @@ func (p *wireRun) limits(c *tracer.Cmd) error {
 }
 
 // A Usage is the resource usage of a command and of the descendants that it has waited
-// for: getrusage(2).
+// for: getrusage(2). Times are in microseconds.
 type Usage struct {
 	UserMicros          int64 `json:"userMicros"`
 	SystemMicros        int64 `json:"systemMicros"`

@@ -168,24 +168,31 @@ type Result struct {
 
 // A SessionInfo is a session in a list.
 type SessionInfo struct {
-	Session     string       `json:"session"`
-	Label       string       `json:"label,omitempty"`
-	State       string       `json:"state"` // "running", "ended"
-	Argv        []string     `json:"argv,omitempty"`
-	ArgvBase64  [][]byte     `json:"argvBase64,omitempty"`
-	ArgvCut     bool         `json:"argvCut,omitempty"` // not all arguments are listed
-	Cwd         string       `json:"cwd,omitempty"`
-	CwdBase64   []byte       `json:"cwdBase64,omitempty"`
-	PID         int          `json:"pid"`
-	Started     string       `json:"started"` // RFC 3339
-	Ended       string       `json:"ended,omitempty"`
-	Exit        *events.Exit `json:"exit,omitempty"`
-	Complete    *bool        `json:"complete,omitempty"`
-	Events      int64        `json:"events"`
-	Bytes       int64        `json:"bytes"` // of its spool
-	Subscribers int          `json:"subscribers"`
-	Detached    bool         `json:"detached"`
-	Manifest    bool         `json:"manifest"` // it has one
+	Session string `json:"session"`         // its id, a UUIDv7
+	Label   string `json:"label,omitempty"` // that the client gave it
+	State   string `json:"state"`           // "running", "ended"
+
+	// Argv and Cwd are the command and its directory; if they are not UTF-8, ArgvBase64
+	// and CwdBase64 have the bytes. Use the methods Command and Directory.
+	Argv       []string `json:"argv,omitempty"`
+	ArgvBase64 [][]byte `json:"argvBase64,omitempty"`
+	ArgvCut    bool     `json:"argvCut,omitempty"` // not all arguments are listed
+	Cwd        string   `json:"cwd,omitempty"`
+	CwdBase64  []byte   `json:"cwdBase64,omitempty"`
+	PID        int      `json:"pid"` // 0 if there is no process yet
+
+	// Started and Ended are times as in RFC 3339. Ended is empty while the session runs.
+	// Exit and Complete are those of the trailer, nil if the record has none.
+	Started  string       `json:"started"`
+	Ended    string       `json:"ended,omitempty"`
+	Exit     *events.Exit `json:"exit,omitempty"`
+	Complete *bool        `json:"complete,omitempty"`
+
+	Events      int64 `json:"events"`      // in its spool
+	Bytes       int64 `json:"bytes"`       // of its spool
+	Subscribers int   `json:"subscribers"` // connections that read it now
+	Detached    bool  `json:"detached"`    // it continues without its client
+	Manifest    bool  `json:"manifest"`    // it has one
 }
 
 // Command returns the arguments of the command, whether they are UTF-8 or not.
@@ -201,7 +208,8 @@ type CheckResult struct {
 	Reasons []CheckReason `json:"reasons"`
 }
 
-// A CheckReason is one reason why a manifest is stale.
+// A CheckReason is one reason why a manifest is stale: a [manifest.Difference]. A Path that
+// is not UTF-8 is in PathBase64. Added and Gone are quoted as [events.Quote] does.
 type CheckReason struct {
 	Reason     string   `json:"reason"`
 	Path       string   `json:"path,omitempty"`
@@ -213,11 +221,12 @@ type CheckReason struct {
 
 // A ServerInfo is what a daemon says about itself.
 type ServerInfo struct {
-	Version       string `json:"version"`
-	PID           int    `json:"pid"`
-	UID           int    `json:"uid"`
-	Started       string `json:"started"`
-	Socket        string `json:"socket"`
+	Version string `json:"version"` // of fstrace
+	PID     int    `json:"pid"`
+	UID     int    `json:"uid"`
+	Started string `json:"started"` // RFC 3339
+	Socket  string `json:"socket"`  // the path where it listens
+	// LaunchVersion must be [tracer.LaunchVersion] of the client for RunRequest.Launch.
 	LaunchVersion int    `json:"launchVersion"`
 	Limits        Limits `json:"limits"`
 	// Features lists what the daemon has and earlier versions lack.
@@ -259,10 +268,12 @@ type Limits struct {
 
 	RetainSessions int   `json:"retainSessions"`
 	RetainSeconds  int64 `json:"retainSeconds"`
-	SpoolBytes     int64 `json:"spoolBytes"` // of all sessions together
+	SpoolBytes     int64 `json:"spoolBytes"` // of all sessions together, running ones too
 }
 
-// Statistics are counters since the start of a server, and its present state.
+// Statistics are counters since the start of a server (those whose names end in Total or
+// Refused), and its present state. SessionsKept are retained sessions. SpoolBytes are those
+// of all spools, HeapBytes those of the Go heap.
 type Statistics struct {
 	SessionsRunning    int    `json:"sessionsRunning"`
 	SessionsKept       int    `json:"sessionsKept"`

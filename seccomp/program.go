@@ -10,7 +10,7 @@ import (
 
 // A Rule selects a system call to be notified, in every ABI that has it.
 type Rule struct {
-	Syscall string
+	Syscall string // its name, as "openat"
 	// Where, if not nil, restricts the rule by one argument. Then the kernel must run the
 	// filter for each call of this number. For other numbers it uses a bitmap (Linux
 	// 5.11).

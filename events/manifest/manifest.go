@@ -15,9 +15,9 @@ const Version = 1
 // A Manifest says what a command depends on and what it left behind. Its methods may be
 // called concurrently as long as nobody changes it.
 type Manifest struct {
-	Session string
-	Argv    []string
-	Cwd     string
+	Session string   // its id, a UUIDv7
+	Argv    []string // of the command
+	Cwd     string   // absolute
 	Exit    events.Exit
 
 	// Surroundings are what the command started with; nil if not known.
@@ -164,8 +164,8 @@ func newEntry(path string, s events.State) Entry {
 // removed, and that the manifest does not list because there were too many. All of them
 // were absent before.
 type Forgotten struct {
-	Dir   string
-	Count int64
+	Dir   string // absolute
+	Count int64  // of the paths
 	// Filter is a Bloom filter of their names (docs/manifest.md). If it is empty and Any
 	// is false, there is nothing to compare, because a directory above them was absent
 	// before.
@@ -176,7 +176,8 @@ type Forgotten struct {
 	Except []string
 }
 
-// A Renaming is a file or directory that existed before and has another name now.
+// A Renaming is a file or directory that existed before and has another name now. Both
+// paths are absolute.
 type Renaming struct{ From, To string }
 
 // A Process is a program that a process ran. A process that calls exec has several, in
@@ -194,10 +195,10 @@ type Process struct {
 
 // An Access is the first access of a kind to a path.
 type Access struct {
-	Path    string
+	Path    string // absolute
 	Op      events.Op
-	State   events.State
-	Process int // index into Processes, -1 if not known
+	State   events.State // of Path when the call was about to run
+	Process int          // index into Processes, -1 if not known
 	Syscall string
 	As      string // the string that the program passed, if it differs from Path
 	Links   []events.Link
