@@ -108,6 +108,45 @@ func TestWidth(t *testing.T) {
 	}
 }
 
+// TestWalks: each walk through the code in architecture.md is at most 8 files, which
+// declare what it names.
+func TestWalks(t *testing.T) {
+	data, err := os.ReadFile("architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, name := regexp.MustCompile("^\\| `([^`]+\\.go)` \\| (.*) \\|$"), regexp.MustCompile("`(\\w+)`")
+	walks, files, names := 0, 0, 0
+	for line := range strings.Lines(string(data)) {
+		m := row.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+		if m == nil {
+			files = 0
+			continue
+		}
+		if files++; files == 1 {
+			walks++
+		}
+		if files > 8 {
+			t.Errorf("%s is file %d of its walk", m[1], files)
+		}
+		source, err := os.ReadFile(filepath.Join("..", m[1]))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		text, _, _ := strings.Cut(m[2], "(") // the leaves come after it
+		for _, n := range name.FindAllStringSubmatch(text, -1) {
+			names++
+			if !regexp.MustCompile(`(?m)^(func (\(.*?\) )?|type |\t)` + n[1] + `\b`).Match(source) {
+				t.Errorf("%s does not declare %s", m[1], n[1])
+			}
+		}
+	}
+	if walks != 4 || names < 20 {
+		t.Errorf("%d walks, %d names: does the pattern fit?", walks, names)
+	}
+}
+
 // TestPaths: files of the repository that documents name exist. They move.
 func TestPaths(t *testing.T) {
 	path := regexp.MustCompile("[(`]((?:tracer|events|ipc|seccomp|cmd|testdata|docs)/[\\w./*-]*\\w)/?[)`]")

@@ -208,8 +208,8 @@ type CheckResult struct {
 	Reasons []CheckReason `json:"reasons"`
 }
 
-// A CheckReason is one reason why a manifest is stale: a [manifest.Difference]. A Path that
-// is not UTF-8 is in PathBase64. Added and Gone are quoted as [events.Quote] does.
+// A CheckReason is one reason why a manifest is stale: a [manifest.Difference]. A Path
+// that is not UTF-8 is in PathBase64. Added and Gone are quoted as [events.Quote] does.
 type CheckReason struct {
 	Reason     string   `json:"reason"`
 	Path       string   `json:"path,omitempty"`
@@ -272,8 +272,8 @@ type Limits struct {
 }
 
 // Statistics are counters since the start of a server (those whose names end in Total or
-// Refused), and its present state. SessionsKept are retained sessions. SpoolBytes are those
-// of all spools, HeapBytes those of the Go heap.
+// Refused), and its present state. SessionsKept are retained sessions. SpoolBytes are
+// those of all spools, HeapBytes those of the Go heap.
 type Statistics struct {
 	SessionsRunning    int    `json:"sessionsRunning"`
 	SessionsKept       int    `json:"sessionsKept"`

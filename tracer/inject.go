@@ -14,18 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that makes many calls gets the recorder at one of them. The hand that has received the
-// call prepares all that can be prepared, gives the process the descriptors of its slots and of the
-// counter, sends the thread a SIGSTOP, and answers the call in such a way that the kernel starts it
-// again after the signal, as for a caller of ptrace (release_to_debugger.go). The signal's delivery
-// stops the thread, and the tracer thread does the rest (inject_linux_amd64.go): the call then comes
-// to the site anew, which leads to the recorder.
+// A process that makes many calls gets the recorder at one of them. The hand that has
+// received the call prepares all that can be prepared, gives the process the descriptors
+// of its slots and of the counter, sends the thread a SIGSTOP, and answers the call in
+// such a way that the kernel starts it again after the signal, as for a caller of ptrace
+// (release_to_debugger.go). The signal's delivery stops the thread, and the tracer thread
+// does the rest (inject_linux_amd64.go): the call then comes to the site anew, which
+// leads to the recorder.
 //
-// All that is not as expected means that nothing is done, and that the calls are notified as before.
+// All that is not as expected means that nothing is done, and that the calls are notified
+// as before.
 
 const (
-	// callsBefore is how many calls a process makes before it gets the recorder: one that makes few
-	// does not pay for it. Tests have every process get it at once.
+	// callsBefore is how many calls a process makes before it gets the recorder: one that
+	// makes few does not pay for it. Tests have every process get it at once.
 	callsBefore = 24 - eager*23
 	// likelyBefore is how many of them could have been recorded.
 	likelyBefore = 8 - eager*7
@@ -46,8 +48,9 @@ type injection struct {
 	// site is the address of a syscall instruction.
 	site uint64
 	base uint64
-	// code: the pages are to be made. slots: the slots and the counter are to be mapped. ring and
-	// counter are their descriptors in the process, -1 for none; they are closed there in any case.
+	// code: the pages are to be made. slots: the slots and the counter are to be mapped.
+	// ring and counter are their descriptors in the process, -1 for none; they are closed
+	// there in any case.
 	code, slots   bool
 	ring, counter int
 	writes        []write
@@ -64,8 +67,8 @@ type write struct {
 	data []byte
 }
 
-// inject is called for each notified call. It reports whether it has answered it: then the thread
-// is about to be stopped, to get the recorder.
+// inject is called for each notified call. It reports whether it has answered it: then
+// the thread is about to be stopped, to get the recorder.
 func (h *hand) inject(n *seccomp.Notification, c *observe.Call, p *process) (answered bool, err error) {
 	s := h.recordings
 	if !c.Followed || c.ABI != s.index.Native() {
@@ -102,15 +105,15 @@ func (h *hand) inject(n *seccomp.Notification, c *observe.Call, p *process) (ans
 	return true, nil
 }
 
-// beginsAtDescriptor reports whether a call's path does, unless it is absolute, which is rare where one
-// passes a descriptor. Such calls are not recorded.
+// beginsAtDescriptor reports whether a call's path does, unless it is absolute, which is
+// rare where one passes a descriptor. Such calls are not recorded.
 func beginsAtDescriptor(c *observe.Call) bool {
 	dir := c.Row.First.Dir
 	return dir != syscalls.None && int32(c.Row.Argument(&c.Args, dir, c.ABI)) != unix.AT_FDCWD
 }
 
-// isDue counts a call, and reports whether its process is to be looked at. likely: the call could be
-// recorded, by a process that has the recorder. The lock is held.
+// isDue counts a call, and reports whether its process is to be looked at. likely: the
+// call could be recorded, by a process that has the recorder. The lock is held.
 func (s *recordings) isDue(p *process, likely bool, ip uint64) bool {
 	sp := p.space
 	if sp == nil || sp.unfit || p.apart || sp.users != 1 || sp.threads {
@@ -223,8 +226,8 @@ func (h *hand) prepare(n *seccomp.Notification, c *observe.Call, p *process, sp 
 	return in
 }
 
-// isFit reports whether a process is one that records its calls. Whatever is not known for sure is
-// not.
+// isFit reports whether a process is one that records its calls. Whatever is not known
+// for sure is not.
 func (h *hand) isFit(c *observe.Call) bool {
 	st, err := procfs.ReadStatus(c.TID)
 	if err != nil || !st.Alone || st.Filters == 0 || st.Filters != h.recordings.filters || !h.observer.IsPlain(c) {
@@ -235,8 +238,8 @@ func (h *hand) isFit(c *observe.Call) bool {
 		return false // it has, or had, the rights of its file's owner
 	}
 	bit := func(sig unix.Signal) uint64 { return 1 << (sig - 1) }
-	// A SIGSTOP takes a SIGCONT back that waits for somebody. Faults are taken back only of signals
-	// that would be delivered, and a SIGTRAP ends each step.
+	// A SIGSTOP takes a SIGCONT back that waits for somebody. Faults are taken back only
+	// of signals that would be delivered, and a SIGTRAP ends each step.
 	faults := bit(unix.SIGSEGV) | bit(unix.SIGBUS)
 	return (st.Caught|st.Blocked)&bit(unix.SIGCONT) == 0 && (st.Ignored|st.Blocked)&faults == 0 && st.Ignored&bit(unix.SIGTRAP) == 0
 }
@@ -279,8 +282,8 @@ func (h *hand) addFiles(id uint64, in *injection) bool {
 	return true // also to close the first
 }
 
-// lead prepares to lead the sites of a module to the recorder that are not led there yet. It reports
-// whether there are any.
+// lead prepares to lead the sites of a module to the recorder that are not led there yet.
+// It reports whether there are any.
 func (h *hand) lead(in *injection, pid int, m *module, at *procfs.Mapping) bool {
 	led := false
 	for offset := range m.sites {
@@ -308,15 +311,16 @@ func isLed(list []slots.Led, site uint64) bool {
 	return slices.ContainsFunc(list, func(l slots.Led) bool { return l.Site == site })
 }
 
-// holds reports whether the memory of a process has b at an address: the kernel has said where calls
-// come from, and the file what nothing executes, but the process may have changed both.
+// holds reports whether the memory of a process has b at an address: the kernel has said
+// where calls come from, and the file what nothing executes, but the process may have
+// changed both.
 func (h *hand) holds(pid int, at uint64, b []byte) bool {
 	is, err := h.memory.Bytes(pid, at, len(b))
 	return err == nil && bytes.Equal(is, b)
 }
 
-// isInherited reports whether a process has the recorder from its parent, with room where the slots
-// and the counter were.
+// isInherited reports whether a process has the recorder from its parent, with room where
+// the slots and the counter were.
 func (h *hand) isInherited(pid int, base uint64, list []procfs.Mapping) bool {
 	for i := range list {
 		if m := &list[i]; m.From < base+slots.LandingPage && m.To > base+slots.CounterPage {
@@ -393,8 +397,8 @@ func (s *recordings) baseOf(p *process) uint64 {
 	return p.space.base
 }
 
-// leave has a stopped thread be where it would be without the recorder, as its stack may be looked at
-// now: by a signal's handler, or a debugger.
+// leave has a stopped thread be where it would be without the recorder, as its stack may
+// be looked at now: by a signal's handler, or a debugger.
 func (s *recordings) leave(k kernel, t *task) {
 	if s == nil {
 		return

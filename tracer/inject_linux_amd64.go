@@ -13,8 +13,9 @@ import (
 // More of struct user_regs_struct: sys/user.h.
 const regRIP = 16
 
-// A stepper makes calls in a tracee that is stopped: it points the pc at a syscall instruction
-// that is there, and has the thread execute that alone. No text is written for it.
+// A stepper makes calls in a tracee that is stopped: it points the pc at a syscall
+// instruction that is there, and has the thread execute that alone. No text is written
+// for it.
 type stepper struct {
 	linux
 	tid   int
@@ -26,8 +27,8 @@ type stepper struct {
 	stop bool
 }
 
-// begin stores what is to be as before in the end. All signals are blocked but SIGTRAP, by which a
-// step ends: the kernel would reset its disposition.
+// begin stores what is to be as before in the end. All signals are blocked but SIGTRAP,
+// by which a step ends: the kernel would reset its disposition.
 func (s *stepper) begin() bool {
 	if sys.PtraceWords(unix.PTRACE_GETREGS, s.tid, s.saved[:]) != 0 || sys.PtraceSigmask(unix.PTRACE_GETSIGMASK, s.tid, &s.mask) != 0 {
 		return false
@@ -42,7 +43,8 @@ func (s *stepper) end() {
 	_ = sys.PtraceSigmask(unix.PTRACE_SETSIGMASK, s.tid, &s.mask)
 }
 
-// call makes a call. It returns -ESRCH if the thread was killed, or is not where it should be.
+// call makes a call. It returns -ESRCH if the thread was killed, or is not where it
+// should be.
 func (s *stepper) call(number int, args ...uint64) int64 {
 	const failed = -int64(unix.ESRCH)
 	if s.gone {
@@ -100,9 +102,9 @@ func (s *stepper) step() bool {
 	return true
 }
 
-// inject does to a stopped thread what was prepared, or only takes the descriptors back that it was
-// given. It reports whether the process records its calls now, and returns the signal that the thread is
-// to get: 0 for none.
+// inject does to a stopped thread what was prepared, or only takes the descriptors back
+// that it was given. It reports whether the process records its calls now, and returns
+// the signal that the thread is to get: 0 for none.
 func (k linux) inject(in *injection, only bool) (done bool, sig unix.Signal) {
 	s := &stepper{linux: k, tid: in.tid, site: in.site}
 	if !s.begin() {
@@ -174,8 +176,8 @@ func (in *injection) write() bool {
 	return true
 }
 
-// takeBack has a thread go on that a fault has stopped in the recorder's code. It reports whether it
-// was there.
+// takeBack has a thread go on that a fault has stopped in the recorder's code. It reports
+// whether it was there.
 func (linux) takeBack(tid int, base uint64) bool {
 	var regs [27]uint64
 	if sys.PtraceWords(unix.PTRACE_GETREGS, tid, regs[:]) != 0 {

@@ -69,8 +69,8 @@ func (n *inners) noteImage(p *process) {
 	n.known.Store(true)
 }
 
-// forgetImages lets go of inner fstraces that are served no more, unless what they have left
-// is to be killed: a process with an image of theirs belongs to those above them.
+// forgetImages lets go of inner fstraces that are served no more, unless what they have
+// left is to be killed: a process with an image of theirs belongs to those above them.
 func (n *inners) forgetImages() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -2,8 +2,8 @@ package tracer
 
 import "testing"
 
-// TestForgetImages: an inner fstrace that has ended is kept by no image, but for one whose
-// command is to be killed.
+// TestForgetImages: an inner fstrace that has ended is kept by no image, but for one
+// whose command is to be killed.
 func TestForgetImages(t *testing.T) {
 	n := newInners(nil)
 	outer, nested, killed := &inner{inners: n}, &inner{inners: n}, &inner{inners: n}

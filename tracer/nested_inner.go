@@ -189,8 +189,8 @@ func (in *inner) join(m *nested.Join) error {
 	return nil
 }
 
-// kill kills all processes whose events are sent. Those that are found begin to be, and so
-// get what the others have got.
+// kill kills all processes whose events are sent. Those that are found begin to be, and
+// so get what the others have got.
 func (in *inner) kill() {
 	in.told.Store(int32(unix.SIGKILL)) // before it is let go of
 	in.killed.Store(true)

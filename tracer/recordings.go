@@ -11,8 +11,8 @@ import (
 	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
 )
 
-// newRecordings returns what processes of the session record, nil if none is to, or can. Whatever
-// is not possible here has the calls be notified, as without it.
+// newRecordings returns what processes of the session record, nil if none is to, or can.
+// Whatever is not possible here has the calls be notified, as without it.
 func (s *session) newRecordings() *recordings {
 	if s.cmd.Recorder == RecorderOff || s.cmd.Lifecycle != LifecyclePtrace || runtime.GOARCH != "amd64" || slots.Try() != nil {
 		return nil
@@ -36,8 +36,9 @@ func (s *session) newRecordings() *recordings {
 	return r
 }
 
-// CheckRecorder reports whether processes can record their own calls here, as far as that can be
-// found out without starting one: nil if they can. It leaves nothing, and needs no privilege.
+// CheckRecorder reports whether processes can record their own calls here, as far as that
+// can be found out without starting one: nil if they can. It leaves nothing, and needs no
+// privilege.
 func CheckRecorder() error { return slots.Try() }
 
 // filterKey returns what the filter lets through.
@@ -48,7 +49,8 @@ func (s *recordings) filterKey() (*seccomp.Key, []string) {
 	return &s.key, slots.Calls()
 }
 
-// restricts is called for a process that is about to have a filter, or another root directory or mounts.
+// restricts is called for a process that is about to have a filter, or another root
+// directory or mounts.
 func (s *recordings) restricts(p *process) {
 	if s == nil {
 		return
@@ -83,8 +85,8 @@ func (s *recordings) close() {
 	_ = s.counter.Close()
 }
 
-// collectByClock collects what was recorded now and then: no call may be notified for a while. It ends
-// with the receiver.
+// collectByClock collects what was recorded now and then: no call may be notified for a
+// while. It ends with the receiver.
 func (r *receiver) collectByClock() {
 	s := r.recordings
 	h := &hand{receiver: r, wake: make(chan struct{}, 1)}

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A LaunchError is the error of [Cmd.Start] if the command's process existed and could not
-// become the command. The process has been ended, also one that was adopted. Err is the
-// reason.
+// A LaunchError is the error of [Cmd.Start] if the command's process existed and could
+// not become the command. The process has been ended, also one that was adopted. Err is
+// the reason.
 type LaunchError struct{ Err error }
 
 func (e *LaunchError) Error() string { return e.Err.Error() }

@@ -11,15 +11,15 @@ import (
 // An addressSpace is the memory of a process, and what is recorded in it. recordings.mu
 // guards it.
 type addressSpace struct {
-	// users are the processes in it. There is more than one while a child of vfork has not
-	// executed a program: its calls must not be taken for its parent's.
+	// users are the processes in it. There is more than one while a child of vfork has
+	// not executed a program: its calls must not be taken for its parent's.
 	users int
 	// unfit: nothing is recorded in it, or no more.
 	unfit   bool
 	threads bool // there is more than one, or was
 
-	// base is where the recorder is, 0 for nowhere. A forked child has it where its parent
-	// has, with no slots: source is nil.
+	// base is where the recorder is, 0 for nowhere. A forked child has it where its
+	// parent has, with no slots: source is nil.
 	base    uint64
 	source  *source
 	settled bool // source.dir is where relative paths begin
@@ -32,8 +32,8 @@ type addressSpace struct {
 	awaits   <-chan struct{} // closed when its module has been read; nil for nothing
 }
 
-// The tracer thread calls begin, born, joined, executed, ended and released, while the process
-// is stopped, or gone. A nil *recordings records nothing.
+// The tracer thread calls begin, born, joined, executed, ended and released, while the
+// process is stopped, or gone. A nil *recordings records nothing.
 
 // begin enters the command.
 func (s *recordings) begin(p *process) {
@@ -46,7 +46,8 @@ func (s *recordings) begin(p *process) {
 
 func newSpace() *addressSpace { return &addressSpace{users: 1, next: callsBefore} }
 
-// born enters a process that another has made, nil if that is not known. It has not run yet.
+// born enters a process that another has made, nil if that is not known. It has not run
+// yet.
 func (s *recordings) born(p, parent *process) {
 	if s == nil {
 		return
@@ -138,8 +139,8 @@ func (s *recordings) depart(p *process) {
 	s.open(sp)
 }
 
-// released closes the slots of a process that is about to be let go: nobody would take back its
-// faults.
+// released closes the slots of a process that is about to be let go: nobody would take
+// back its faults.
 func (s *recordings) released(p *process) {
 	if s == nil {
 		return
@@ -153,9 +154,9 @@ func (s *recordings) released(p *process) {
 	s.collect(true)
 }
 
-// setApart is called for a process that has, or may get, a root directory or mounts of its own, a
-// working directory or descriptors that others share, or a filter: nothing is recorded in it, nor in
-// its children. The lock is held.
+// setApart is called for a process that has, or may get, a root directory or mounts of
+// its own, a working directory or descriptors that others share, or a filter: nothing is
+// recorded in it, nor in its children. The lock is held.
 func (s *recordings) setApart(p *process) {
 	p.apart = true
 	if p.space != nil {
@@ -181,8 +182,8 @@ func (s *recordings) open(sp *addressSpace) {
 	sp.source.ring.Open(o)
 }
 
-// unsettle has paths that begin at the working directory notified, for the processes that it
-// reports true for. What had begun is given its place.
+// unsettle has paths that begin at the working directory notified, for the processes that
+// it reports true for. What had begun is given its place.
 func (s *recordings) unsettle(of func(*source) bool) {
 	s.mu.Lock()
 	for _, src := range s.sources {

@@ -15,8 +15,8 @@ import (
 )
 
 // A live is a session in a real directory: each method is a call of its one process, as
-// the tracer reports it before the kernel does it. Its files that are still open are closed
-// in the end.
+// the tracer reports it before the kernel does it. Its files that are still open are
+// closed in the end.
 type live struct {
 	t   *testing.T
 	dir string

@@ -9,8 +9,8 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// WriteBrief writes five lines: the time, the processes, the files, the paths that were not found,
-// and whether the record is complete. Each begins with prefix.
+// WriteBrief writes five lines: the time, the processes, the files, the paths that were
+// not found, and whether the record is complete. Each begins with prefix.
 func (s *Summary) WriteBrief(w io.Writer, prefix string) error {
 	var b strings.Builder
 	line := func(what, format string, args ...any) {

@@ -32,8 +32,8 @@ func (v *vanishing) EnterAt(_ *resolve.Served, path []byte) bool {
 	return true
 }
 
-// TestExecVanished: a program that is removed while it is looked at is not one that may not
-// be read. The kernel does not find it either.
+// TestExecVanished: a program that is removed while it is looked at is not one that may
+// not be read. The kernel does not find it either.
 func TestExecVanished(t *testing.T) {
 	v := &vanishing{path: t.TempDir() + "/program"}
 	shared, err := NewShared(v, func(reason events.Reason, _ int, detail string) {

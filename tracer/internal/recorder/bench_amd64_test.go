@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// BenchmarkStat is what a stat costs bare and recorded, in this process and without a filter, and
-// what Drain takes for each.
+// BenchmarkStat is what a stat costs bare and recorded, in this process and without a
+// filter, and what Drain takes for each.
 func BenchmarkStat(b *testing.B) {
 	l := newLab(b)
 	l.ring.Open(Absolute | Relative)

@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// labels are places in the code, as offsets from its base, in the order of the table that the
-// code begins with.
+// labels are places in the code, as offsets from its base, in the order of the table that
+// the code begins with.
 type labels struct {
 	start, behind, kept           int
 	gate, gateEnd, slow           int

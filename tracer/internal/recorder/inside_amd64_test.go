@@ -60,7 +60,8 @@ type guest struct {
 	reading sync.WaitGroup
 }
 
-// failing is the filter of a session, by which what would be notified fails with errno 99.
+// failing is the filter of a session, by which what would be notified fails with errno
+// 99.
 func failing(t *testing.T, key *seccomp.Key) (filter []byte) {
 	t.Helper()
 	abis, err := seccomp.ABIs("amd64")
@@ -88,8 +89,8 @@ func failing(t *testing.T, key *seccomp.Key) (filter []byte) {
 	return filter
 }
 
-// start starts the program in a mode, with a filter if filtered. The caller's thread is its
-// tracer, which the caller has locked.
+// start starts the program in a mode, with a filter if filtered. The caller's thread is
+// its tracer, which the caller has locked.
 func start(t *testing.T, exe, mode string, filtered bool) *guest {
 	t.Helper()
 	g := &guest{tracees: make(map[int]bool)}
@@ -151,9 +152,9 @@ func pipe(t *testing.T) (r, w *os.File) {
 	return r, w
 }
 
-// wait waits for a stop of the program or of its children that is not the tracer's to answer,
-// and answers the others: the ones of tracing, faults of the recorder, signals. It returns 0
-// when there are no tracees any more.
+// wait waits for a stop of the program or of its children that is not the tracer's to
+// answer, and answers the others: the ones of tracing, faults of the recorder, signals.
+// It returns 0 when there are no tracees any more.
 func (g *guest) wait(t *testing.T) (tid int) {
 	t.Helper()
 	for len(g.tracees) > 0 {
@@ -277,8 +278,8 @@ func TestInside(t *testing.T) {
 	}
 }
 
-// TestStorm has calls recorded under a filter and a timer of 5 kHz, and drains beside: each
-// is either given by Drain or was notified.
+// TestStorm has calls recorded under a filter and a timer of 5 kHz, and drains beside:
+// each is either given by Drain or was notified.
 func TestStorm(t *testing.T) {
 	exe := insideProgram(t)
 	g := &guest{}
@@ -322,8 +323,8 @@ func TestStorm(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-// step has the program go to the call that it is about to make, and then n instructions on.
-// It returns the offset in the recorder's code at which it is; -1 for outside.
+// step has the program go to the call that it is about to make, and then n instructions
+// on. It returns the offset in the recorder's code at which it is; -1 for outside.
 func (g *guest) step(t *testing.T, n int) int {
 	t.Helper()
 	if g.wait(t) != g.pid {
@@ -358,8 +359,8 @@ const (
 )
 
 // TestEachInstruction has something happen to a process at each instruction of a recorded
-// call: SIGKILL; a signal whose handler makes a call itself, never returns, or forks, in which
-// case parent and child come back into the call.
+// call: SIGKILL; a signal whose handler makes a call itself, never returns, or forks, in
+// which case parent and child come back into the call.
 func TestEachInstruction(t *testing.T) {
 	exe := insideProgram(t)
 	p, err := loadProgram()

@@ -1,9 +1,9 @@
 package recorder
 
-// A site is a syscall instruction of some module that is led to the recorder. Only its two
-// bytes change, to a short jump; so whatever jumps to it, or behind it, finds what it
-// expects. The short jump goes to five bytes that nothing executes (sites.go), and that jump
-// to the site's landing, near enough in the process's memory:
+// A site is a syscall instruction of some module that is led to the recorder. Only its
+// two bytes change, to a short jump; so whatever jumps to it, or behind it, finds what it
+// expects. The short jump goes to five bytes that nothing executes (sites.go), and that
+// jump to the site's landing, near enough in the process's memory:
 //
 //	site:    jmp  gap           instead of syscall
 //	gap:     jmp  landing
@@ -22,15 +22,15 @@ const (
 	Landings = pageSize / landingSize
 )
 
-// A Led is a site that is led to the recorder, by way of a gap. Its place in a list is that of its
-// landing.
+// A Led is a site that is led to the recorder, by way of a gap. Its place in a list is
+// that of its landing.
 type Led struct{ Site, Gap uint64 }
 
 // LandingAt returns the address of a process's n-th landing.
 func LandingAt(base uint64, n int) uint64 { return base + landingPage + uint64(n)*landingSize }
 
-// Landing returns the code of the n-th landing, for a site whose syscall instruction is at an
-// address. It returns false if that is too far away.
+// Landing returns the code of the n-th landing, for a site whose syscall instruction is
+// at an address. It returns false if that is too far away.
 func Landing(base uint64, n int, site uint64) (code []byte, ok bool) {
 	at := LandingAt(base, n)
 	b := []byte{0x48, 0x8d, 0x0d} // lea rcx, [rip + …]
@@ -48,8 +48,8 @@ func Landing(base uint64, n int, site uint64) (code []byte, ok bool) {
 	return b, ok
 }
 
-// Detour returns what is to stand at a site, and in the gap that belongs to it, so that the
-// site leads to a landing.
+// Detour returns what is to stand at a site, and in the gap that belongs to it, so that
+// the site leads to a landing.
 func Detour(site, gap, landing uint64) (atSite, inGap []byte, ok bool) {
 	inGap, ok = jump(gap, landing)
 	distance := int64(gap - (site + 2))

@@ -1,14 +1,15 @@
 package recorder
 
-// Where things are in a process that records its calls: offsets from the base of one stretch
-// of pages. The assembler reads these constants too (go_asm.h).
+// Where things are in a process that records its calls: offsets from the base of one
+// stretch of pages. The assembler reads these constants too (go_asm.h).
 //
-// Slots, and not a ring in the strict sense: any slot that is free may be taken, so that one
-// whose call never comes back (SIGKILL, siglongjmp) holds up no other.
+// Slots, and not a ring in the strict sense: any slot that is free may be taken, so that
+// one whose call never comes back (SIGKILL, siglongjmp) holds up no other.
 const (
 	pageSize = 4096
 
-	// The code, which begins with a table of jumps that nobody takes (code.go). Not writable.
+	// The code, which begins with a table of jumps that nobody takes (code.go). Not
+	// writable.
 	codePage = 0
 	entry    = 256
 
@@ -18,8 +19,8 @@ const (
 	classes      = settingsPage + 64 // a byte for each call, by number
 	classCount   = 448
 
-	// The token: 0 says that the process is not the one that the slots are for. The page is
-	// private, and MADV_WIPEONFORK: a forked child finds 0.
+	// The token: 0 says that the process is not the one that the slots are for. The page
+	// is private, and MADV_WIPEONFORK: a forked child finds 0.
 	tokenPage = 2 * pageSize
 	token     = tokenPage
 
@@ -68,10 +69,10 @@ const (
 )
 
 // Phases of a slot. A slot is free, taken, begun, answering, answered and free again; or
-// void in place of the last two. fstrace makes a begun one given when it learns of the call
-// before it has returned: such a call goes on as one that is recorded, whatever is closed
-// then. It makes free those that are answered or void, and given ones whose answer it does
-// not wait for. The process makes all other steps. Those from begun and given are
+// void in place of the last two. fstrace makes a begun one given when it learns of the
+// call before it has returned: such a call goes on as one that is recorded, whatever is
+// closed then. It makes free those that are answered or void, and given ones whose answer
+// it does not wait for. The process makes all other steps. Those from begun and given are
 // compare-and-swaps, so that only one of both makes them.
 const (
 	phaseBits = 3

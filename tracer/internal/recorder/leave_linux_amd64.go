@@ -2,8 +2,8 @@ package recorder
 
 import "sync/atomic"
 
-// Registers are those of a thread that the recorder's code uses. OrigRAX is the number of the call
-// that the thread comes from, -1 for none.
+// Registers are those of a thread that the recorder's code uses. OrigRAX is the number of
+// the call that the thread comes from, -1 for none.
 type Registers struct {
 	RAX, RBX, RCX, RDX, RSI, RDI, R8, R9, R10, RSP, RIP, OrigRAX uint64
 }
@@ -20,12 +20,12 @@ const (
 	frameBytes = 96
 )
 
-// Leave has a stopped thread be where it would be without the recorder, so that a signal's handler
-// finds the site in its context: before its call, which is then made again from there and is no
-// longer recorded so far; or behind it. It is for a process that has the recorder at base, and led is
-// what its landings are for. read reads the process's memory. It returns false, and has changed
-// nothing, for a thread that is not in the recorder, or that is at one of few instructions where it
-// must go on.
+// Leave has a stopped thread be where it would be without the recorder, so that a
+// signal's handler finds the site in its context: before its call, which is then made
+// again from there and is no longer recorded so far; or behind it. It is for a process
+// that has the recorder at base, and led is what its landings are for. read reads the
+// process's memory. It returns false, and has changed nothing, for a thread that is not
+// in the recorder, or that is at one of few instructions where it must go on.
 func Leave(base uint64, led []Led, r *Ring, regs *Registers, read func(addr uint64, n int) ([]byte, error)) bool {
 	for _, l := range led {
 		if regs.RIP == l.Gap {
@@ -87,7 +87,8 @@ func (p *program) leave(base uint64, at int, led []Led, r *Ring, regs *Registers
 		if r.withdraw(base, regs.RBX, number) {
 			break
 		}
-		// The call was given already. If it has returned it is over, and its answer does not come.
+		// The call was given already. If it has returned it is over, and its answer does
+		// not come.
 		if at < p.behind || at >= p.done || !r.abandon(base, regs.RBX, number) {
 			return false
 		}
@@ -112,7 +113,8 @@ func (p *program) leave(base uint64, at int, led []Led, r *Ring, regs *Registers
 	return true
 }
 
-// What a call returns that a signal has interrupted: -ERESTARTSYS to -ERESTART_RESTARTBLOCK.
+// What a call returns that a signal has interrupted: -ERESTARTSYS to
+// -ERESTART_RESTARTBLOCK.
 const (
 	restartFirst = 512
 	restartLast  = 516
@@ -147,9 +149,10 @@ func (r *Ring) abandon(base, address, number uint64) bool {
 	return true
 }
 
-// withdraw takes the slot at an address back, whose call is made again; want is its number, 0 if it
-// has none yet. It returns false if the call was given already, or the slot is another's: of a forked
-// child's parent. The thread that it belongs to is stopped.
+// withdraw takes the slot at an address back, whose call is made again; want is its
+// number, 0 if it has none yet. It returns false if the call was given already, or the
+// slot is another's: of a forked child's parent. The thread that it belongs to is
+// stopped.
 func (r *Ring) withdraw(base, address, want uint64) bool {
 	if address == 0 {
 		return true // it had none yet

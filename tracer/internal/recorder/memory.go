@@ -12,8 +12,8 @@ import (
 // native is the byte order of the one machine that has a recorder.
 var native = binary.LittleEndian
 
-// A shared is memory that fstrace shares with processes: a file without a name, and where it
-// is mapped here.
+// A shared is memory that fstrace shares with processes: a file without a name, and where
+// it is mapped here.
 type shared struct {
 	fd  int
 	mem []byte
@@ -46,8 +46,8 @@ func newShared(name string, size int) (s shared, err error) {
 // FD returns the memory's file, to be mapped by a process.
 func (s *shared) FD() int { return s.fd }
 
-// CloseFile closes the memory's file, which every process needs that is to map it. What is mapped
-// stays.
+// CloseFile closes the memory's file, which every process needs that is to map it. What
+// is mapped stays.
 func (s *shared) CloseFile() {
 	_ = unix.Close(s.fd) // it holds nothing back
 	s.fd = -1
@@ -62,8 +62,8 @@ func (s *shared) Close() error {
 	return err
 }
 
-// A Counter numbers the calls of a session: the recorded ones by the processes, the notified
-// ones by fstrace.
+// A Counter numbers the calls of a session: the recorded ones by the processes, the
+// notified ones by fstrace.
 type Counter struct {
 	shared
 	last uint64 // as it was seen
@@ -85,11 +85,12 @@ func (c *Counter) word() *uint64 { return wordAt(c.mem, 0) }
 // Next takes a number.
 func (c *Counter) Next() uint64 { return atomic.AddUint64(c.word(), 1) - 1 }
 
-// ErrDamaged says that a process has written into shared memory what its recorder does not
-// write there.
+// ErrDamaged says that a process has written into shared memory what its recorder does
+// not write there.
 var ErrDamaged = errors.New("recorder: a process has written into the memory that its calls are recorded in")
 
-// Check returns the number that will be taken next, or ErrDamaged if numbers were taken back.
+// Check returns the number that will be taken next, or ErrDamaged if numbers were taken
+// back.
 func (c *Counter) Check() (next uint64, err error) {
 	next = atomic.LoadUint64(c.word())
 	if next < c.last || next == 0 || next > 1<<(64-phaseBits-1) {

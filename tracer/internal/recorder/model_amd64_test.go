@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A model is what the code has to do, said a second time. What it writes into the slots must
-// be what the code has written, byte for byte.
+// A model is what the code has to do, said a second time. What it writes into the slots
+// must be what the code has written, byte for byte.
 type model struct {
 	ring     []byte
 	counter  uint64
@@ -123,8 +123,8 @@ func bufferOf(class uint8, args [5]uint64) (size, at uint64) {
 	return 0, 0
 }
 
-// copyPath copies a string in units of eight bytes, or of one where eight would cross a page,
-// and returns its length, -1 if there is not always room for eight more.
+// copyPath copies a string in units of eight bytes, or of one where eight would cross a
+// page, and returns its length, -1 if there is not always room for eight more.
 func (m *model) copyPath(to int, from uint64) (n int) {
 	end := to - slotPath + slotEnd
 	for to+n < end-8 {
@@ -237,8 +237,8 @@ func newLab(t testing.TB) *lab {
 	return l
 }
 
-// TestModel makes calls at random in slots at random, and compares with the model all that
-// has changed, and with the kernel what was returned.
+// TestModel makes calls at random in slots at random, and compares with the model all
+// that has changed, and with the kernel what was returned.
 func TestModel(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -260,8 +260,8 @@ func TestModel(t *testing.T) {
 		ringBefore, scratchBefore := bytes.Clone(l.ring.mem), bytes.Clone(l.scratch)
 		m := &model{ring: bytes.Clone(ringBefore), counter: *l.counter.word(), token: native.Uint64(l.mem[token:])}
 		m.memory = l.reader(scratchBefore)
-		// The kernel's answer, without the recorder, before and after: somebody else may change
-		// a file meanwhile.
+		// The kernel's answer, without the recorder, before and after: somebody else may
+		// change a file meanwhile.
 		bare := func() (uintptr, []byte) {
 			clear(l.mem[token : token+8])
 			copy(l.scratch, scratchBefore)

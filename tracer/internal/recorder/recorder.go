@@ -10,9 +10,9 @@ import (
 // ErrNotHere says that there is no recorder for this machine.
 var ErrNotHere = errors.New("recorder: only x86-64 has one")
 
-// Size is how much address space the recorder takes in a process, from one base on. Offsets
-// of its parts: CodePage and SettingsPage hold what Image returns, TokenPage is private,
-// CounterPage is that of the session's Counter, RingPage begins the Ring.
+// Size is how much address space the recorder takes in a process, from one base on.
+// Offsets of its parts: CodePage and SettingsPage hold what Image returns, TokenPage is
+// private, CounterPage is that of the session's Counter, RingPage begins the Ring.
 const (
 	Size         = size
 	CodePage     = codePage
@@ -45,7 +45,8 @@ func Image(key seccomp.Key, base uint64) ([]byte, error) {
 	return b, nil
 }
 
-// Calls returns the names of the calls that may be recorded. Those of x86-64 alone carry a key.
+// Calls returns the names of the calls that may be recorded. Those of x86-64 alone carry
+// a key.
 func Calls() []string {
 	var names []string
 	for _, c := range calls {
@@ -55,9 +56,9 @@ func Calls() []string {
 	return names
 }
 
-// After returns where a thread is to go on that got SIGSEGV or SIGBUS at pc, in a process that
-// has the recorder at base. It returns false if the fault is none of the recorder's: then the
-// signal is the program's.
+// After returns where a thread is to go on that got SIGSEGV or SIGBUS at pc, in a process
+// that has the recorder at base. It returns false if the fault is none of the recorder's:
+// then the signal is the program's.
 func After(base, pc uint64) (then uint64, ok bool) {
 	p, err := loadProgram()
 	if err != nil || pc < base || pc-base >= pageSize {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Record is a call that a process has recorded. It may come twice: as soon as it has begun,
-// if it is found so, and when it has returned.
+// A Record is a call that a process has recorded. It may come twice: as soon as it has
+// begun, if it is found so, and when it has returned.
 type Record struct {
 	Number uint64 // by the session's counter: the order in which calls were begun
 	Thread uint32 // its tid; 0 for the process's first thread
@@ -68,28 +68,29 @@ const (
 	Threads Opening = openThreads
 )
 
-// Open says which calls may be recorded from now on. What may no longer be recorded is not:
-// the calls that had begun before are given by the next Drain with begun set, and others are
-// notified. It is safe for concurrent use.
+// Open says which calls may be recorded from now on. What may no longer be recorded is
+// not: the calls that had begun before are given by the next Drain with begun set, and
+// others are notified. It is safe for concurrent use.
 func (r *Ring) Open(o Opening) { atomic.StoreUint64(r.word(ringOpen-ring), uint64(o)) }
 
 func (r *Ring) word(offset int) *uint64 { return wordAt(r.mem, offset) }
 
-// Drain calls yield with what was recorded since the last time, in the order of the numbers: the
-// calls that have returned and, if begun is set, those that have only begun. The Record is the
-// callee's until it returns. Slots whose calls have returned are free then.
+// Drain calls yield with what was recorded since the last time, in the order of the
+// numbers: the calls that have returned and, if begun is set, those that have only begun.
+// The Record is the callee's until it returns. Slots whose calls have returned are free
+// then.
 //
 // It costs next to nothing while no process of the session begins a call.
 //
-// ErrDamaged says that there was something that no recorder writes. Records that are right
-// were given nevertheless; nothing comes from this ring any more, and none may be recorded in
-// it.
+// ErrDamaged says that there was something that no recorder writes. Records that are
+// right were given nevertheless; nothing comes from this ring any more, and none may be
+// recorded in it.
 func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 	if r.damaged {
 		return ErrDamaged
 	}
-	// A call takes its slot first, then its number. If all slots were free at a number that
-	// nobody has taken since, they still are.
+	// A call takes its slot first, then its number. If all slots were free at a number
+	// that nobody has taken since, they still are.
 	start := atomic.LoadUint64(c.word())
 	if start == r.quiet {
 		return nil
@@ -122,12 +123,12 @@ func (r *Ring) Drain(c *Counter, begun bool, yield func(*Record)) error {
 	return nil
 }
 
-// Suspect has the next Drain look at all slots. The numbers that processes have taken are what
-// they have written into memory that they share: a process could take them back.
+// Suspect has the next Drain look at all slots. The numbers that processes have taken are
+// what they have written into memory that they share: a process could take them back.
 func (r *Ring) Suspect() { r.quiet = 0 }
 
-// look finds out whether a slot has something to give, and reports whether it has not, or will not
-// have when that is given: it is free.
+// look finds out whether a slot has something to give, and reports whether it has not, or
+// will not have when that is given: it is free.
 func (r *Ring) look(i int, begun bool) (free bool) {
 	at := i * slotSize
 	word := atomic.LoadUint64(r.word(at + slotWord))
@@ -162,8 +163,8 @@ func (r *Ring) look(i int, begun bool) (free bool) {
 	return phase >= phaseAnswered
 }
 
-// take reads what was found, and makes a slot free whose call has returned. It reports whether it
-// is what a recorder writes.
+// take reads what was found, and makes a slot free whose call has returned. It reports
+// whether it is what a recorder writes.
 func (r *Ring) take(f *finding, rec *Record) (ok bool) {
 	at, phase := f.slot*slotSize, f.word&(1<<phaseBits-1)
 	r.copyUsed(r.mem[at : at+slotSize])
@@ -178,8 +179,8 @@ func (r *Ring) take(f *finding, rec *Record) (ok bool) {
 	return atomic.CompareAndSwapUint64(r.word(at+slotWord), f.word, phaseFree) && ok
 }
 
-// copyUsed copies what is used of a slot: its first words, the path, and the target of a link. The
-// process may write to the slot meanwhile, so that nothing is read twice.
+// copyUsed copies what is used of a slot: its first words, the path, and the target of a
+// link. The process may write to the slot meanwhile, so that nothing is read twice.
 func (r *Ring) copyUsed(slot []byte) {
 	to := &r.copy
 	copy(to[:slotPath], slot)
@@ -254,9 +255,10 @@ func nanoseconds(s, ns uint64) int64 {
 	return int64(s)*1e9 + int64(ns)
 }
 
-// Reclaim makes slots free whose calls have not returned although they were given by Drain:
-// their answers will not come. It is for a ring that has few free slots left, as its process
-// leaves calls by siglongjmp, or has many in calls that last. It returns how many there were.
+// Reclaim makes slots free whose calls have not returned although they were given by
+// Drain: their answers will not come. It is for a ring that has few free slots left, as
+// its process leaves calls by siglongjmp, or has many in calls that last. It returns how
+// many there were.
 func (r *Ring) Reclaim() (n int) {
 	for i := 1; i < slotCount; i++ {
 		if r.seen[i] == 0 {

@@ -128,8 +128,8 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestBegun: a call is given when it has begun, and again when it has returned; one that does
-// not return can be given up.
+// TestBegun: a call is given when it has begun, and again when it has returned; one that
+// does not return can be given up.
 func TestBegun(t *testing.T) {
 	l := newLab(t)
 	l.ring.Open(Absolute | Relative)
@@ -177,8 +177,8 @@ func TestBegun(t *testing.T) {
 	}
 }
 
-// TestDrainBeside records and drains at the same time: every call that has taken a number is
-// given once returned, and in the order of the numbers.
+// TestDrainBeside records and drains at the same time: every call that has taken a number
+// is given once returned, and in the order of the numbers.
 func TestDrainBeside(t *testing.T) {
 	l := newLab(t)
 	l.ring.Open(Absolute | Relative)
@@ -223,8 +223,8 @@ func TestDrainBeside(t *testing.T) {
 	}
 }
 
-// TestClose opens and closes a ring while calls are made: what is not given by the Drain that
-// follows a close is not recorded until the ring is open again.
+// TestClose opens and closes a ring while calls are made: what is not given by the Drain
+// that follows a close is not recorded until the ring is open again.
 func TestClose(t *testing.T) {
 	l := newLab(t)
 	name, buffer := l.put("file")
@@ -261,7 +261,8 @@ func TestClose(t *testing.T) {
 	t.Logf("%d given, %d of them returned after a close", given, late)
 }
 
-// scribble has a process write into its ring, and checks that fstrace's end survives that.
+// scribble has a process write into its ring, and checks that fstrace's end survives
+// that.
 func scribble(t *testing.T, r *Ring, c *Counter, data []byte, at int) {
 	t.Helper()
 	copy(r.mem[at%ringSize:], data)
@@ -288,8 +289,8 @@ func scribble(t *testing.T, r *Ring, c *Counter, data []byte, at int) {
 	}
 }
 
-// TestScribbled writes at random into a ring in use; another process's ring, and its calls,
-// have nothing of it.
+// TestScribbled writes at random into a ring in use; another process's ring, and its
+// calls, have nothing of it.
 func TestScribbled(t *testing.T) {
 	l := newLab(t)
 	name, buffer := l.put("file")
@@ -338,8 +339,8 @@ func FuzzDrain(f *testing.F) {
 	})
 }
 
-// TestQuiet: slots that were free are not looked at again before somebody has taken a number; but
-// they are when that is suspect.
+// TestQuiet: slots that were free are not looked at again before somebody has taken a
+// number; but they are when that is suspect.
 func TestQuiet(t *testing.T) {
 	l := newLab(t)
 	l.ring.Open(Absolute | Relative)
@@ -363,8 +364,8 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// TestNotQuiet: a slot that is taken, begun or given is looked at again, whether numbers are taken
-// or not.
+// TestNotQuiet: a slot that is taken, begun or given is looked at again, whether numbers
+// are taken or not.
 func TestNotQuiet(t *testing.T) {
 	l := newLab(t)
 	l.ring.Open(Absolute | Relative)

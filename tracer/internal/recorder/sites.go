@@ -10,8 +10,8 @@ import (
 
 // A Module is an ELF file with code, libc say, and where in it are bytes that nothing
 // executes: between two functions, as the table of its unwind information says
-// (.eh_frame_hdr: the Linux Standard Base), filled with instructions that do nothing. It is
-// for one goroutine at a time.
+// (.eh_frame_hdr: the Linux Standard Base), filled with instructions that do nothing. It
+// is for one goroutine at a time.
 type Module struct {
 	from   uint64 // file offset of the code
 	size   uint64
@@ -62,16 +62,16 @@ const maxCode = 64 << 20
 // A function is a stretch of the code that the table describes, by offsets in it.
 type function struct{ from, to uint64 }
 
-// functionsOf reads the table: a header, and pairs of a function's begin and its description,
-// relative to the table.
+// functionsOf reads the table: a header, and pairs of a function's begin and its
+// description, relative to the table.
 func functionsOf(f *elf.File, table, code *elf.Prog) ([]function, error) {
 	b := make([]byte, table.Filesz)
 	if _, err := table.ReadAt(b, 0); err != nil {
 		return nil, fmt.Errorf("recorder: read the table of functions: %w", err)
 	}
 	const head, pair = 12, 8
-	// Version 1; a pointer of 4 bytes relative to itself; a count of 4 bytes; pairs of 4 bytes
-	// relative to the table (DW_EH_PE_sdata4 and others).
+	// Version 1; a pointer of 4 bytes relative to itself; a count of 4 bytes; pairs of 4
+	// bytes relative to the table (DW_EH_PE_sdata4 and others).
 	if len(b) < head || b[0] != 1 || b[1] != 0x1b || b[2] != 0x03 || b[3] != 0x3b {
 		return nil, errNoTable
 	}
@@ -87,8 +87,8 @@ func functionsOf(f *elf.File, table, code *elf.Prog) ([]function, error) {
 	for i := range count {
 		begin := table.Vaddr + uint64(int64(int32(native.Uint32(b[head+pair*i:]))))
 		at := table.Vaddr + uint64(int64(int32(native.Uint32(b[head+pair*i+4:])))) - from
-		// Length, which stands for 64-bit if it is the greatest; the common part's distance;
-		// begin and length.
+		// Length, which stands for 64-bit if it is the greatest; the common part's
+		// distance; begin and length.
 		const entry = 16
 		if at > uint64(len(frames)) || uint64(len(frames))-at < entry || native.Uint32(frames[at:]) == 1<<32-1 {
 			return nil, errNoTable
@@ -133,8 +133,8 @@ func spacesOf(functions []function) (list []function) {
 // longestSpace is what alignment needs; more than that is code without a description.
 const longestSpace = 64
 
-// scan finds out which spaces do nothing, and divides them. It reads the code piece by piece, as it
-// is more than is worth keeping.
+// scan finds out which spaces do nothing, and divides them. It reads the code piece by
+// piece, as it is more than is worth keeping.
 func (m *Module) scan(code io.ReaderAt, spaces []function) error {
 	const piece = 64 << 10
 	b := make([]byte, piece+longestSpace)
@@ -157,8 +157,8 @@ func (m *Module) scan(code io.ReaderAt, spaces []function) error {
 	return nil
 }
 
-// idle reports whether code does nothing: int3, and the forms of nop with which assemblers fill
-// space.
+// idle reports whether code does nothing: int3, and the forms of nop with which
+// assemblers fill space.
 func idle(b []byte) bool {
 	for len(b) > 0 {
 		prefixes := 0
@@ -192,8 +192,8 @@ func idle(b []byte) bool {
 	return true
 }
 
-// Gap returns the gap that belongs to a site: both are offsets in the file. It returns false if
-// there is none near enough.
+// Gap returns the gap that belongs to a site: both are offsets in the file. It returns
+// false if there is none near enough.
 func (m *Module) Gap(site uint64) (gap uint64, ok bool) {
 	if gap, ok := m.chosen[site]; ok {
 		return gap + m.from, gap != 0

@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// libc returns this machine's, and the file offsets of the syscall instructions that follow the
-// number of a call that can be recorded.
+// libc returns this machine's, and the file offsets of the syscall instructions that
+// follow the number of a call that can be recorded.
 func libc(t *testing.T) (m *Module, sites []uint64) {
 	t.Helper()
 	paths, _ := filepath.Glob("/lib/x86_64-linux-gnu/libc.so.6")
@@ -46,8 +46,8 @@ func libc(t *testing.T) (m *Module, sites []uint64) {
 	return m, sites
 }
 
-// TestGaps: each gap of libc is one of which a disassembler says that it does nothing, and that
-// nothing jumps to it.
+// TestGaps: each gap of libc is one of which a disassembler says that it does nothing,
+// and that nothing jumps to it.
 func TestGaps(t *testing.T) {
 	m, sites := libc(t)
 	if len(sites) < 6 {
@@ -105,8 +105,8 @@ func TestGaps(t *testing.T) {
 	t.Logf("%d of %d sites have a gap", found, len(sites))
 }
 
-// TestLanding follows the jumps from a site to the entry and back. That processes run them is
-// tested in package tracer.
+// TestLanding follows the jumps from a site to the entry and back. That processes run
+// them is tested in package tracer.
 func TestLanding(t *testing.T) {
 	const base, n, site, gap = 0x7f0000100000, 3, 0x7f0000003006, 0x7f0000003050
 	landing := LandingAt(base, n)

@@ -17,8 +17,8 @@ func mapFile(fd, n int) ([]byte, error) {
 	return unix.Mmap(fd, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 }
 
-// addressOf returns the address of what b begins with, which must be mapped memory: Go may
-// move its own.
+// addressOf returns the address of what b begins with, which must be mapped memory: Go
+// may move its own.
 func addressOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
 // mapAt maps n bytes of a file, or zeroes if fd is -1, at an address that is already the

@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Told is what a call was told that does not follow a symbolic link at the end of its path: what
-// lstat says of it, or ENOENT.
+// A Told is what a call was told that does not follow a symbolic link at the end of its
+// path: what lstat says of it, or ENOENT.
 type Told struct {
 	Info   events.FileInfo
 	Absent bool
 }
 
-// LookupTold is Resolve for a path of the host, without a look at what it leads to. Nothing of it is
-// remembered: it may have been a while ago.
+// LookupTold is Resolve for a path of the host, without a look at what it leads to.
+// Nothing of it is remembered: it may have been a while ago.
 func (r *Resolver) LookupTold(v *View, base Base, path []byte, told *Told) Result {
 	if found, ok := r.toldInKnown(v, base, path, told); ok {
 		return found
@@ -26,8 +26,8 @@ func (r *Resolver) LookupTold(v *View, base Base, path []byte, told *Told) Resul
 	return found
 }
 
-// toldInKnown is LookupTold for a name in a directory that is known to be one, which most are: the
-// path is canonical then.
+// toldInKnown is LookupTold for a name in a directory that is known to be one, which most
+// are: the path is canonical then.
 func (r *Resolver) toldInKnown(v *View, base Base, path []byte, told *Told) (found Result, ok bool) {
 	cut := bytes.LastIndexByte(path, '/')
 	switch string(path[cut+1:]) {

@@ -126,7 +126,8 @@ func TestNestedKilled(t *testing.T) {
 	}
 }
 
-// What is killed with an inner fstrace does not outlive the session, even if that ends first.
+// What is killed with an inner fstrace does not outlive the session, even if that ends
+// first.
 func TestNestedKilledLate(t *testing.T) {
 	dir := harness.OpenDir(t)
 	n := &insideTrial{dir: dir, exe: harness.FstraceWithFailpoints.Install(t, dir), failpoint: "before-kill"}
