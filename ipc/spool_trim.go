@@ -15,7 +15,7 @@ type reader struct {
 }
 
 // readerPatience is how long the writer waits for readers to read on, where there is no
-// space. Who reads nothing for so long does not keep up.
+// space. A subscriber that reads nothing for so long does not keep up.
 const readerPatience = time.Second
 
 // follow returns a reader of the events from a seq on, and where they begin.

@@ -248,7 +248,7 @@ func (s *Stream) frame() (varlink.Frame, error) {
 	return varlink.Frame{}, fmt.Errorf("%s: %w", s.method, gone(err))
 }
 
-// decode takes a reply apart. One that says what is wrong is an error.
+// decode decodes a reply. An error reply becomes an error.
 func (s *Stream) decode(data []byte) (*varlink.Reply, error) {
 	var r varlink.Reply
 	if err := json.Unmarshal(data, &r); err != nil {

@@ -13,7 +13,8 @@ func (c *Cmd) Continued() bool {
 }
 
 // hasReport reports whether wait4 has anything to report of a child or tracee of the
-// calling thread. One that PTRACE_LISTEN keeps stopped has nothing until it goes on.
+// calling thread. A thread that PTRACE_LISTEN keeps stopped has nothing until it
+// continues.
 func hasReport(pid int) bool {
 	const options = unix.WEXITED | unix.WSTOPPED | unix.WNOHANG | unix.WNOWAIT | unix.WALL | unix.WNOTHREAD
 	for {

@@ -153,7 +153,7 @@ func (h *hand) hold(id uint64) {
 	}
 }
 
-// appoint has a hand receive that has nothing else to do.
+// appoint makes an idle hand, or a new one, the receiver.
 func (r *receiver) appoint() {
 	if n := len(r.idle); n > 0 {
 		h := r.idle[n-1]

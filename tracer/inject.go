@@ -397,8 +397,8 @@ func (s *recordings) baseOf(p *process) uint64 {
 	return p.space.base
 }
 
-// leave has a stopped thread be where it would be without the recorder, as its stack may
-// be looked at now: by a signal's handler, or a debugger.
+// leave moves a stopped thread to where it would be without the recorder, as its stack
+// may be looked at now: by a signal's handler, or a debugger.
 func (s *recordings) leave(k kernel, t *task) {
 	if s == nil {
 		return

@@ -14,7 +14,7 @@ import (
 const regRIP = 16
 
 // A stepper makes calls in a tracee that is stopped: it points the pc at a syscall
-// instruction that is there, and has the thread execute that alone. No text is written
+// instruction that is there, and makes the thread execute that alone. No text is written
 // for it.
 type stepper struct {
 	linux
@@ -37,7 +37,7 @@ func (s *stepper) begin() bool {
 	return sys.PtraceSigmask(unix.PTRACE_SETSIGMASK, s.tid, &others) == 0
 }
 
-// end has the thread be as before.
+// end restores the thread.
 func (s *stepper) end() {
 	_ = sys.PtraceWords(unix.PTRACE_SETREGS, s.tid, s.saved[:]) // ESRCH: killed since
 	_ = sys.PtraceSigmask(unix.PTRACE_SETSIGMASK, s.tid, &s.mask)
@@ -176,7 +176,7 @@ func (in *injection) write() bool {
 	return true
 }
 
-// takeBack has a thread go on that a fault has stopped in the recorder's code. It reports
+// takeBack continues a thread that a fault has stopped in the recorder's code. It reports
 // whether it was there.
 func (linux) takeBack(tid int, base uint64) bool {
 	var regs [27]uint64

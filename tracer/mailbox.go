@@ -24,7 +24,7 @@ func newMailbox[M any]() *mailbox[M] {
 	return &mailbox[M]{ready: make(chan struct{}, 1)}
 }
 
-// send adds a message, and has it taken with all that were added before.
+// send adds a message, and wakes the receiver, which takes all that were added before.
 func (b *mailbox[M]) send(m M) {
 	b.mu.Lock()
 	b.messages = append(b.messages, m)
@@ -61,7 +61,7 @@ func (b *mailbox[M]) flush() {
 	}
 }
 
-// bePrompt has all that was posted taken now, and from now on at once.
+// bePrompt makes the receiver take all posted messages, now and whenever one is posted.
 func (b *mailbox[M]) bePrompt() {
 	b.mu.Lock()
 	b.prompt = true

@@ -47,7 +47,7 @@ func isLibc(path string) bool {
 	return name == "libc.so.6" || strings.HasPrefix(name, "libc-2.")
 }
 
-// learn has a module be read, if that has not begun. It is called as soon as one is
+// learn starts to read a module, if that has not begun. It is called as soon as one is
 // opened.
 func (s *recordings) learn(path string) *module {
 	m := s.modules[path]

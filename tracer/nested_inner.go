@@ -50,7 +50,7 @@ func (in *inner) run() {
 	in.leave(err)
 }
 
-// leave ends the service. One that is refused is still told so.
+// leave ends the service. An inner fstrace that is refused still gets the refusal.
 func (in *inner) leave(err error) {
 	in.inners.mu.Lock()
 	delete(in.list, in)
@@ -317,7 +317,7 @@ func (in *inner) finish() {
 	in.backlog.Push(m.Append(nil))
 }
 
-// signalAll has a signal sent to all processes whose events are sent.
+// signalAll sends a signal to all processes whose events are sent.
 func (in *inner) signalAll(sig unix.Signal) {
 	in.session.owner.mail.send(msgSignalFamily{in, sig})
 }

@@ -53,7 +53,7 @@ func CheckNested() error {
 	return f.Close()
 }
 
-// join has the fstrace above this one send the events of the command, whose shim waits.
+// join asks the fstrace above this one for the events of the command, whose shim waits.
 func (s *session) join() error {
 	var conn *os.File
 	var err error

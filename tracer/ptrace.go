@@ -145,7 +145,7 @@ func (linux) awaitStop(tid int) {
 	}
 }
 
-// yield lets another thread have the processor.
+// yield gives the processor to another thread.
 func yield() { _, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
 
 // restartNoIntr is the kernel's -ERESTARTNOINTR: how a call that a signal has interrupted

@@ -56,7 +56,7 @@ func (r *receiver) ptraceByUntraced(id uint64, target int) {
 	_ = r.listener.Continue(id) // ErrGone: it was killed meanwhile
 }
 
-// stopOut stops a tracee to have it let out, and waits for that. A tracee that takes
+// stopOut stops a tracee to release it, and waits for that. A tracee that takes
 // longer to stop is let out when it does: the signal is on its way, and must not be
 // left to it.
 func (r *receiver) stopOut(pid, tid int, patience time.Duration) {

@@ -117,7 +117,7 @@ func (q *queue) process(p *process, e *events.Event) {
 	q.add(func(en *entry) { en.process, en.of, en.family = e, p, f })
 }
 
-// do has the consumer call f when it comes to it. It never waits.
+// do makes the consumer call f in the order of the queue. It never waits.
 func (q *queue) do(f func()) { q.add(func(en *entry) { en.then = f }) }
 
 func (q *queue) add(fill func(*entry)) {

@@ -12,7 +12,7 @@ import (
 )
 
 // newRecordings returns what processes of the session record, nil if none is to, or can.
-// Whatever is not possible here has the calls be notified, as without it.
+// If something is not possible here, the calls are notified, as without it.
 func (s *session) newRecordings() *recordings {
 	if s.cmd.Recorder == RecorderOff || s.cmd.Lifecycle != LifecyclePtrace || runtime.GOARCH != "amd64" || slots.Try() != nil {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callRegisters are the registers of a tracee that has a system call behind it.
+// callRegisters are the registers of a tracee that has made a system call.
 type callRegisters struct {
 	user   [27]uint64 // struct user_regs_struct
 	arch   uint32

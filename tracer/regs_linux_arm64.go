@@ -5,7 +5,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// callRegisters are the registers of a tracee that has a system call behind it.
+// callRegisters are the registers of a tracee that has made a system call.
 type callRegisters struct {
 	user   [34]uint64 // struct user_pt_regs; struct compat_user_regs of a 32-bit tracee
 	arch   uint32

@@ -85,8 +85,8 @@ func (f *follower) releaseTarget(caller *task, sig unix.Signal) bool {
 // the signal would be left to it.
 //
 // A tracee in a group stop runs for a moment when it is let go, until it stops as its
-// group has. Who attaches to a stopped process finds it stopped: ptrace(2). So who waited
-// has to wait for that.
+// group has. A tracer that attaches to a stopped process finds it stopped: ptrace(2). So
+// who waited has to wait for that.
 func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
 	if f.requests.pending(tid) {
 		f.kernel.resume(tid, sig)
@@ -131,8 +131,8 @@ func (f *follower) resumeCaller(caller int) {
 	f.kernel.resume(caller, 0)
 }
 
-// inject has a thread's process record its calls, for which fstrace's signal has stopped
-// it. One that is about to be let go, or out, does not.
+// inject makes the process of a thread that fstrace's signal has stopped record its calls,
+// unless the process is about to be released.
 func (f *follower) inject(t *task) {
 	var sig unix.Signal
 	if in := f.recordings.takeInjection(t.tid); in != nil {

@@ -10,11 +10,10 @@ import (
 // f traces is detached, or killed, with the thread. The thread is f's parent in the
 // sense of wait4 as well: what f starts is its child.
 //
-// So it must be a thread that has no children yet. The Go runtime may offer one on
-// which the host program, or startKeeper, has started a process before: f would
-// wait for that too, and take its exit status away. Nor may it be the main thread,
-// which cannot end before the process. Such a thread is put aside until another is
-// found.
+// So it must be a thread that has no children yet. The Go runtime may offer one on which
+// the host program, or startKeeper, has started a process before: f would wait for that
+// too, and take its exit status away. It must not be the main thread either, which cannot
+// end before the process. Such a thread is put aside until another is found.
 func tracerThread(f func()) {
 	go func() {
 		runtime.LockOSThread()

@@ -70,7 +70,7 @@ func writeJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// writeSessions prints a table. Of a session that runs there is no exit yet.
+// writeSessions prints a table. A running session has no exit yet.
 func writeSessions(w io.Writer, list []ipc.SessionInfo) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SESSION\tSTATE\tPID\tSTARTED\tEVENTS\tCOMMAND")

@@ -42,7 +42,7 @@ var forwarded = []os.Signal{
 	unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH,
 }
 
-// catchSignals begins to hold back signals; forward passes them on. One that was
+// catchSignals begins to hold signals; forward passes them on. A signal that was
 // ignored when fstrace was started stays ignored.
 //
 // To catch one takes the runtime several switches between threads. So that goes on

@@ -45,7 +45,8 @@ func newSummary(status *int) *cobra.Command {
 	return cmd
 }
 
-// sumUp prints the summary of a record. Of one that is cut off, it prints what there is.
+// sumUp prints the summary of a record. If the record is cut off, it prints what there
+// is.
 func sumUp(w io.Writer, name string, top int) error {
 	f := os.Stdin
 	if name != "-" {

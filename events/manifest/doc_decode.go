@@ -133,7 +133,7 @@ func decodeAny(r io.Reader, comparedOnly bool) (*Manifest, error) {
 	return m, nil
 }
 
-// unmarshal reads all of data. Of a newer version nothing but its number need be as
+// unmarshal reads all of data. A newer version need have only its number as
 // it was.
 func (d *document) unmarshal(data []byte, comparedOnly bool) error {
 	err := json.Unmarshal(data, d)

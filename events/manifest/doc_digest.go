@@ -11,7 +11,7 @@ import (
 // removed paths say, but for what the command was told of times, which is new in each
 // checkout, and the names in a directory, of which there is a hash. It is not made of the
 // rows as they are written: SHA-256 of all that text took as long as to make it, and on
-// one processor. Of each array it counts the name and then, of each row,
+// one processor. For each array it includes the name and then, for each row,
 //
 //	the directory, if it is not that of the row before: 1, length, bytes; otherwise 0
 //	the last component: length, bytes

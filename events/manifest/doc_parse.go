@@ -106,7 +106,7 @@ func (p *parser) entries(what string, list []wireEntry) []Entry {
 	return all
 }
 
-// entry makes e of w. One that would compare with nothing is an error: it
+// entry makes e of w. An entry that would compare with nothing is an error: it
 // would be valid whatever happens.
 func (p *parser) entry(w *wireEntry, e *Entry) {
 	*e = newEntry(p.path(jsonstring.Join(w.Path, w.PathBase64)), p.state(w.State))
@@ -277,8 +277,8 @@ var isHexDigit = [256]bool{
 	'a': true, 'b': true, 'c': true, 'd': true, 'e': true, 'f': true,
 }
 
-// forgotten makes what stands for temporary names. One that would compare with less than
-// it says is an error.
+// forgotten returns the summaries of temporary names. One that would compare with less
+// than it says is an error.
 func (p *parser) forgotten(list []wireForgotten) []Forgotten {
 	var all []Forgotten
 	seen := make(map[string]bool, len(list))

@@ -46,7 +46,7 @@ type writtenReader struct {
 }
 
 // errNotWritten says that Encode did not write such a document, or that its rows make no
-// sense. Who reads it in another way finds out what is wrong.
+// sense. Decoding it in another way finds out what is wrong.
 var errNotWritten = errors.New("not as fstrace writes it")
 
 // The arrays that are cut out, in the order in which they come.

@@ -7,7 +7,7 @@ import "strings"
 // all that is below it, known or not.
 //
 // Only directories on the way to something and what the session changes are nodes in
-// the tree. Of everything else its directory tells where it is and what its name was:
+// the tree. For everything else its directory says where it is and what its name was:
 // a million files that are just looked at need no nodes.
 type tree struct {
 	paths *paths

@@ -21,8 +21,8 @@ const lookPatience = 2 * time.Second
 // A slowFS looks at files as the fileSystem below it does, but waits for no file system
 // without limit that is served from inside the session: its server may never answer, and
 // is not even there any more, perhaps, when the session is over. Each look at such a file
-// system is a goroutine of its own. One that takes longer than lookPatience is given up,
-// and as long as it lasts all others are, at once.
+// system is a goroutine of its own. A lookup that takes longer than lookPatience is given
+// up, and as long as it lasts all others are, at once.
 type slowFS struct {
 	fileSystem
 	// served reports whether a path is on such a file system; nil for nowhere. It must be

@@ -13,9 +13,9 @@ type Budget struct {
 	used  atomic.Int64
 }
 
-// A Backlog is what is to be sent to an inner fstrace. Who adds to it waits only for one
-// that reads, if slowly: the events of a command must not come faster, for good, than
-// they are read. One that does not read is given up.
+// A Backlog is what will be sent to an inner fstrace. A caller that adds to it waits only
+// for one that reads, if slowly: the events of a command must not come faster, for good,
+// than they are read. One that does not read is given up.
 type Backlog struct {
 	budget *Budget
 	w      io.Writer
@@ -77,8 +77,8 @@ func (l *Backlog) Add(message []byte) bool {
 	}
 }
 
-// Push adds a short message whether there is room or not, and has it written. It does not
-// wait.
+// Push adds a short message whether there is room or not, and wakes the writer. It does
+// not wait.
 func (l *Backlog) Push(message []byte) {
 	l.add(message, true)
 	l.Flush()

@@ -11,7 +11,8 @@ type Join struct {
 	PID int
 	// Guard asks for questions before changes.
 	Guard bool
-	// Linked has the processes killed when the inner fstrace is: as ptrace would.
+	// Linked means that the processes are killed when the inner fstrace is, as ptrace
+	// would.
 	Linked bool
 	// Child says that the process is a child of the one that has asked for the socket,
 	// which is the inner fstrace itself: its end is that one's.

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// binfmt_misc has the kernel run an interpreter for files that it knows by their first
+// With binfmt_misc the kernel runs an interpreter for files that it knows by their first
 // bytes or by their name's extension: Documentation/admin-guide/binfmt-misc.rst. No call
 // names the interpreter, and the list of formats cannot be read everywhere: a container
 // has the formats of its host. But a process shows what it runs, /proc/PID/exe. If that

@@ -120,7 +120,7 @@ func (o *Observer) quota(c *Call, v *resolve.View, a *Access) (err error) {
 	return nil
 }
 
-// messageQueue reads mq_open and mq_unlink. A queue has a name, and no path but where
+// messageQueue reads mq_open and mq_unlink. A queue has a name, and no path except where
 // its file system is mounted, usually at /dev/mqueue: mq_overview(7).
 func (o *Observer) messageQueue(c *Call, a *Access) error {
 	name, err := c.Source.CString(c.TID, c.Args[0])

@@ -42,7 +42,7 @@ func interpreter(f io.ReaderAt) (path []byte, script bool, err error) {
 	return nil, false, errNotProgram
 }
 
-// shebang returns the first word of a "#!" line. One that may go on behind what the
+// shebang returns the first word of a "#!" line. A line that may go on behind what the
 // kernel looks at is none: it runs no interpreter by half a name.
 func shebang(line []byte) []byte {
 	line, _, whole := bytes.Cut(line, []byte("\n"))

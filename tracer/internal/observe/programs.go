@@ -11,7 +11,7 @@ import (
 // again and again. It is for one goroutine.
 //
 // A file is known by all that lstat says of it, so that one which was changed or
-// replaced is another. One that was changed a moment ago is not remembered: another
+// replaced is another. A file that was changed a moment ago is not remembered: another
 // change might leave its times as they are.
 type programs struct{ known map[events.FileInfo]program }
 

@@ -34,9 +34,9 @@ func Image(pid int) (id uint64, ok bool) {
 	return maphash.Bytes(imageSeed, auxv), true
 }
 
-// HasMemory reports whether a process has memory. One that ends gives that up before it
-// is a zombie. Its vector is empty then, and cannot be opened in newer kernels (seen in
-// 6.18).
+// HasMemory reports whether a process has memory. A process that ends gives its memory up
+// before it is a zombie. Its vector is empty then, and cannot be opened in newer kernels
+// (seen in 6.18).
 func HasMemory(pid int) bool {
 	var room [1 << 10]byte
 	auxv, err := ReadFile(pid, "auxv", room[:])

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// A pathSet has the hashes of paths. It may seem to have another one: that path is then
-// looked up more often than it has to be.
+// A pathSet has the hashes of paths. A path that was not added may seem to be in it: that
+// path is then looked up more often than it has to be.
 type pathSet map[uint64]struct{}
 
 var pathSeed = maphash.MakeSeed()

@@ -13,8 +13,9 @@ import (
 // of its own, which are notified. A hand gives up the lock before it looks at such a
 // mount (package tracer, hands.go).
 //
-// These are the mounts of such types that the session has seen made. One that was there
-// before has its server outside the session; it is added when it turns out to be slow.
+// These are the mounts of such types that the session has seen made. A mount that was
+// there before has its server outside the session; it is added when it turns out to be
+// slow.
 type Served struct {
 	points []*ServedMount
 	// file is the open /proc/self/mountinfo, which poll(2) reports changes of; -1 before

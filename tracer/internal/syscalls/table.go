@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Table has one row a system call, grouped by what the calls do.
+// Table has one row for each system call, grouped by what the calls do.
 var Table = []Row{
 	// Opening.
 	{Name: "open", How: ByOpen, First: path(0), Flags: 1, FlagType: FlagsOpen},
