@@ -139,6 +139,11 @@ type Event struct {
 	Links   []Link   // symbolic links that were followed for Path and To, in order
 	Real    string   // where Path leads, if the call follows a link at its end
 
+	// Result is what the call returned, where that is known: "0" if it succeeded, else the
+	// name of the error, as "ENOENT". It is "" where it is not known, as for all calls that
+	// were notified: fstrace learns of them before they run.
+	Result string
+
 	// Address is the address of an OpConnect, which has no Path: the address family and
 	// the address, as "inet 127.0.0.1:80", "inet6 [::1]:80", "vsock 2:1024", "unix
 	// @name".
@@ -171,6 +176,9 @@ type Event struct {
 	Cwd  string
 	Exit *Exit
 }
+
+// Succeeded is the Result of a call that succeeded.
+const Succeeded = "0"
 
 // IsProcess reports whether e is the start, exec or exit of a process, and not an access.
 func (e *Event) IsProcess() bool {

@@ -43,6 +43,7 @@ func drawExit(t *rapid.T) *Exit {
 func drawEvent(t *rapid.T) *Event {
 	str := func(label string) string { return anyString().Draw(t, label) }
 	e := &Event{
+		Result:  rapid.SampledFrom([]string{"", "0", "ENOENT"}).Draw(t, "result"),
 		Seq:     rapid.Uint64().Draw(t, "seq"),
 		Time:    drawTime(t),
 		PID:     rapid.IntRange(0, 1<<22).Draw(t, "pid"),

@@ -74,6 +74,11 @@ func (j *JSONL) Event(e *Event) error {
 	b = appendLinks(b, e.Links)
 	b = jsonstring.AppendFieldIfSet(b, `,"real`, e.Real)
 	b = jsonstring.AppendFieldIfSet(b, `,"address`, e.Address)
+	if e.Result == Succeeded {
+		b = append(b, `,"result":0`...)
+	} else {
+		b = jsonstring.AppendFieldIfSet(b, `,"result`, e.Result)
+	}
 	if e.PPID != 0 {
 		b = append(b, `,"ppid":`...)
 		b = strconv.AppendInt(b, int64(e.PPID), 10)

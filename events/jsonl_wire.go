@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -26,6 +27,23 @@ type wireLink struct {
 	PathBytes   []byte `json:"pathBase64"`
 	Target      string `json:"target"`
 	TargetBytes []byte `json:"targetBase64"`
+}
+
+// A wireResult is the number 0, or the name of an error.
+type wireResult string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *wireResult) UnmarshalJSON(b []byte) error {
+	if string(b) == Succeeded {
+		*r = Succeeded
+		return nil
+	}
+	var name string
+	if err := json.Unmarshal(b, &name); err != nil || name == "" || name[0] != 'E' {
+		return fmt.Errorf("%s is neither 0 nor the name of an error", b)
+	}
+	*r = wireResult(name)
+	return nil
 }
 
 // wireLine is an event or, if it has an "end", the trailer: which of them is
@@ -56,6 +74,7 @@ type wireLine struct {
 	RealBytes   []byte     `json:"realBase64"`
 	Address     string     `json:"address"`
 	AddrBytes   []byte     `json:"addressBase64"`
+	Result      wireResult `json:"result"`
 	PPID        int        `json:"ppid"`
 	Argv        []string   `json:"argv"`
 	ArgvBytes   [][]byte   `json:"argvBase64"`
@@ -104,7 +123,7 @@ func (w *wireLine) event() (*Event, error) {
 		Target: jsonstring.Join(w.Target, w.TargetBytes),
 		Flags:  w.Flags, State: state, ToState: toState,
 		Real: jsonstring.Join(w.Real, w.RealBytes), Address: jsonstring.Join(w.Address, w.AddrBytes),
-		PPID: w.PPID, Argv: jsonstring.JoinAll(w.Argv, w.ArgvBytes),
+		Result: string(w.Result), PPID: w.PPID, Argv: jsonstring.JoinAll(w.Argv, w.ArgvBytes),
 		Exe: jsonstring.Join(w.Exe, w.ExeBytes), Cwd: jsonstring.Join(w.Cwd, w.CwdBytes),
 		Exit: w.exit(),
 	}

@@ -22,6 +22,9 @@ type queue struct {
 	closed  bool
 	size    int  // of events of the outer fstrace that are not recycled yet
 	idle    bool // the consumer waits for a final entry
+	// early are the entries of recorded calls that had not returned, by their numbers: those
+	// that the consumer has not taken.
+	early map[uint64]*entry
 
 	wake  chan struct{}
 	full  chan struct{}
@@ -37,6 +40,7 @@ type entry struct {
 	of      *process      // whose it is; nil if no inner session gets it
 	family  *family       // of that process, when the entry took its place
 	size    int           // of an event of the outer fstrace
+	number  uint64        // of a recorded call that had not returned
 	final   bool
 	dropped bool
 }
@@ -84,6 +88,27 @@ func (q *queue) place() *entry {
 	return e
 }
 
+// mayWithdraw is called for an entry that has its place, of a recorded call that has not returned.
+func (q *queue) mayWithdraw(e *entry, number uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.early == nil {
+		q.early = make(map[uint64]*entry)
+	}
+	e.number, q.early[number] = number, e
+}
+
+// withdraw drops the entry of a recorded call that its process makes again, as a notified one,
+// unless the consumer has it already.
+func (q *queue) withdraw(number uint64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if e := q.early[number]; e != nil {
+		e.dropped = true
+		delete(q.early, number)
+	}
+}
+
 // blank returns an entry that was taken back, or a new one. The queue is locked.
 func (q *queue) blank() *entry {
 	n := len(q.free)
@@ -98,7 +123,7 @@ func (q *queue) blank() *entry {
 // finish makes a reserved entry final. dropped means that its call has not run.
 func (q *queue) finish(e *entry, dropped bool) {
 	q.mu.Lock()
-	e.final, e.dropped = true, dropped
+	e.final, e.dropped = true, e.dropped || dropped
 	idle := q.idle
 	q.idle = false
 	n := len(q.entries)
@@ -166,6 +191,9 @@ func (q *queue) take(batch []*entry) ([]*entry, bool) {
 		q.mu.Lock()
 		n := 0
 		for n < len(q.entries) && q.entries[n].final {
+			if e := q.entries[n]; e.number != 0 {
+				delete(q.early, e.number)
+			}
 			n++
 		}
 		if n > 0 {

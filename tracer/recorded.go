@@ -84,7 +84,8 @@ type recordedCall struct {
 	observe.Recorded
 	*source
 	number uint64
-	again  bool   // it has its place; this is its answer, or says that it was notified after all
+	again  bool   // it has its place; this is its answer, or says that it is made again
+	void   bool   // it is made again, as a notified call
 	entry  *entry // nil for one that has its place
 }
 
@@ -156,6 +157,11 @@ func (s *recordings) collect(begun bool) {
 			s.recorded++
 			c.entry = s.queue.place()
 			c.entry.of, c.entry.family = c.proc, c.proc.family.Load()
+			if !c.Returned {
+				s.queue.mayWithdraw(c.entry, c.number)
+			}
+		} else if c.void {
+			s.recorded--
 		}
 	}
 	if s.looked == len(s.found) {
@@ -177,7 +183,7 @@ func (s *recordings) suspect() {
 // take adds a record to the batch.
 func (s *recordings) take(src *source, rec *slots.Record) {
 	c := s.blank()
-	c.source, c.number, c.again, c.entry = src, rec.Number, rec.Again, nil
+	c.source, c.number, c.again, c.void, c.entry = src, rec.Number, rec.Again, rec.Void, nil
 	c.PID, c.TID, c.ABI = src.proc.pid, src.proc.pid, s.index.Native()
 	if rec.Thread != 0 {
 		c.TID = int(rec.Thread)
@@ -212,7 +218,10 @@ func (s *recordings) blank() *recordedCall {
 func (s *recordings) look(o *observe.Observer, h *hand) {
 	for c := s.next(nil); c != nil; c = s.next(c) {
 		if c.entry == nil {
-			if found, ok := c.early[c.number]; ok && c.Returned {
+			switch found, ok := c.early[c.number]; {
+			case c.void:
+				s.queue.withdraw(c.number)
+			case ok && c.Returned:
 				o.Answer(&c.Recorded, found)
 			}
 			delete(c.early, c.number)

@@ -39,11 +39,11 @@ func (f *fakeRing) Drain(_ *slots.Counter, begun bool, yield func(*slots.Record)
 	for _, c := range f.calls {
 		rec := c.Record
 		rec.Again = c.given
-		if c.Returned || begun && !c.given {
+		if c.Returned || begun && !c.given || c.Void && c.given {
 			c.given = true
 			yield(&rec)
 		}
-		if !c.Returned {
+		if !c.Returned && !c.Void {
 			rest = append(rest, c)
 		}
 	}
@@ -664,6 +664,30 @@ func TestRecordedBegun(t *testing.T) {
 		}
 		if gaps := w.gaps.list(); len(gaps) > 0 {
 			t.Errorf("incomplete: %+v", gaps)
+		}
+	}
+}
+
+// TestRecordedWithdrawn: a call that has its place, and is then made again as a notified one, is in the
+// record once, unless the consumer has it already.
+func TestRecordedWithdrawn(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		w := newDoubleWorld(t, 1)
+		r := &read{proc: w.procs[0], name: "newfstatat", path: "f"}
+		w.begin(r)
+		w.gather(true)
+		list := slices.Clone(w.queue.entries)
+		if taken {
+			w.queue.take(nil)
+		}
+		r.record.Void = true
+		w.recorded.collect(false)
+		w.recorded.look(w.observer, nil)
+		if len(list) != 1 || list[0].dropped == taken || !list[0].final || len(w.queue.early) != 0 {
+			t.Errorf("taken %v: %d entries, first %+v", taken, len(list), list[0])
+		}
+		if n := w.recorded.recorded; n != 0 {
+			t.Errorf("%d calls were recorded", n)
 		}
 	}
 }

@@ -48,12 +48,13 @@ func (r *Record) Opened(t *testing.T, exe, path string) {
 	t.Errorf("the record does not have %s opening %s", exe, path)
 }
 
-// Did returns each different event once, without the numbers of processes.
+// Did returns each different event once, without the numbers of processes, and without the results of
+// calls that were recorded, which may be more or fewer.
 func (r *Record) Did() []string {
 	var list []string
 	for i := range r.Events {
 		e := r.Events[i]
-		e.Seq, e.PID, e.TID, e.PPID = 0, 0, 0, 0
+		e.Seq, e.PID, e.TID, e.PPID, e.Result = 0, 0, 0, 0, ""
 		list = append(list, fmt.Sprintf("%+v", e))
 	}
 	slices.Sort(list)
@@ -68,7 +69,7 @@ type Event struct {
 	Path, As, State     string
 	To, ToAs, ToState   string
 	Target, Real        string
-	Address             string
+	Address, Result     string
 	Flags               []string
 	Links               []Link
 	Argv                []string
@@ -126,7 +127,7 @@ func toEvent(m map[string]any) Event {
 		Path: StringField(m, "path"), As: StringField(m, "as"), State: StringField(m, "state"),
 		To: StringField(m, "to"), ToAs: StringField(m, "toAs"), ToState: StringField(m, "toState"),
 		Target: StringField(m, "target"), Real: StringField(m, "real"), Address: StringField(m, "address"),
-		Flags: stringsField(m, "flags"), Argv: stringsField(m, "argv"),
+		Result: resultField(m), Flags: stringsField(m, "flags"), Argv: stringsField(m, "argv"),
 		Exe: StringField(m, "exe"), Cwd: StringField(m, "cwd"),
 		Code: IntField(m, "code"), Signal: StringField(m, "signal"),
 	}
@@ -136,6 +137,14 @@ func toEvent(m map[string]any) Event {
 		e.Links = append(e.Links, Link{StringField(l, "path"), StringField(l, "target")})
 	}
 	return e
+}
+
+// resultField returns a call's result: "0", the name of an error, or "" if it is not known.
+func resultField(m map[string]any) string {
+	if m["result"] == 0.0 {
+		return "0"
+	}
+	return StringField(m, "result")
 }
 
 // IntField returns a number, 0 if there is none of that name.

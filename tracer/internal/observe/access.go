@@ -22,8 +22,9 @@ type Access struct {
 	op             events.Op
 	flags          uint64
 	hasFlags       bool
-	opaque         bool // what the call names could not be read
-	otherNamespace bool // it changes mounts, but none that fstrace sees
+	opaque         bool   // what the call names could not be read
+	result         string // as of events.Event
+	otherNamespace bool   // it changes mounts, but none that fstrace sees
 
 	First, second resolve.Result
 	Target        string           // what a new symbolic link holds
@@ -92,7 +93,7 @@ func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 	*e = events.Event{
 		Time: a.time, PID: a.pid, TID: a.TID, Op: a.op, Flags: m.flags(a),
 		Path: a.First.Path, State: a.First.State, Real: a.First.Real, Links: a.First.Links,
-		Target: a.Target, Address: a.address, Info: a.First.Info, ToInfo: a.second.Info, Left: a.First.Left, Ways: a.First.Ways,
+		Target: a.Target, Address: a.address, Result: a.result, Info: a.First.Info, ToInfo: a.second.Info, Left: a.First.Left, Ways: a.First.Ways,
 	}
 	if a.row != nil {
 		e.Syscall = a.row.Name

@@ -62,13 +62,24 @@ func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result
 	if found.Lost != nil {
 		o.incomplete(found.Lost.Reason, c.PID, found.Lost.Detail)
 	}
-	if c.Returned && c.contradicts(&a.First) {
-		o.interfered(c, &found)
+	if c.Returned {
+		a.result = resultOf(c.Result)
+		if c.contradicts(&a.First) {
+			o.interfered(c, &found)
+		}
 	}
 	if a.First.Blocked {
 		a.op = events.OpStat
 	}
 	return found
+}
+
+// resultOf returns a result by its name: "" for an error without one.
+func resultOf(result int64) string {
+	if result >= 0 {
+		return events.Succeeded
+	}
+	return unix.ErrnoName(unix.Errno(-result))
 }
 
 // Answer compares what a call has returned with what was found when it had only begun. The access

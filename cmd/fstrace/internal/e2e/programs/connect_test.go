@@ -156,7 +156,7 @@ var calls = regexp.MustCompile(`(?m)^fstrace: calls .*\n`)
 
 // withoutIDs takes out what differs from one run of a command to the next.
 func withoutIDs(s string) string {
-	s = told.ReplaceAllString(s, "")
+	s = result.ReplaceAllString(told.ReplaceAllString(s, ""), "")
 	for _, id := range ids {
 		s = id.ReplaceAllString(s, "ID")
 	}
@@ -165,6 +165,9 @@ func withoutIDs(s string) string {
 
 // told is left out of a directory that has just been made.
 var told = regexp.MustCompile(`,"told":\{[^}]*\}`)
+
+// result is that of a call that was recorded, of which there are more or fewer.
+var result = regexp.MustCompile(`,"result":(0|"\w+")`)
 
 var ids = []*regexp.Regexp{
 	regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`),

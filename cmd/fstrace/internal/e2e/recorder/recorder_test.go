@@ -89,7 +89,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-var varying = regexp.MustCompile(`"(time|session|end)":"[^"]*",?|"(pid|tid|ppid)":\d+,?`)
+var varying = regexp.MustCompile(`"(time|session|end)":"[^"]*",?|"(pid|tid|ppid)":\d+,?|,"result":(0|"\w+")`)
 
 // TestSameRecord runs programs with the recorder and without: one process each has the
 // same record, line by line; of several, the lines are the same, in some order.
@@ -130,6 +130,7 @@ func TestSameRecord(t *testing.T) {
 				if i == 1 && recorded < test.least {
 					t.Errorf("%d calls were recorded, %d notified", recorded, notified)
 				}
+				checkResults(t, record, recorded)
 				b, err := os.ReadFile(record)
 				if err != nil {
 					t.Fatal(err)
@@ -149,6 +150,25 @@ func TestSameRecord(t *testing.T) {
 				t.Errorf("without and with:\n%s", diff)
 			}
 		})
+	}
+}
+
+// checkResults compares the results in a record with the states: as many calls have one as were
+// recorded, but those that the session learned of before they had returned, by chance.
+func checkResults(t *testing.T, record string, recorded int) {
+	t.Helper()
+	known := 0
+	for _, e := range harness.ReadRecord(t, record).Events {
+		switch absent := e.State == "absent"; {
+		case e.Result == "":
+			continue
+		case e.Result == "0" && absent, e.Result != "0" && e.Result != "ENOTDIR" && (e.Result == "ENOENT") != absent:
+			t.Errorf("%s %s is %s, result %s", e.Syscall, e.Path, e.State, e.Result)
+		}
+		known++
+	}
+	if known > recorded || known < recorded*9/10 {
+		t.Errorf("%d results are known of %d recorded calls", known, recorded)
 	}
 }
 
