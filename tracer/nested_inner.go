@@ -44,7 +44,6 @@ type inner struct {
 // run serves one to its end.
 func (in *inner) run() {
 	defer in.ended.Done()
-	in.backlog = nested.NewBacklog(in.conn, &in.budget, readPatience)
 	_ = in.conn.SetReadDeadline(time.Now().Add(joinPatience))
 	err := in.receive()
 	in.leave(err)

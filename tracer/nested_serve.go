@@ -106,6 +106,7 @@ func (n *inners) open(tid int) (file int, err error) {
 		unix.Close(pair[1])
 		return -1, unix.EMFILE
 	}
+	in.backlog = nested.NewBacklog(in.conn, &n.budget, readPatience) // close wants it, which may come before run
 	n.list[in] = true
 	n.ended.Add(1)
 	go in.run()

@@ -47,7 +47,11 @@ func (tr *Trial) Traced(t testing.TB, argv ...string) (Outcome, *Record) {
 	}
 	file := filepath.Join(records, "record.jsonl")
 	argv = append(append([]string{Fstrace(t), "-q", "-f", "jsonl", "-o", file}, tr.Flags...), append([]string{"--"}, argv...)...)
-	return tr.Run(t, argv), ReadRecord(t, file)
+	got := tr.Run(t, argv)
+	if _, err := os.Stat(file); err != nil {
+		t.Fatalf("no record: ended with %s:\n%s%s", StatusName(got.Status), got.Stdout, got.Stderr)
+	}
+	return got, ReadRecord(t, file)
 }
 
 // Run runs argv as it is, in the trial's directory and environment.

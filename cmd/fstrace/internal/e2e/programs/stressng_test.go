@@ -20,9 +20,10 @@ var stressedProcesses = []string{
 
 // stressReasons are those that a record of a stressor may have.
 var stressReasons = map[string]string{
-	"handle": "unresolved_path",    // it may not open what it has a handle of, nor may fstrace
-	"procfs": "unresolved_path",    // what is in /proc goes while it is looked at
-	"daemon": "descendant_running", // daemons outlive it
+	"handle":  "unresolved_path",    // it may not open what it has a handle of, nor may fstrace
+	"procfs":  "unresolved_path",    // what is in /proc goes while it is looked at
+	"daemon":  "descendant_running", // daemons outlive it
+	"session": "descendant_running", // it makes orphans, and does not wait for them
 }
 
 // tooMuch are stressors that fill the disk.
