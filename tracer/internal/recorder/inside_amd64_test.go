@@ -49,6 +49,7 @@ func insideProgram(t *testing.T) string {
 type guest struct {
 	pid     int
 	base    atomic.Uint64 // known when the program has printed it
+	led     Led           // the same
 	ring    *Ring
 	counter *Counter
 	tracees map[int]bool
@@ -128,12 +129,12 @@ func start(t *testing.T, exe, mode string, filtered bool) *guest {
 		line, err := r.ReadString('\n')
 		if err == nil {
 			var base uint64
-			_, err = fmt.Sscanf(line, "%x\n", &base)
+			_, err = fmt.Sscanf(line, "%x %x %x\n", &base, &g.led.Site, &g.led.Gap)
 			g.base.Store(base)
 		}
 		image, imageErr := Image(key, g.base.Load())
 		if err = errors.Join(err, imageErr); err == nil {
-			_, err = inEnd.Write(append(image, filter...))
+			_, err = inEnd.Write(slices.Concat(image, g.detour(), filter))
 		}
 		if err != nil {
 			fmt.Fprintf(&g.output, "%q: %v\n", line, err)

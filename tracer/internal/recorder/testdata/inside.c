@@ -56,11 +56,17 @@ static void take(void *to, size_t n)
 	}
 }
 
+extern char site[], gap[];
+static char *near_site(void);
+static void lead(void);
+
 static void begin(void)
 {
-	base = place(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
+	base = near_site();
+	if (base == MAP_FAILED)
+		fail("mmap");
 	entry_address = (uint64_t)base + ENTRY;
-	printf("%lx\n", (unsigned long)base);
+	printf("%lx %lx %lx\n", (unsigned long)base, (unsigned long)site, (unsigned long)gap);
 	fflush(stdout);
 	place(base, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	take(base, 2 * PAGE);
@@ -75,6 +81,7 @@ static void begin(void)
 		fail("madvise");
 	close(3);
 	close(4);
+	lead();
 	uint64_t n;
 	take(&n, sizeof n);
 	if (n == 0)
@@ -183,6 +190,8 @@ static void handler(int signal)
 			same("a handler's call", result, 0);
 	}
 }
+
+#include "site.c"
 
 /* One call, at any of whose instructions a signal may come. */
 static void one(int number)
@@ -401,6 +410,8 @@ int main(int argc, char **argv)
 		faults();
 	else if (!strcmp(mode, "guard"))
 		guard();
+	else if (!strcmp(mode, "site"))
+		at_site();
 	else if (!strcmp(mode, "storm"))
 		storm();
 	printf("done\n");
