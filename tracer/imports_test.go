@@ -24,12 +24,12 @@ const modulePath = "github.com/fstrace/fstrace"
 // here has no place in the architecture yet.
 var mayImport = map[string][]string{
 	"events":                    {"internal/jsonstring"},
-	"events/manifest":           {"events", "internal/jsonstring"},
+	"events/manifest":           {"events", "internal/jsonstring", "internal/certain"},
 	"events/summary":            {"events"},
 	"seccomp":                   {},
 	"tracer":                    {"tracer/internal/recorder", "tracer/internal/observe", "tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/failpoint", "tracer/internal/sys", "tracer/internal/syscalls", "tracer/internal/shim", "tracer/internal/nested", "seccomp", "events"},
 	"tracer/internal/shim":      {},
-	"tracer/internal/observe":   {"tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/sys", "tracer/internal/syscalls", "seccomp", "events"},
+	"tracer/internal/observe":   {"internal/certain", "tracer/internal/resolve", "tracer/internal/procfs", "tracer/internal/sys", "tracer/internal/syscalls", "seccomp", "events"},
 	"tracer/internal/resolve":   {"tracer/internal/procfs", "tracer/internal/sys", "events"},
 	"tracer/internal/procfs":    {"tracer/internal/sys", "events"},
 	"tracer/internal/sys":       {},
@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"ipc":                       {"tracer", "events", "events/manifest", "ipc/internal/varlink", "internal/jsonstring"},
 	"ipc/internal/varlink":      {},
 	"internal/jsonstring":       {},
+	"internal/certain":          {"events"},
 
 	"docs":                       {},
 	"docs/examples/minibuild":    {"ipc"},

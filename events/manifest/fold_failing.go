@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/certain"
 )
 
 // Some calls fail for certain, whatever else the session or somebody else does. They
@@ -25,8 +26,11 @@ func isFailing(e *events.Event) bool {
 	if e.As == "" && e.ToAs == "" {
 		return false
 	}
-	makesDir := e.Syscall == "mkdir" || e.Syscall == "mkdirat"
-	return events.IsFailing(e.Op, makesDir, e.Op == events.OpDelete && removesDir(e), events.Name{As: e.As, State: e.State}, events.Name{As: e.ToAs, State: e.ToState})
+	c := certain.Call{
+		Op: e.Op, MakesDir: e.Syscall == "mkdir" || e.Syscall == "mkdirat", RemovesDir: e.Op == events.OpDelete && removesDir(e),
+		First: certain.Path{As: e.As, State: e.State}, Second: certain.Path{As: e.ToAs, State: e.ToState},
+	}
+	return c.Fails()
 }
 
 // fail notes a call that failed: first and second say what it learned.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/events"
+	"github.com/fstrace/fstrace/internal/certain"
 	"github.com/fstrace/fstrace/seccomp"
 	"github.com/fstrace/fstrace/tracer/internal/resolve"
 	"github.com/fstrace/fstrace/tracer/internal/syscalls"
@@ -181,9 +182,12 @@ func (a *Access) isFailing() bool {
 			return true
 		}
 	}
-	makesDir := a.row.Name == "mkdir" || a.row.Name == "mkdirat"
-	removesDir := a.op == events.OpDelete && (a.row.Name == "rmdir" || a.flags&unix.AT_REMOVEDIR != 0)
-	return events.IsFailing(a.op, makesDir, removesDir, events.Name{As: a.First.As, State: a.First.State}, events.Name{As: a.second.As, State: a.second.State})
+	c := certain.Call{
+		Op: a.op, MakesDir: a.row.Has(syscalls.MakesDir),
+		RemovesDir: a.row.Has(syscalls.RemovesDir) || a.op == events.OpDelete && a.flags&unix.AT_REMOVEDIR != 0,
+		First:      certain.Path{As: a.First.As, State: a.First.State}, Second: certain.Path{As: a.second.As, State: a.second.State},
+	}
+	return c.Fails()
 }
 
 // isStuck reports whether the kernel does not get past what a path leads to, because

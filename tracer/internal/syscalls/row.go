@@ -51,6 +51,10 @@ const (
 	Connects
 	// OneMessage: its argument is one message, not an array of them.
 	OneMessage
+	// MakesDir: it makes a directory.
+	MakesDir
+	// RemovesDir: it removes a directory, whatever its flags.
+	RemovesDir
 )
 
 // Has reports whether the call has all effects of e.

@@ -61,8 +61,8 @@ var Table = []Row{
 	{Name: "linkat", Op: events.OpCreate, First: at(0, 1), Second: at(2, 3), Flags: 4, FlagType: flagsAt, follow: followIfFlag, empty: emptyWithFlag},
 	{Name: "symlink", Op: events.OpCreate, How: BySymlink, First: path(1), Flags: None, follow: followNever},
 	{Name: "symlinkat", Op: events.OpCreate, How: BySymlink, First: at(1, 2), Flags: None, follow: followNever},
-	{Name: "mkdir", Op: events.OpCreate, First: path(0), Flags: None, follow: followNever},
-	{Name: "mkdirat", Op: events.OpCreate, First: at(0, 1), Flags: None, follow: followNever},
+	{Name: "mkdir", Op: events.OpCreate, First: path(0), Flags: None, follow: followNever, does: MakesDir},
+	{Name: "mkdirat", Op: events.OpCreate, First: at(0, 1), Flags: None, follow: followNever, does: MakesDir},
 	{Name: "mknod", Op: events.OpCreate, First: path(0), Flags: None, follow: followNever},
 	{Name: "mknodat", Op: events.OpCreate, First: at(0, 1), Flags: None, follow: followNever},
 	{Name: "bind", Op: events.OpCreate, How: BySockaddr, First: path(1), Flags: None, follow: followNever, does: MaySleep},
@@ -73,7 +73,7 @@ var Table = []Row{
 	{Name: "socketcall", How: BySocketcall, Flags: None, does: MaySleep, where: &seccomp.Argument{Index: 0, Values: socketcalls}},
 	{Name: "unlink", Op: events.OpDelete, First: path(0), Flags: None, follow: followNever},
 	{Name: "unlinkat", Op: events.OpDelete, First: at(0, 1), Flags: 2, FlagType: flagsAt, follow: followNever},
-	{Name: "rmdir", Op: events.OpDelete, First: path(0), Flags: None, follow: followNever},
+	{Name: "rmdir", Op: events.OpDelete, First: path(0), Flags: None, follow: followNever, does: RemovesDir},
 
 	// Content and attributes changed, by name or by descriptor.
 	{Name: "truncate", Op: events.OpWrite, First: path(0), Flags: None},
