@@ -14,7 +14,7 @@ const jsonlVersion = 1
 
 const (
 	jsonlChunk = 64 << 10 // a write to the file at least this often
-	jsonlSlack = 8 << 10  // what a usual event adds, so that the buffer need not grow
+	jsonlSlack = 8 << 10  // a buffer that is flushed often need not be larger
 	jsonlKeep  = 1 << 20  // a buffer that one event with a huge argv grew beyond this is let go
 )
 
@@ -35,7 +35,7 @@ type JSONL struct {
 // NewJSONL returns a sink that writes to w in blocks of about 64 KiB, of whole lines. End
 // and Flush write the rest. The caller closes w.
 func NewJSONL(w io.Writer) *JSONL {
-	return &JSONL{w: w, buf: make([]byte, 0, jsonlChunk+jsonlSlack)}
+	return &JSONL{w: w, buf: make([]byte, 0, jsonlSlack)}
 }
 
 // Begin writes the header.
@@ -146,7 +146,7 @@ func (j *JSONL) Flush() error {
 		j.err = writeAll(j.w, j.buf)
 	}
 	if cap(j.buf) > jsonlKeep {
-		j.buf = make([]byte, 0, jsonlChunk+jsonlSlack)
+		j.buf = make([]byte, 0, jsonlSlack)
 	}
 	j.buf = j.buf[:0]
 	return j.err

@@ -204,3 +204,17 @@ func TestSessionsMemory(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+// TestBallast: what is there for the garbage collector's sake is not counted as memory in
+// use.
+func TestBallast(t *testing.T) {
+	const size = 1 << 30
+	client, _ := startServer(t, func(c *Config) { c.Ballast = make([]byte, size) })
+	s, err := client.Statistics(testContext(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.HeapBytes == 0 || s.HeapBytes >= size {
+		t.Errorf("%d bytes are in use", s.HeapBytes)
+	}
+}

@@ -107,7 +107,7 @@ func (s *Server) methodStatistics(r *request) error {
 		n.mu.Unlock()
 	}
 	out.EventsTotal = s.events.Load()
-	out.SpoolBytes, out.HeapBytes = s.spools.InUse(), memory.HeapInuse
+	out.SpoolBytes, out.HeapBytes = s.spools.InUse(), memory.HeapInuse-uint64(len(s.config.Ballast))
 	return r.reply(out)
 }
 

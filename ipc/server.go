@@ -36,6 +36,9 @@ type Config struct {
 	// Cache has hashes for manifests; nil means none.
 	Cache *manifest.Cache
 	Log   *slog.Logger
+	// Ballast, if set, is memory that nobody uses: the garbage collector then starts less
+	// often. It takes no room, because nobody writes to it, and Statistics leaves it out.
+	Ballast []byte
 	// Other, if set, takes over a connection of another user, or returns an error to
 	// refuse it. Without it, other users are refused.
 	Other func(*net.UnixConn, Peer) error

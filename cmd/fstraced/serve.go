@@ -17,6 +17,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ballast is what the garbage may amount to before it is collected, at least. A Run makes
+// 0.25 MB of it, and the collector would start every few runs.
+const ballast = 16 << 20
+
 // serve is the daemon's life.
 func serve(f *flags) error {
 	level, err := f.check()
@@ -47,6 +51,7 @@ func serve(f *flags) error {
 	config := ipc.Config{
 		Version: version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace, DrainTime: f.drainTime,
 		Cache: manifest.UserCache(), Log: log,
+		Ballast: make([]byte, ballast),
 	}
 	if config.Spool, err = realSpool(f.spoolDir); err != nil {
 		return err
