@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fstrace/fstrace/cmd/internal/signals"
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/summary"
 	"github.com/fstrace/fstrace/ipc"
@@ -108,16 +109,16 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 // execute runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
 func (c *connected) execute() int {
-	s := catchSignals()
+	s := signals.Catch()
 	others := otherDescriptors()
-	<-s.ready
+	<-s.Ready()
 	c.begun = time.Now()
 	launch, err := c.cmd.Launch()
 	if err != nil {
 		return c.notRun(err)
 	}
 	cmd := launchedJob{launch}
-	go s.forward(cmd)
+	go s.Forward(cmd)
 	ended := make(chan tracer.Result, 1)
 	go func() { ended <- c.wait(cmd, s) }()
 	stream, err := c.start(launch)
@@ -125,7 +126,7 @@ func (c *connected) execute() int {
 		launch.Close()
 		return c.notBegun((<-ended).Status, err)
 	}
-	s.launched()
+	s.Launched()
 	letGoOfDescriptors(others, c.output.isStdout())
 	if c.flags.verbose {
 		c.sum = new(summary.Summary)
@@ -139,8 +140,8 @@ func (c *connected) execute() int {
 
 // wait waits for the command's end, from the launch on: it can be stopped before it has
 // begun.
-func (c *connected) wait(cmd launchedJob, s *signals) tracer.Result {
-	result, err := cmd.Wait(func(sig unix.Signal) { s.commandStopped(cmd, sig) })
+func (c *connected) wait(cmd launchedJob, s *signals.Signals) tracer.Result {
+	result, err := cmd.Wait(func(sig unix.Signal) { s.CommandStopped(cmd, sig) })
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "fstrace: %v\n", err)
 		return tracer.Result{Exit: events.Exit{Code: exitFailed}, Status: exitFailed << 8}

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/fstrace/fstrace/cmd/internal/signals"
 	"github.com/spf13/cobra"
 )
 
@@ -79,16 +80,16 @@ func newRoot(status *int) *cobra.Command {
 				}
 				return err
 			}
-			var caught *signals
+			var caught *signals.Signals
 			if opensAtOnce(f.output) { // else it must be possible to interrupt that
-				caught = catchSignals()
+				caught = signals.Catch()
 			}
 			r, err := newRun(f, args)
 			if err != nil {
 				return err
 			}
 			if caught == nil {
-				caught = catchSignals()
+				caught = signals.Catch()
 			}
 			*status = r.run(caught)
 			return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/fstrace/fstrace/cmd/internal/signals"
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/events/summary"
@@ -126,15 +127,15 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 
 // run runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
-func (r *run) run(s *signals) int {
+func (r *run) run(s *signals.Signals) int {
 	others := otherDescriptors()
-	r.cmd.StartAfter = s.ready
-	r.cmd.OnStop = func(sig unix.Signal) { s.commandStopped(r.cmd, sig) }
-	go s.forward(r.cmd)
+	r.cmd.StartAfter = s.Ready()
+	r.cmd.OnStop = func(sig unix.Signal) { s.CommandStopped(r.cmd, sig) }
+	go s.Forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {
 		return r.failed(err)
 	}
-	s.launched()
+	s.Launched()
 	letGoOfDescriptors(others, r.output.isStdout())
 	_ = r.cmd.Wait() // the result says all of it
 	result := r.cmd.Result()

@@ -74,7 +74,7 @@ func watch(w io.Writer, client *ipc.Client, session, format string, from uint64)
 }
 
 // letStop lets the terminal stop this process: here is no command to be stopped first
-// (signals.go). It is enough that one thread takes the signal.
+// (package signals). It is enough that one thread takes the signal.
 func letStop() {
 	runtime.LockOSThread()
 	var stops unix.Sigset_t

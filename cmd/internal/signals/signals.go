@@ -1,4 +1,6 @@
-package main
+// Package signals passes the signals of a program that runs a command on to the command,
+// and stops the program when its command stops.
+package signals
 
 import (
 	"os"
@@ -10,45 +12,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// signals stands between this process and its caller: what is sent to fstrace is
+// Signals stands between this process and its caller: what is sent to this process is
 // meant for the command.
 //
-// A terminal sends its signals to the whole foreground group: the command gets
-// them by itself, and must not get them twice. So while fstrace is in the
-// foreground, those that a terminal sends are taken for the terminal's. During the
-// launch the group's signals do not reach the command by themselves: all that
-// come then are passed on.
+// A terminal sends its signals to the whole foreground group: the command gets them by
+// itself, and must not get them twice. So while this process is in the foreground, those
+// that a terminal sends are taken for the terminal's. During the launch the group's
+// signals do not reach the command by themselves: all that come then are passed on.
 //
 // The terminal's stop signals are not passed on: they are for groups, from any sender.
 // They wait here until the command has stopped, or its launch is over.
-type signals struct {
+type Signals struct {
 	caught  chan os.Signal
-	ready   chan struct{} // closed when all are caught
-	running atomic.Bool   // the command is
-	stop    sync.Mutex    // held while this process stops itself
+	ready   chan struct{}
+	running atomic.Bool // the command is
+	stop    sync.Mutex  // held while this process stops itself
 }
 
-// A job is the command, whichever process traces it.
-type job interface {
+// A Job is the command, whichever process traces it.
+type Job interface {
 	Pid() int
 	Signal(unix.Signal) error
 	Continued() bool
 }
 
 // forwarded are the signals by which people and supervisors talk to a command, and
-// SIGALRM: a timer that was set before fstrace was executed is the command's.
+// SIGALRM: a timer that was set before this program was executed is the command's.
 var forwarded = []os.Signal{
 	unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGABRT, unix.SIGALRM,
 	unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH,
 }
 
-// catchSignals begins to hold signals; forward passes them on. A signal that was
-// ignored when fstrace was started stays ignored.
+// Catch begins to hold signals; Forward passes them on. A signal that was ignored when
+// this process was started stays ignored.
 //
 // To catch one takes the runtime several switches between threads. So that goes on
 // beside what comes next, and must be ready before a command's process is made.
-func catchSignals() *signals {
-	s := &signals{caught: make(chan os.Signal, 64), ready: make(chan struct{})}
+func Catch() *Signals {
+	s := &Signals{caught: make(chan os.Signal, 64), ready: make(chan struct{})}
 	go func() {
 		defer close(s.ready)
 		for _, sig := range forwarded {
@@ -58,7 +59,10 @@ func catchSignals() *signals {
 	return s
 }
 
-func (s *signals) catch(sig os.Signal) {
+// Ready is closed when all signals are caught.
+func (s *Signals) Ready() <-chan struct{} { return s.ready }
+
+func (s *Signals) catch(sig os.Signal) {
 	if !signal.Ignored(sig) {
 		signal.Notify(s.caught, sig)
 	}
@@ -66,17 +70,17 @@ func (s *signals) catch(sig os.Signal) {
 
 func init() { jobcontrol.HoldStops() }
 
-// launched says that the command runs. A stop that came before is made up for.
-func (s *signals) launched() {
+// Launched says that the command runs. A stop that came before is made up for.
+func (s *Signals) Launched() {
 	s.running.Store(true)
 	s.stop.Lock()
 	defer s.stop.Unlock()
 	jobcontrol.StopHeld()
 }
 
-// forward passes signals on to the command until it has ended. Those that came
+// Forward passes signals on to the command until it has ended. Those that came
 // before it was started wait in the channel.
-func (s *signals) forward(cmd job) {
+func (s *Signals) Forward(cmd Job) {
 	for sig := range s.caught {
 		n, ok := sig.(unix.Signal)
 		if !ok || s.running.Load() && byTerminal(n) && inForeground() {
@@ -119,8 +123,8 @@ func inGroup(pid int) bool {
 	return err == nil && group == unix.Getpgrp()
 }
 
-// commandStopped stops this process too when the command has been stopped, so that
-// the shell, which knows only fstrace, sees its job stopped and takes the terminal
+// CommandStopped stops this process too when the command has been stopped, so that
+// the shell, which knows only this process, sees its job stopped and takes the terminal
 // back. "fg" continues this process's group; a command that has made one of its own,
 // as shells do, is continued from here.
 //
@@ -128,7 +132,7 @@ func inGroup(pid int) bool {
 // will continue it.
 //
 // This is the tracer thread: a command that is traced goes on when this returns.
-func (s *signals) commandStopped(cmd job, sig unix.Signal) {
+func (s *Signals) CommandStopped(cmd Job, sig unix.Signal) {
 	if sig == unix.SIGSTOP && !holdsTerminal(cmd) {
 		return
 	}
@@ -144,7 +148,7 @@ func (s *signals) commandStopped(cmd job, sig unix.Signal) {
 
 // holdsTerminal reports whether this process's group or the command's own is in the
 // terminal's foreground, so that nobody else has the terminal while they are stopped.
-func holdsTerminal(cmd job) bool {
+func holdsTerminal(cmd Job) bool {
 	foreground := foregroundGroup()
 	if foreground == unix.Getpgrp() {
 		return true
