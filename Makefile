@@ -25,7 +25,7 @@ PREFIX  ?= /usr/local
 DEST    := $(DESTDIR)$(PREFIX)
 
 install: build ## install the programs, shell completions and systemd units below PREFIX (/usr/local)
-	install -Dm755 -t $(DEST)/bin $(OUT)/fstrace $(OUT)/fstraced
+	install -Dm755 -t $(DEST)/bin $(OUT)/fstrace $(OUT)/fstraced $(OUT)/fstrace-cache
 	install -Dm644 -t $(DEST)/lib/systemd/user cmd/fstraced/systemd/fstraced.service cmd/fstraced/systemd/fstraced.socket
 	install -Dm644 -t $(DEST)/lib/systemd/system cmd/fstraced/systemd/system/fstraced.service cmd/fstraced/systemd/system/fstraced.socket
 	$(OUT)/fstrace completion bash | install -Dm644 /dev/stdin $(DEST)/share/bash-completion/completions/fstrace

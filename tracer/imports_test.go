@@ -38,6 +38,8 @@ var mayImport = map[string][]string{
 	"tracer/internal/syscalls":  {"tracer/internal/shim", "seccomp", "events"},
 	"tracer/internal/recorder":  {"seccomp", "events"},
 	"tracer/internal/nested":    {"events"},
+	"cache":                     {"events", "events/manifest"},
+	"cache/remote":              {"cache"},
 	"ipc":                       {"tracer", "events", "events/manifest", "ipc/internal/varlink", "internal/jsonstring"},
 	"ipc/internal/varlink":      {},
 	"internal/jsonstring":       {},

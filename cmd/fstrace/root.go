@@ -125,7 +125,7 @@ func newRoot(status *int) *cobra.Command {
 	completeWords(root, "io-uring", "deny", "allow")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newCheck(status), newWhy(status), newDiff(status), newSummary(status),
-		newSessions(), newWatch(), newKill(), newDoctor(status), newCompletion())
+		newSessions(), newWatch(), newKill(), newCache(), newDoctor(status), newCompletion())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see fstrace --help", err)
 	})

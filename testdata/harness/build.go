@@ -26,6 +26,7 @@ var (
 	FstraceWithFailpoints = executable("fstrace", "-tags=failpoints")
 	// FstraceEager has each process record its calls from the first that it can.
 	FstraceEager           = executable("fstrace", "-tags=eagerrecorder")
+	FstraceCache           = executable("fstrace-cache")
 	Fstraced               = executable("fstraced")
 	FstracedWithFailpoints = executable("fstraced", "-tags=failpoints")
 )

@@ -33,7 +33,7 @@ func TestInstall(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"755 /usr/bin/fstrace", "755 /usr/bin/fstraced",
+		"755 /usr/bin/fstrace", "755 /usr/bin/fstrace-cache", "755 /usr/bin/fstraced",
 		"644 /usr/lib/systemd/system/fstraced.service", "644 /usr/lib/systemd/system/fstraced.socket",
 		"644 /usr/lib/systemd/user/fstraced.service", "644 /usr/lib/systemd/user/fstraced.socket",
 		"644 /usr/share/bash-completion/completions/fstrace", "644 /usr/share/fish/vendor_completions.d/fstrace.fish",
@@ -45,6 +45,7 @@ func TestInstall(t *testing.T) {
 	for _, argv := range [][]string{
 		{dest + "/usr/bin/fstrace", "-q", "-o", os.DevNull, "--", "true"},
 		{dest + "/usr/bin/fstraced", "--version"},
+		{dest + "/usr/bin/fstrace", "cache", "--version"},
 		{harness.NeedTool(t, "bash"), "-n", dest + "/usr/share/bash-completion/completions/fstrace"},
 	} {
 		if text, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
