@@ -176,7 +176,7 @@ func (s *session) tellShim() error {
 	}
 	m := shim.Launch{
 		Path: s.executable(), Dir: s.cmd.Dir, Argv: s.cmd.Args, Env: s.cmd.Env,
-		Filter: filter, Signals: shim.Inherited(), Umask: -1, Apart: s.cmd.Setsid,
+		Filter: filter, Signals: shim.Inherited(), Umask: -1, Setsid: s.cmd.Setsid,
 	}
 	if s.cmd.Umask != nil {
 		m.Umask = int32(*s.cmd.Umask)
@@ -185,7 +185,7 @@ func (s *session) tellShim() error {
 		m.Signals = shim.Signals{}
 	}
 	if a := s.cmd.Adopt; a != nil {
-		m.Dir, m.Apart, m.Umask = "", false, -1
+		m.Dir, m.Setsid, m.Umask = "", false, -1
 		m.Signals, m.Tracer = shim.Signals{Mask: a.Mask, Ignored: a.Ignored}, uint32(unix.Getpid())
 	}
 	switch {

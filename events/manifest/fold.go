@@ -18,7 +18,7 @@ type fold struct {
 
 	paths   *paths
 	tree    *tree
-	infos   slab[events.FileInfo]
+	infos   arena[events.FileInfo]
 	changes []*node // those that the session may have changed
 	renamed []renaming
 	written map[inode]*writing  // what the session may have written to, by whatever name

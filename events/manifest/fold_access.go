@@ -11,7 +11,7 @@ import (
 // accesses keeps the first access of each kind to each path. Like the paths they are
 // many, and small (24 bytes).
 type accesses struct {
-	all      slab[access]
+	all      arena[access]
 	syscalls []string // their names, which are a few hundred at most
 	numbers  map[string]uint16
 	free     uint32 // the number of the first that was dropped, which knows the next as before; 0 if there is none

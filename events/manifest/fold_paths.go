@@ -9,7 +9,7 @@ import (
 // shares with those beside it, and everything else points to it.
 type paths struct {
 	root  *origin
-	all   slab[origin]
+	all   arena[origin]
 	names names
 	// freed are paths that were dropped, and that lists of children may still have; free
 	// those that may be used again.

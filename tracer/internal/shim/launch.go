@@ -18,7 +18,7 @@ type Launch struct {
 	Filter  []byte // the program, an array of struct sock_filter
 	Signals Signals
 	Umask   int32  // negative keeps it
-	Apart   bool   // it is in a session of its own, and stays there
+	Setsid  bool   // it is in a session of its own, and stays there
 	Tracer  uint32 // the process that is going to trace it, 0 for its parent
 	Files   int    // so many descriptors follow, which become 0 and up; 0 if it has its own
 	Rest    int    // from this number on, descriptors are closed; 0 keeps them
@@ -109,7 +109,7 @@ func (b *builder) jump(to label) { b.add(op{call: noCall, args: []operand{number
 func (b *builder) become() {
 	l := b.launch
 	b.dispositions()
-	if !l.Apart {
+	if !l.Setsid {
 		b.joinGroup()
 	}
 	if l.Umask >= 0 {

@@ -220,7 +220,7 @@ func TestLaunchCalls(t *testing.T) {
 		t.Errorf("sent %q", k.sent)
 	}
 	// What is not asked for is not done.
-	k = runLaunch(t, &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Apart: true}, nil)
+	k = runLaunch(t, &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Setsid: true}, nil)
 	want = []string{"fcntl 7 2", "rt_sigprocmask 0x380000", "seccomp 0x2c 0", "sendmsg", "read", "rt_sigprocmask 0x0", `execve /bin/true ["true"] []`}
 	if !slices.Equal(k.calls, want) {
 		t.Errorf("calls %q, want %q", k.calls, want)
@@ -229,7 +229,7 @@ func TestLaunchCalls(t *testing.T) {
 
 // TestLaunchFiles: descriptors that are sent, rather than inherited.
 func TestLaunchFiles(t *testing.T) {
-	l := &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Apart: true, Files: 3, Rest: 11}
+	l := &Launch{Path: "/bin/true", Argv: []string{"true"}, Umask: -1, Setsid: true, Files: 3, Rest: 11}
 	const received = "recvmsg 7: 1 bytes, 3 of descriptors"
 	for name, test := range map[string]struct {
 		errnos map[string][]syscall.Errno

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestApart: a command that is started apart has a session, a group and a mask of its
+// TestSetsid: a command with Setsid has a session, a group and a mask of its
 // own, the descriptors that were named, and no signal ignored or blocked.
-func TestApart(t *testing.T) {
+func TestSetsid(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
