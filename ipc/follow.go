@@ -179,16 +179,16 @@ func appendList(b, lines []byte) []byte {
 }
 
 // replayGone distinguishes a spool that was given up from one that cannot be read.
-func (n *session) replayGone(err error) error {
+func (s *session) replayGone(err error) error {
 	if errors.Is(err, os.ErrClosed) {
-		return n.server.registry.gone(n.id())
+		return s.server.registry.gone(s.id())
 	}
 	var trimmed errTrimmed
 	if errors.As(err, &trimmed) {
-		return newError(ErrReplayGone, "session", n.id(), "first", trimmed.first, "message", fmt.Sprintf(
-			"the events of session %s before %d are not kept any more: they had been read, and there was no more room (--spool-bytes)", n.id(), trimmed.first))
+		return newError(ErrReplayGone, "session", s.id(), "first", trimmed.first, "message", fmt.Sprintf(
+			"the events of session %s before %d are not kept any more: they had been read, and there was no more room (--spool-bytes)", s.id(), trimmed.first))
 	}
-	return newError(ErrReplayGone, "session", n.id(), "first", 0, "message", "read spool: "+err.Error())
+	return newError(ErrReplayGone, "session", s.id(), "first", 0, "message", "read spool: "+err.Error())
 }
 
 // awaitEnd waits for the session's end, and sends the last reply.
@@ -204,23 +204,23 @@ func (r *request) awaitEnd(n *session) error {
 }
 
 // first is what a stream begins with.
-func (n *session) first() wireUpdate {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return wireUpdate{Session: n.header.Session, Start: json.RawMessage(n.headerLine)}
+func (s *session) first() wireUpdate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return wireUpdate{Session: s.header.Session, Start: json.RawMessage(s.headerLine)}
 }
 
 // last is what it ends with.
-func (n *session) last() wireUpdate {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	result := n.result
-	return wireUpdate{Session: n.header.Session, End: json.RawMessage(n.trailerLine), Result: &result}
+func (s *session) last() wireUpdate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	result := s.result
+	return wireUpdate{Session: s.header.Session, End: json.RawMessage(s.trailerLine), Result: &result}
 }
 
 // wasExecuted reports whether the command was.
-func (n *session) wasExecuted() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.executed
+func (s *session) wasExecuted() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.executed
 }

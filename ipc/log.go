@@ -32,23 +32,23 @@ func (s *Server) logRefused(p Peer, err error) {
 
 // logStart and logEnd log the begin and the end of a session. What a command is called
 // by, and no more of its arguments: they may hold secrets.
-func (n *session) logStart(r *request) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.server.config.Log.Info("session begins", "session", n.header.Session, "command", cmp.Or(slices.Concat(n.header.Argv, []string{""})[0], "?"),
-		"client", r.peer.PID, "adopted", n.launch != nil, "detached", n.detached)
+func (s *session) logStart(r *request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.server.config.Log.Info("session begins", "session", s.header.Session, "command", cmp.Or(slices.Concat(s.header.Argv, []string{""})[0], "?"),
+		"client", r.peer.PID, "adopted", s.launch != nil, "detached", s.detached)
 }
 
-func (n *session) logEnd(log *slog.Logger) {
-	last, written := n.spool.count()
-	n.mu.Lock()
-	defer n.mu.Unlock()
+func (s *session) logEnd(log *slog.Logger) {
+	last, written := s.spool.count()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	complete, code, sig := false, -1, ""
-	if t := n.trailer; t != nil {
+	if t := s.trailer; t != nil {
 		complete, code, sig = t.Complete(), t.Exit.Code, t.Exit.Signal
 	}
-	log.Info("session ends", "session", n.header.Session, "exit", code, "signal", sig, "complete", complete,
-		"events", last, "bytes", written, "error", n.result.Error)
+	log.Info("session ends", "session", s.header.Session, "exit", code, "signal", sig, "complete", complete,
+		"events", last, "bytes", written, "error", s.result.Error)
 }
 
 func sortSessions(list []SessionInfo) {

@@ -25,33 +25,33 @@ func memoryOf(lists ...[]string) (n int64) {
 
 // takeMemory accounts for what a session is going to have in memory. Sessions that have
 // ended make room.
-func (n *session) takeMemory(size int64) error {
-	b := n.server.memory
+func (s *session) takeMemory(size int64) error {
+	b := s.server.memory
 	for !b.Take(size) {
 		if !b.evict() {
 			return newError(ErrTooMuchMemory, "limit", b.Limit)
 		}
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.memory = size
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.memory = size
 	return nil
 }
 
 // keepMemory gives back what is more than size.
-func (n *session) keepMemory(size int64) {
-	n.mu.Lock()
-	over := max(0, n.memory-size)
-	n.memory -= over
-	n.mu.Unlock()
-	n.server.memory.Give(over)
+func (s *session) keepMemory(size int64) {
+	s.mu.Lock()
+	over := max(0, s.memory-size)
+	s.memory -= over
+	s.mu.Unlock()
+	s.server.memory.Give(over)
 }
 
 // command returns the session's command.
-func (n *session) command() command {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.cmd
+func (s *session) command() command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.cmd
 }
 
 // An endedCommand stands for a command that has ended: the tracer's own has all that it

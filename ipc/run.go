@@ -155,16 +155,16 @@ func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, err
 }
 
 // takeFiles gives the command the descriptors that came with the message.
-func (n *session) takeFiles(r *request, p *wireRun, c *tracer.Cmd) error {
+func (s *session) takeFiles(r *request, p *wireRun, c *tracer.Cmd) error {
 	if p.Launched != nil {
-		return n.adopt(r, p.Launched, c)
+		return s.adopt(r, p.Launched, c)
 	}
 	c.Descriptors = make(map[int]int)
 	for i, d := range p.Descriptors {
 		_, twice := c.Descriptors[d.Number]
 		fd, ok := r.takeFile(d.Index)
 		if ok {
-			n.files = append(n.files, fd)
+			s.files = append(s.files, fd)
 		}
 		if !ok || twice || d.Number < 0 || d.Number > highestDescriptor {
 			return invalidParameter(fmt.Sprintf("descriptors[%d]", i))
@@ -175,7 +175,7 @@ func (n *session) takeFiles(r *request, p *wireRun, c *tracer.Cmd) error {
 }
 
 // adopt takes over a process that the client has launched.
-func (n *session) adopt(r *request, l *wireLaunched, c *tracer.Cmd) error {
+func (s *session) adopt(r *request, l *wireLaunched, c *tracer.Cmd) error {
 	if l.Version != tracer.LaunchVersion {
 		return newError(ErrLaunchVersion, "version", l.Version, "wanted", tracer.LaunchVersion)
 	}
@@ -215,6 +215,6 @@ func (n *session) adopt(r *request, l *wireLaunched, c *tracer.Cmd) error {
 		return asError(err)
 	}
 	launch.Mask, launch.Ignored = mask, ignored
-	n.launch, c.Adopt, c.Setsid, c.Umask = launch, launch, false, nil
+	s.launch, c.Adopt, c.Setsid, c.Umask = launch, launch, false, nil
 	return nil
 }

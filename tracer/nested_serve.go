@@ -63,22 +63,22 @@ func isJoinCall(d *seccomp.Data) bool {
 }
 
 // welcome answers the call of a fstrace that looks for one above it.
-func (r *hand) welcome(n *seccomp.Notification) error {
+func (h *hand) welcome(n *seccomp.Notification) error {
 	if n.PID == 0 { // of a pid namespace beside fstrace's own
-		return r.letThrough(n)
+		return h.letThrough(n)
 	}
-	file, err := r.inners.open(int(n.PID))
+	file, err := h.inners.open(int(n.PID))
 	if err != nil {
-		return r.letThrough(n) // EINVAL: as without a fstrace
+		return h.letThrough(n) // EINVAL: as without a fstrace
 	}
-	r.Enter() // the caller has to be woken for it
-	err = r.listener.AnswerWithFile(n.ID, file)
-	r.Leave()
+	h.Enter() // the caller has to be woken for it
+	err = h.listener.AnswerWithFile(n.ID, file)
+	h.Leave()
 	unix.Close(file)
 	if err == nil || errors.Is(err, seccomp.ErrGone) {
 		return nil
 	}
-	return r.letThrough(n) // before Linux 5.9, or the caller has no descriptor to spare
+	return h.letThrough(n) // before Linux 5.9, or the caller has no descriptor to spare
 }
 
 // open begins to serve the process of a thread, and returns the descriptor for it.

@@ -78,7 +78,7 @@ func (r *receiver) stopOut(pid, tid int, patience time.Duration) {
 // wants to trace calls itself (strace --seccomp-bpf, proot) does not get to see
 // those that fstrace's filter notifies: the kernel runs both, and obeys the
 // notification: seccomp(2).
-func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.Row, abi *seccomp.ABI) {
+func (h *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.Row, abi *seccomp.ABI) {
 	program, flags := n.Data.Args[2], uint64(0)
 	if row.How == syscalls.BySeccomp {
 		const setModeFilter = 1
@@ -87,19 +87,19 @@ func (r *hand) inspectFilter(n *seccomp.Notification, p *process, row *syscalls.
 		}
 		flags = n.Data.Args[1]
 	}
-	traces, err := filterTraces(&r.memory, int(n.PID), program, syscalls.Narrow(abi))
+	traces, err := filterTraces(&h.memory, int(n.PID), program, syscalls.Narrow(abi))
 	if errors.Is(err, procfs.ErrBadAddress) || errors.Is(err, procfs.ErrCallerGone) {
 		return // EFAULT: it installs nothing. Libraries find out so which flags the kernel has
 	}
 	const newListener = 1 << 3
 	if flags&newListener != 0 && !isShim(procfs.Argv(p.pid)) {
-		r.incomplete.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
+		h.incomplete.add(events.ReasonBypassedFilter, p.pid, "it may not have a listener of its own (EBUSY)")
 	}
 	switch {
 	case err != nil:
-		r.incomplete.add(events.ReasonBypassedFilter, p.pid, fmt.Sprintf("a filter that could not be read: %v", err))
+		h.incomplete.add(events.ReasonBypassedFilter, p.pid, fmt.Sprintf("a filter that could not be read: %v", err))
 	case traces:
-		r.incomplete.add(events.ReasonBypassedFilter, p.pid, "its own SECCOMP_RET_TRACE filter does not see the calls that are recorded")
+		h.incomplete.add(events.ReasonBypassedFilter, p.pid, "its own SECCOMP_RET_TRACE filter does not see the calls that are recorded")
 	}
 }
 

@@ -102,81 +102,81 @@ func (r *receiver) lost(n *seccomp.Notification, err error) {
 
 // handle looks at one call and lets it through. The error is for the listener as
 // a whole; a caller that went away is none.
-func (r *hand) handle(n *seccomp.Notification) error {
-	row, abi := r.index.Find(&n.Data)
+func (h *hand) handle(n *seccomp.Notification) error {
+	row, abi := h.index.Find(&n.Data)
 	tid := int(n.PID)
-	r.notified.Add(1)
+	h.notified.Add(1)
 	switch {
 	case row == nil:
-		r.incomplete.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
-		return r.letThrough(n)
+		h.incomplete.add(events.ReasonForeignABI, tid, fmt.Sprintf("call %d of architecture %#x", n.Data.NR, n.Data.Arch))
+		return h.letThrough(n)
 	case row.How == syscalls.ByDenial:
-		return r.ring(n, row)
+		return h.ring(n, row)
 	case tid == 0:
-		r.incomplete.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
-		return r.letThrough(n)
+		h.incomplete.add(events.ReasonUntraced, 0, "a thread of a pid namespace beside fstrace's own")
+		return h.letThrough(n)
 	}
-	proc, followed := r.processOf(tid)
+	proc, followed := h.processOf(tid)
 	switch {
 	case proc == nil:
-		return r.letThrough(n) // it was killed
+		return h.letThrough(n) // it was killed
 	case row.How == syscalls.ByPtrace:
-		return r.ptraceRequest(n, proc, followed)
+		return h.ptraceRequest(n, proc, followed)
 	case row.How == syscalls.BySeccomp && isJoinCall(&n.Data):
-		return r.welcome(n)
+		return h.welcome(n)
 	case row.How == syscalls.ByPrctl && uint32(n.Data.Args[0]) == unix.PR_SET_CHILD_SUBREAPER:
 		proc.adopts.Store(true)
-		return r.letThrough(n)
+		return h.letThrough(n)
 	case row.How == syscalls.ByPrctl && uint32(n.Data.Args[0]) == unix.PR_SET_SYSCALL_USER_DISPATCH:
-		r.recordings.restricts(proc) // calls from the recorder's address would be dispatched
-		return r.letThrough(n)
+		h.recordings.restricts(proc) // calls from the recorder's address would be dispatched
+		return h.letThrough(n)
 	case row.How == syscalls.BySeccomp, row.How == syscalls.ByPrctl:
-		r.recordings.restricts(proc)
-		r.inspectFilter(n, proc, row, abi)
-		return r.letThrough(n)
-	case !followed && r.registry.wasUnsure(proc):
-		r.executed(proc)
+		h.recordings.restricts(proc)
+		h.inspectFilter(n, proc, row, abi)
+		return h.letThrough(n)
+	case !followed && h.registry.wasUnsure(proc):
+		h.executed(proc)
 	}
-	if r.blank == nil {
-		r.blank = new(entry)
+	if h.blank == nil {
+		h.blank = new(entry)
 	}
-	e := r.blank
-	r.proc = proc
-	r.call = observe.Call{
+	e := h.blank
+	h.proc = proc
+	h.call = observe.Call{
 		TID: tid, PID: proc.pid, PPID: proc.ppid, Followed: followed, Dir: &proc.dir,
-		Row: row, ABI: abi, Args: n.Data.Args, Source: &r.memory,
+		Row: row, ABI: abi, Args: n.Data.Args, Source: &h.memory,
 	}
-	c := &r.call
-	r.caller = c
-	if r.recordings != nil {
-		if answered, err := r.inject(n, c, proc); answered {
+	c := &h.call
+	h.caller = c
+	if h.recordings != nil {
+		if answered, err := h.inject(n, c, proc); answered {
 			return err
 		}
-		r.recordings.before(r.observer, r, c)
+		h.recordings.before(h.observer, h, c)
 	}
-	observed := r.observer.Observe(c, &e.access)
-	r.recordings.observed(r.observer, r, c, &e.access, proc)
-	r.blocked.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
+	observed := h.observer.Observe(c, &e.access)
+	h.recordings.observed(h.observer, h, c, &e.access, proc)
+	h.blocked.note(tid, n.Data.NR, c.Sleeps(&e.access, observed))
 	if !observed {
-		return r.letThrough(n)
+		return h.letThrough(n)
 	}
 	e.of, e.family = proc, proc.family.Load()
-	if r.guard != nil || e.family.wantGuard() {
-		r.patient = true
-		e.access.Guarded(func(op events.Op, path string, info events.FileInfo) { r.guarded(e.family, op, path, info) })
-		r.patient = false
+	if h.guard != nil || e.family.wantGuard() {
+		h.patient = true
+		e.access.Guarded(func(op events.Op, path string, info events.FileInfo) { h.guarded(e.family, op, path, info) })
+		h.patient = false
 	}
 	if row.How == syscalls.ByExec {
-		r.registry.setTrying(proc, e.access.First.End(), followed)
-		r.registry.setRunning(proc, e.access.Running)
+		h.registry.setTrying(proc, e.access.First.End(), followed)
+		h.registry.setRunning(proc, e.access.Running)
 	}
-	r.blank = r.queue.reserve(e)
-	err := r.reply(n, proc)
+	h.blank = h.queue.reserve(e)
+	err := h.reply(n, proc)
 	// A successful reply proves that the caller was there all the time: what was
 	// read by its thread id was its own.
-	r.queue.finish(e, err != nil)
-	if r.recordings != nil {
-		r.recordings.look(r.observer, r) // what was collected and could wait
+	h.queue.finish(e, err != nil)
+	if h.recordings != nil {
+		h.recordings.look(h.observer, h) // what was collected and could wait
 	}
 	if errors.Is(err, seccomp.ErrGone) {
 		return nil
@@ -185,13 +185,13 @@ func (r *hand) handle(n *seccomp.Notification) error {
 }
 
 // guarded calls the guards, which may have much to read.
-func (r *hand) guarded(f *family, op events.Op, path string, info events.FileInfo) {
-	if r.guard != nil {
-		r.Enter()
-		r.guard(op, path, info)
-		r.Leave()
+func (h *hand) guarded(f *family, op events.Op, path string, info events.FileInfo) {
+	if h.guard != nil {
+		h.Enter()
+		h.guard(op, path, info)
+		h.Leave()
 	}
-	r.guardInners(f, op, path, info)
+	h.guardInners(f, op, path, info)
 }
 
 func (r *receiver) letThrough(n *seccomp.Notification) error {
