@@ -78,9 +78,9 @@ bench: ## write docs/benchmarks.md: fstrace beside bare, the floor and strace (m
 microbench: ## the Go benchmarks of parts
 	$(GO) test -run '^$$' -bench . ./...
 
-docs: ## write docs/syscalls.md, docs/semantics.md and seccomp/tables.go from their tables
+docs: ## write docs/syscalls.md, docs/semantics.md, seccomp/tables.go and the filter from their tables
 	$(GO) test ./seccomp -run TestTables -update
-	$(GO) test ./tracer/internal/syscalls -run TestSyscallsDoc -update
+	$(GO) test ./tracer/internal/syscalls -run 'TestSyscallsDoc|TestPlainFilter' -update
 	$(GO) test ./events/manifest -run TestSemanticsDoc -update
 
 clean: ## remove what build made

@@ -166,7 +166,7 @@ func (s *session) closeShimSocket() {
 // tellShim sends the shim what to run. Meanwhile the shim comes up.
 func (s *session) tellShim() error {
 	var err error
-	var filter []byte
+	var filter string
 	if s.index, err = syscalls.NewIndex(); err == nil {
 		s.recordings = s.newRecordings()
 		filter, err = s.index.Filter(s.recordings.filterKey())

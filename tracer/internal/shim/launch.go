@@ -15,7 +15,7 @@ type Launch struct {
 	Dir     string // "" keeps the directory
 	Argv    []string
 	Env     []string
-	Filter  []byte // the program, an array of struct sock_filter
+	Filter  string // the program, an array of struct sock_filter
 	Signals Signals
 	Umask   int32  // negative keeps it
 	Setsid  bool   // it is in a session of its own, and stays there
@@ -227,7 +227,7 @@ func (b *builder) handOver() {
 	const full, older = flagNewListener | flagWaitKillable | flagSpecAllow, flagNewListener | flagSpecAllow
 	message, listener := b.carrier()
 	nested, send, done, failed := b.label(), b.label(), b.label(), b.label()
-	prog := b.vector([]operand{number(uint64(len(b.launch.Filter) / instructionSize)), b.put(b.launch.Filter)}) // struct sock_fprog
+	prog := b.vector([]operand{number(uint64(len(b.launch.Filter) / instructionSize)), b.putString(b.launch.Filter)}) // struct sock_fprog
 
 	// The result is the listener or an error number.
 	install := func(flags int, cases ...branch) {

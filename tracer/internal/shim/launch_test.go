@@ -193,7 +193,7 @@ func (k *kernel) failure() string {
 func TestLaunchCalls(t *testing.T) {
 	l := &Launch{
 		Path: "/bin/echo", Dir: "/tmp", Argv: []string{"echo", "", "\xff"}, Env: []string{"A=b", "PATH=/x"},
-		Filter: make([]byte, 3*instructionSize), Umask: 0o27, Tracer: 99,
+		Filter: string(make([]byte, 3*instructionSize)), Umask: 0o27, Tracer: 99,
 		Signals: Signals{Mask: 1 << 9, Ignored: 1<<(syscall.SIGHUP-1) | 1<<63},
 	}
 	usual := errnos(nil)

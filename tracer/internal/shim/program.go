@@ -114,6 +114,13 @@ func (p *program) put(b []byte) operand {
 	return operand{kind: isData, value: uint64(at)}
 }
 
+// putString is put.
+func (p *program) putString(s string) operand {
+	o := p.put(nil)
+	p.data = append(p.data, s...)
+	return o
+}
+
 // string adds a string for the kernel, which ends with NUL.
 func (p *program) string(s string) operand {
 	at := len(p.data)
