@@ -14,8 +14,8 @@ import (
 
 // Options are the options of a Cache. The zero value is valid.
 type Options struct {
-	// Remote is a second store, such as a server. It is asked after the local one. ReadOnly
-	// means that nothing is stored there.
+	// Remote is a second store, such as a server. It is asked after the local one.
+	// ReadOnly means that nothing is stored there.
 	Remote   Store
 	ReadOnly bool
 	// Hashes has hashes of unchanged files; nil means that all files are hashed.
@@ -85,8 +85,8 @@ type Outcome struct {
 
 // Run returns the result of a task: from a store, or else by running it.
 //
-// An error means that the command did not run, that its record is cut off, or that a result
-// was restored in part ([*RestoreError]): then the command has not run, either.
+// An error means that the command did not run, that its record is cut off, or that a
+// result was restored in part ([*RestoreError]): then the command has not run, either.
 func (c *Cache) Run(ctx context.Context, t *Task, run Runner) (*Outcome, error) {
 	key, keyErr := c.key(t)
 	if keyErr == nil {

@@ -19,7 +19,8 @@ const (
 	stderr stream = 2
 )
 
-// A chunk is some bytes of one stream. Chunks are in the order in which they were written.
+// A chunk is some bytes of one stream. Chunks are in the order in which they were
+// written.
 type chunk struct {
 	Stream stream
 	Size   int64

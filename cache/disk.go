@@ -17,8 +17,8 @@ import (
 )
 
 // A Disk is a Store in a directory, in the layout of Bazel's --disk_cache: results are in
-// ac/ and blobs in cas/, by the first two digits of their hash. The time of a file is that
-// of its last use ([Disk.Collect]).
+// ac/ and blobs in cas/, by the first two digits of their hash. The time of a file is
+// that of its last use ([Disk.Collect]).
 //
 // A file is complete as soon as it has its name, so any number of processes may use the
 // directory at once, also on a network file system. A file that a crash of the machine

@@ -14,9 +14,9 @@ type Explanation struct {
 	// Candidates is how many earlier runs of the task are known, that is how many path
 	// sets.
 	Candidates int
-	// Differences are those of the nearest candidate: the inputs that are not as they were
-	// when its result was used last. They are empty if the inputs are the same, but the
-	// store has lost the result.
+	// Differences are those of the nearest candidate: the inputs that are not as they
+	// were when its result was used last. They are empty if the inputs are the same, but
+	// the store has lost the result.
 	Differences []manifest.Difference
 }
 

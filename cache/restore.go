@@ -191,8 +191,8 @@ func (p *plan) close() {
 	}
 }
 
-// mostStaged is how many files are prepared before the first one is replaced. Of more, the
-// content is verified before.
+// mostStaged is how many files are prepared before the first one is replaced. Of more,
+// the content is verified before.
 const mostStaged = 256
 
 // stage reads all content and verifies it, so that nothing is missing halfway.

@@ -73,9 +73,9 @@ func fileBlob(path string, d Digest) Blob {
 	return Blob{d, func() (io.ReadCloser, error) { return os.Open(path) }}
 }
 
-// newResult returns the result of a run as a message, and its blobs. Nothing may be at the
-// free paths when it is restored. It returns a *Refusal
-// if the result could not be restored.
+// newResult returns the result of a run as a message, and its blobs. Nothing may be at
+// the free paths when it is restored. It returns a *Refusal if the result could not be
+// restored.
 func newResult(o *Options, x *ran, free []string) (*resultMessage, []Blob, error) {
 	b := &builder{o: o, x: x, r: &resultMessage{ExitCode: int32(x.m.Exit.Code)}, e: effects{Log: x.output.log, Duration: int64(x.duration)}}
 	for i := range x.m.Outputs {

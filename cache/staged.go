@@ -18,7 +18,8 @@ import (
 func (s *staged) stage(store *Disk) error {
 	dir := filepath.Dir(s.path)
 	for {
-		// The command made the directories that are not there. They are on this file system.
+		// The command made the directories that are not there. They are on this file
+		// system.
 		if info, err := os.Lstat(dir); err == nil && info.IsDir() || dir == "/" {
 			break
 		}

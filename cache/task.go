@@ -24,15 +24,16 @@ type Task struct {
 	Dir string
 	// Env is the whole environment of the command, as "key=value".
 	Env []string
-	// Stdin is the digest of what the command reads from a pipe that is its standard input;
-	// zero if that is /dev/null.
+	// Stdin is the digest of what the command reads from a pipe that is its standard
+	// input; zero if that is /dev/null.
 	Stdin Digest
 	// Terminal says what the standard output is to the command if it is a terminal: its
 	// type and size, or any other text. Merged means that standard output and standard
 	// error are one file.
 	Terminal string
 	Merged   bool
-	// Stdout and Stderr are where the command's output goes, as it runs or from the store.
+	// Stdout and Stderr are where the command's output goes, as it runs or from the
+	// store.
 	Stdout, Stderr io.Writer
 }
 

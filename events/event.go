@@ -139,9 +139,9 @@ type Event struct {
 	Links   []Link   // symbolic links that were followed for Path and To, in order
 	Real    string   // where Path leads, if the call follows a link at its end
 
-	// Result is what the call returned, where that is known: "0" if it succeeded, else the
-	// name of the error, as "ENOENT". It is "" where it is not known, as for all calls that
-	// were notified: fstrace learns of them before they run.
+	// Result is what the call returned, where that is known: "0" if it succeeded, else
+	// the name of the error, as "ENOENT". It is "" where it is not known, as for all
+	// calls that were notified: fstrace learns of them before they run.
 	Result string
 
 	// Address is the address of an OpConnect, which has no Path: the address family and

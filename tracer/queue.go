@@ -22,8 +22,8 @@ type queue struct {
 	closed  bool
 	size    int  // of events of the outer fstrace that are not recycled yet
 	idle    bool // the consumer waits for a final entry
-	// early are the entries of recorded calls that had not returned, by their numbers: those
-	// that the consumer has not taken.
+	// early are the entries of recorded calls that had not returned, by their numbers:
+	// those that the consumer has not taken.
 	early map[uint64]*entry
 
 	wake  chan struct{}
@@ -88,7 +88,8 @@ func (q *queue) place() *entry {
 	return e
 }
 
-// mayWithdraw is called for an entry that has its place, of a recorded call that has not returned.
+// mayWithdraw is called for an entry that has its place, of a recorded call that has not
+// returned.
 func (q *queue) mayWithdraw(e *entry, number uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -98,8 +99,8 @@ func (q *queue) mayWithdraw(e *entry, number uint64) {
 	e.number, q.early[number] = number, e
 }
 
-// withdraw drops the entry of a recorded call that its process makes again, as a notified one,
-// unless the consumer has it already.
+// withdraw drops the entry of a recorded call that its process makes again, as a notified
+// one, unless the consumer has it already.
 func (q *queue) withdraw(number uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

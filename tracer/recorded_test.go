@@ -668,8 +668,8 @@ func TestRecordedBegun(t *testing.T) {
 	}
 }
 
-// TestRecordedWithdrawn: a call that has its place, and is then made again as a notified one, is in the
-// record once, unless the consumer has it already.
+// TestRecordedWithdrawn: a call that has its place, and is then made again as a notified
+// one, is in the record once, unless the consumer has it already.
 func TestRecordedWithdrawn(t *testing.T) {
 	for _, taken := range []bool{false, true} {
 		w := newDoubleWorld(t, 1)

@@ -131,8 +131,8 @@ func (f *follower) resumeCaller(caller int) {
 	f.kernel.resume(caller, 0)
 }
 
-// inject makes the process of a thread that fstrace's signal has stopped record its calls,
-// unless the process is about to be released.
+// inject makes the process of a thread that fstrace's signal has stopped record its
+// calls, unless the process is about to be released.
 func (f *follower) inject(t *task) {
 	var sig unix.Signal
 	if in := f.recordings.takeInjection(t.tid); in != nil {

@@ -15,8 +15,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// httpStore is a server of the HTTP protocol: GET, HEAD and PUT of /ac/HASH and /cas/HASH.
-// The protocol has neither instances nor compression.
+// httpStore is a server of the HTTP protocol: GET, HEAD and PUT of /ac/HASH and
+// /cas/HASH. The protocol has neither instances nor compression.
 type httpStore struct {
 	base   *url.URL
 	client *http.Client

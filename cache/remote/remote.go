@@ -18,8 +18,8 @@ import (
 type Options struct {
 	// Instance is the name of an instance, for servers that have several.
 	Instance string
-	// Header is sent with each call, such as an Authorization. The user and the password of
-	// a URL are sent as one.
+	// Header is sent with each call, such as an Authorization. The user and the password
+	// of a URL are sent as one.
 	Header http.Header
 	// RootCAs is a file of certificates in PEM that sign those of servers; "" means those
 	// of the system. Certificate and Key are files of a client's certificate.
@@ -44,8 +44,8 @@ func (o *Options) allowance(size int64) time.Duration {
 	return o.timeout() + time.Duration(size/slowest)*time.Second
 }
 
-// Open returns the store at a URL: http, https, grpc or grpcs (with TLS). It connects when
-// the store is used first. The caller closes the store.
+// Open returns the store at a URL: http, https, grpc or grpcs (with TLS). It connects
+// when the store is used first. The caller closes the store.
 func Open(address string, o Options) (Store, error) {
 	u, err := url.Parse(address)
 	if err != nil {

@@ -28,8 +28,8 @@ func environment(env, names []string) (list []string) {
 	return list
 }
 
-// withoutJobserver removes the words that lead to the jobserver of a make: the command does
-// not get its descriptors, and its name differs from run to run.
+// withoutJobserver removes the words that lead to the jobserver of a make: the command
+// does not get its descriptors, and its name differs from run to run.
 func withoutJobserver(flags string) string {
 	words := strings.Split(flags, " ")
 	words = slices.DeleteFunc(words, func(word string) bool {

@@ -8,8 +8,8 @@ import (
 
 // listings are the directories that the session lists and that the fold has not read yet.
 // It does so some time later. Before the session itself changes what is in one, it is
-// read: so what it then holds is what it held, or somebody else has changed it. The methods
-// may be called concurrently.
+// read: so what it then holds is what it held, or somebody else has changed it. The
+// methods may be called concurrently.
 type listings struct {
 	fs fileSystem
 
@@ -29,8 +29,8 @@ func newListings(fs fileSystem) *listings {
 	return &listings{fs: fs, dirs: make(map[string]*reading)}
 }
 
-// guard gets what Recorder.Guard gets. isOldDir is set for a directory that the session did
-// not make: if it is about to be removed, what is in it decides.
+// guard gets what Recorder.Guard gets. isOldDir is set for a directory that the session
+// did not make: if it is about to be removed, what is in it decides.
 func (l *listings) guard(op events.Op, path string, isOldDir bool) {
 	switch {
 	case op == events.OpList:
@@ -65,9 +65,9 @@ func (l *listings) read(r *reading, dir string) {
 	})
 }
 
-// take returns what is in a directory that the session listed, and forgets it: it is called
-// of each event. It reads it only if it is wanted. A call that would change it meanwhile
-// waits.
+// take returns what is in a directory that the session listed, and forgets it: it is
+// called of each event. It reads it only if it is wanted. A call that would change it
+// meanwhile waits.
 func (l *listings) take(dir string, wanted bool) (r *reading) {
 	if wanted {
 		r = l.reading(dir, true)

@@ -11,15 +11,15 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// A PathSet is what a command depends on, without how it was: paths, and for each path the
-// facts that matter ([CheckOptions.AsFound]). It divides the lookup in a cache into two
-// steps: from a command to the path sets of its earlier runs, and from a path set and what
-// is at its paths now to the result of a run.
+// A PathSet is what a command depends on, without how it was: paths, and for each path
+// the facts that matter ([CheckOptions.AsFound]). It divides the lookup in a cache into
+// two steps: from a command to the path sets of its earlier runs, and from a path set and
+// what is at its paths now to the result of a run.
 //
 // [PathSet.Found] returns what a run found, and [Checker.Look] what is there now, both as
-// text. The texts are equal, and nothing is at the paths of [PathSet.Free], if and only if
-// [Check] of the run's manifest, with the same options, finds no difference. A cache uses
-// a digest of the text as its key.
+// text. The texts are equal, and nothing is at the paths of [PathSet.Free], if and only
+// if [Check] of the run's manifest, with the same options, finds no difference. A cache
+// uses a digest of the text as its key.
 //
 // A PathSet does not change. Its methods may be called concurrently.
 type PathSet struct {
@@ -32,8 +32,8 @@ type PathSet struct {
 
 // PathSetOptions are the options of NewPathSet. The zero value is valid.
 type PathSetOptions struct {
-	// Times selects which times are facts. With TimesAuto, the time of an output is not one
-	// if the process that asked for it replaced the output, as compilers do.
+	// Times selects which times are facts. With TimesAuto, the time of an output is not
+	// one if the process that asked for it replaced the output, as compilers do.
 	Times Times
 	// IgnoreFormerOutputs is as in [CheckOptions].
 	IgnoreFormerOutputs bool
@@ -50,8 +50,8 @@ type question struct {
 	facts factSet
 }
 
-// factSet are the facts that matter besides the state, and the mode of a file or directory
-// and the target of a symbolic link, which always do.
+// factSet are the facts that matter besides the state, and the mode of a file or
+// directory and the target of a symbolic link, which always do.
 type factSet uint16
 
 const (

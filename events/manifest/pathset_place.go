@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// A Place is a directory that may be elsewhere on another machine, or in another checkout.
-// Dir must be absolute and without symbolic links.
+// A Place is a directory that may be elsewhere on another machine, or in another
+// checkout. Dir must be absolute and without symbolic links.
 type Place struct{ Name, Dir string }
 
 // Places give paths a form that does not depend on where the directories are:
-// "//NAME/rest" is rest below the place of that name. Every other path is its own form. If
-// it begins with "//", which the target of a symbolic link may do, the form has two more
-// slashes in front.
+// "//NAME/rest" is rest below the place of that name. Every other path is its own form.
+// If it begins with "//", which the target of a symbolic link may do, the form has two
+// more slashes in front.
 type Places []Place
 
 const placeMark = "//"

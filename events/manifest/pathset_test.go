@@ -100,8 +100,8 @@ func TestPathSet(t *testing.T) {
 	}
 }
 
-// TestPathSetElsewhere: a set of paths in one directory asks for those in another one, and
-// for what is above it.
+// TestPathSetElsewhere: a set of paths in one directory asks for those in another one,
+// and for what is above it.
 func TestPathSetElsewhere(t *testing.T) {
 	top := t.TempDir()
 	a, b, deeper := filepath.Join(top, "a", "p"), filepath.Join(top, "b", "p"), filepath.Join(top, "b", "c", "p")

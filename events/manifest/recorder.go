@@ -115,8 +115,8 @@ func (r *Recorder) Event(e *events.Event) error {
 // op is OpWrite if the call opens the file for writing, OpDelete if it removes the file,
 // OpRename if it renames the file, OpCreate if it renames another file to path, and any
 // other operation for other changes, creation included. Guard must also be called for
-// directories that are removed or renamed, and with OpList for those that are listed. Of a
-// rename, the calls with OpCreate come first.
+// directories that are removed or renamed, and with OpList for those that are listed. Of
+// a rename, the calls with OpCreate come first.
 //
 // Guard must be called at least as often as the session opens files for writing, renames
 // and removes them. The recorder attributes further changes to other processes.

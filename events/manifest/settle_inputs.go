@@ -114,8 +114,8 @@ func (x *outcome) settle(o *origin, path string) *problem {
 	if l := o.more.listing; l != nil {
 		l.late = l.late || l.lateBy && !o.retold
 		if l.late && o.away && o.wentTo() == "" {
-			// The session has removed it, so it held nothing more. What was read is of the
-			// directory in its place: file systems use inode numbers again at once.
+			// The session has removed it, so it held nothing more. What was read is of
+			// the directory in its place: file systems use inode numbers again at once.
 			l.names, l.readHash, l.late = nil, "", false
 		}
 		if l.unread {
@@ -230,7 +230,8 @@ func (x *outcome) verifyFile(o *origin, path string, info *events.FileInfo) (pro
 	return ""
 }
 
-// isUnderRetold reports whether the session changed the attributes of a directory above o.
+// isUnderRetold reports whether the session changed the attributes of a directory above
+// o.
 func (x *outcome) isUnderRetold(o *origin) bool {
 	for up := o.parent; up != nil; up = up.parent {
 		if up.retold {

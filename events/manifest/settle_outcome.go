@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An outcome is what a session left behind. The fold predicted what its calls did; now that
-// the session is over, the outcome looks at the files.
+// An outcome is what a session left behind. The fold predicted what its calls did; now
+// that the session is over, the outcome looks at the files.
 type outcome struct {
 	fold     *fold
 	fs       fileSystem
@@ -164,8 +164,8 @@ func (x *outcome) isRetimed(path string, was, is *events.FileInfo) bool {
 	return at != nil && at.accessed.has(events.OpChattr) && was.Mtime != is.Mtime
 }
 
-// stayed reports whether a file that the session put at n, and was to rename or to remove,
-// is still there. Of a directory nothing would be known of what is in it.
+// stayed reports whether a file that the session put at n, and was to rename or to
+// remove, is still there. Of a directory nothing would be known of what is in it.
 func stayed(n *node, info *events.FileInfo) bool {
 	was := n.past().was
 	return was != nil && *info == *was && info.Mode&unix.S_IFMT != unix.S_IFDIR

@@ -16,11 +16,12 @@ import (
 // was done by another process.
 //
 // Each uncertainty makes the session's number larger, never smaller: a call that fails, a
-// file that is still open at the end, notices that the kernel has merged. So somebody else
-// can be overlooked, and the session is never taken for somebody else.
+// file that is still open at the end, notices that the kernel has merged. So somebody
+// else can be overlooked, and the session is never taken for somebody else.
 //
 // A name is counted from the session's first making it, or writing to it. It is kept as a
-// hash, and dropped when the session removes it. The methods may be called concurrently, and on nil.
+// hash, and dropped when the session removes it. The methods may be called concurrently,
+// and on nil.
 type watcher struct {
 	// served reports whether path is on a file system that may not answer.
 	served func(path string) bool
@@ -111,8 +112,8 @@ func (w *watcher) guard(op events.Op, path string, info *events.FileInfo) {
 	}
 }
 
-// leaving notes that a call may take the name of what is at path away. It has been counted
-// if the session made it.
+// leaving notes that a call may take the name of what is at path away. It has been
+// counted if the session made it.
 func (w *watcher) leaving(path string) {
 	name := maphash.String(hashSeed, baseOf(path))
 	if w.counted[name] == 0 {
@@ -274,8 +275,8 @@ func (w *watcher) drain() {
 	}
 }
 
-// finish reads the last notices, passes each of the paths to report to whose file somebody
-// else did something, and ends the detection.
+// finish reads the last notices, passes each of the paths to report to whose file
+// somebody else did something, and ends the detection.
 func (w *watcher) finish(paths iter.Seq[string], report func(path string, what outsider)) {
 	if w == nil {
 		return

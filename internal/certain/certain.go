@@ -1,8 +1,8 @@
 // Package certain knows calls that are certain to fail because of the form of a path,
 // whatever other processes do: path_resolution(7), rmdir(2), rename(2).
 //
-// Both ends of a record need this. The tracer need not keep what such a call would change,
-// and a manifest need not explain by it what is found later.
+// Both ends of a record need this. The tracer need not keep what such a call would
+// change, and a manifest need not explain by it what is found later.
 package certain
 
 import (
@@ -26,8 +26,8 @@ type Path struct {
 }
 
 // Fails reports whether the call is certain to fail: because a path ends in a slash and
-// leads to something other than a directory, or because one of rmdir or rename ends in "."
-// or "..".
+// leads to something other than a directory, or because one of rmdir or rename ends in
+// "." or "..".
 func (c *Call) Fails() bool {
 	if c.Op == events.OpRename || c.RemovesDir {
 		if endsInDots(c.First.As) || endsInDots(c.Second.As) {

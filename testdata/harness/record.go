@@ -48,8 +48,8 @@ func (r *Record) Opened(t *testing.T, exe, path string) {
 	t.Errorf("the record does not have %s opening %s", exe, path)
 }
 
-// Did returns each different event once, without the numbers of processes, and without the results of
-// calls that were recorded, which may be more or fewer.
+// Did returns each different event once, without the numbers of processes, and without
+// the results of calls that were recorded, which may be more or fewer.
 func (r *Record) Did() []string {
 	var list []string
 	for i := range r.Events {
@@ -139,7 +139,8 @@ func toEvent(m map[string]any) Event {
 	return e
 }
 
-// resultField returns a call's result: "0", the name of an error, or "" if it is not known.
+// resultField returns a call's result: "0", the name of an error, or "" if it is not
+// known.
 func resultField(m map[string]any) string {
 	if m["result"] == 0.0 {
 		return "0"

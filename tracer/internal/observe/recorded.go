@@ -11,9 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Recorded is a call that its process has recorded instead of having it notified. Nobody holds
-// the process still: the call may have returned, and the process may be gone. Its first path is
-// its only one. The process has fstrace's own root directory and mounts.
+// A Recorded is a call that its process has recorded instead of having it notified.
+// Nobody holds the process still: the call may have returned, and the process may be
+// gone. Its first path is its only one. The process has fstrace's own root directory and
+// mounts.
 type Recorded struct {
 	At   time.Time
 	PID  int
@@ -31,9 +32,10 @@ type Recorded struct {
 	HasInfo  bool
 }
 
-// ObserveRecorded fills a, which is blank, with what c accesses, and returns what was found there. If c has
-// returned a says what its caller was told. Where that contradicts what was found, and the
-// session has not changed it since, somebody else has: then the record is incomplete.
+// ObserveRecorded fills a, which is blank, with what c accesses, and returns what was
+// found there. If c has returned a says what its caller was told. Where that contradicts
+// what was found, and the session has not changed it since, somebody else has: then the
+// record is incomplete.
 func (o *Observer) ObserveRecorded(c *Recorded, a *Access) (found resolve.Result) {
 	o.resolver.Begin(time.Now(), c.PID, false)
 	o.resolver.NoCache = false
@@ -82,9 +84,9 @@ func resultOf(result int64) string {
 	return unix.ErrnoName(unix.Errno(-result))
 }
 
-// Answer compares what a call has returned with what was found when it had only begun. The access
-// stays what it is: it says what was there at that moment, as that of a notified
-// call does.
+// Answer compares what a call has returned with what was found when it had only begun.
+// The access stays what it is: it says what was there at that moment, as that of a
+// notified call does.
 func (o *Observer) Answer(c *Recorded, found resolve.Result) {
 	told := found
 	if c.contradicts(&told) {
@@ -95,17 +97,17 @@ func (o *Observer) Answer(c *Recorded, found resolve.Result) {
 // Unknown says that what the call names could not be found out.
 func (a *Access) Unknown() { a.setOpaque() }
 
-// interfered notes that a call was told something else than what was found by a look at its
-// path, unless the session itself may have changed that in between.
+// interfered notes that a call was told something else than what was found by a look at
+// its path, unless the session itself may have changed that in between.
 func (o *Observer) interfered(c *Recorded, found *resolve.Result) {
 	if !o.resolver.MayHaveChanged(found) {
 		o.incomplete(events.ReasonChanged, c.PID, found.End()+": the command was told something else than what is there")
 	}
 }
 
-// contradicts has r be what a call was told that it is, and reports whether that is something
-// else than what was found. Content and times may have changed since: a file is itself as long
-// as its inode is the same.
+// contradicts has r be what a call was told that it is, and reports whether that is
+// something else than what was found. Content and times may have changed since: a file is
+// itself as long as its inode is the same.
 func (c *Recorded) contradicts(r *resolve.Result) (contradicted bool) {
 	found := r.State
 	errno := unix.Errno(-min(c.Result, 0))

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// detour returns what leads the program's site to the recorder: the page of landings, and what is
-// to be in the gap and at the site.
+// detour returns what leads the program's site to the recorder: the page of landings, and
+// what is to be in the gap and at the site.
 func (g *guest) detour() []byte {
 	page := make([]byte, pageSize)
 	landing := LandingAt(g.base.Load(), 0)
@@ -21,8 +21,8 @@ func (g *guest) detour() []byte {
 	return append(append(page, inGap...), atSite...)
 }
 
-// TestKilledAtSite is TestEachInstruction for a call at a site: SIGKILL at each instruction from there
-// by way of gap and landing to the recorder, and back.
+// TestKilledAtSite is TestEachInstruction for a call at a site: SIGKILL at each
+// instruction from there by way of gap and landing to the recorder, and back.
 func TestKilledAtSite(t *testing.T) {
 	exe := insideProgram(t)
 	p, err := loadProgram()
@@ -91,10 +91,11 @@ func (g *guest) leave(t *testing.T) bool {
 	return left
 }
 
-// TestLeave has a program leave the recorder at each instruction from a site to behind it, and gives it
-// a signal. The handler finds it outside of the recorder's pages, it has the call's result and all
-// registers in the end, and the call was recorded once, whether it had been given before or not. It
-// stays only where it is not known whose slot it has, and where the call was given and not made yet.
+// TestLeave has a program leave the recorder at each instruction from a site to behind
+// it, and gives it a signal. The handler finds it outside of the recorder's pages, it has
+// the call's result and all registers in the end, and the call was recorded once, whether
+// it had been given before or not. It stays only where it is not known whose slot it has,
+// and where the call was given and not made yet.
 func TestLeave(t *testing.T) {
 	exe := insideProgram(t)
 	p, err := loadProgram()

@@ -153,8 +153,9 @@ func TestSameRecord(t *testing.T) {
 	}
 }
 
-// checkResults compares the results in a record with the states: as many calls have one as were
-// recorded, but those that the session learned of before they had returned, by chance.
+// checkResults compares the results in a record with the states: as many calls have one
+// as were recorded, but those that the session learned of before they had returned, by
+// chance.
 func checkResults(t *testing.T, record string, recorded int) {
 	t.Helper()
 	known := 0
