@@ -77,11 +77,15 @@ func (h *hand) inject(n *seccomp.Notification, c *observe.Call, p *process) (ans
 	likely := s.notable[n.Data.NR] && !beginsAtDescriptor(c)
 	s.mu.Lock()
 	in, sp := s.injections[c.TID], p.space
-	if in == nil && !s.isDue(p, likely, n.Data.IP) {
-		s.mu.Unlock()
+	due := in != nil || s.isDue(p, likely, n.Data.IP)
+	soon := sp != nil && sp.source == nil && sp.calls == callsBefore/2 && sp.likely >= likelyBefore/2
+	s.mu.Unlock()
+	if soon && s.libc != "" {
+		s.learn(s.libc) // that takes a millisecond, and a processor
+	}
+	if !due {
 		return false, nil
 	}
-	s.mu.Unlock()
 	if in == nil {
 		if in = h.prepare(n, c, p, sp); in == nil {
 			return false, nil

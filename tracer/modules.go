@@ -3,6 +3,7 @@ package tracer
 import (
 	"os"
 	"strings"
+	"time"
 
 	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	slots "github.com/fstrace/fstrace/tracer/internal/recorder"
@@ -15,7 +16,32 @@ type module struct {
 	*slots.Module // nil if it cannot be used
 	inode         uint64
 	ready         chan struct{}
+	awaited       bool
 	sites         map[uint64]struct{} // offsets in the file
+}
+
+// patienceForModule is how long a call waits, once in a session, for a module to be read. A
+// process that is about to make threads may not come again, and a file system that the
+// session serves itself may not answer.
+const patienceForModule = 5 * time.Millisecond
+
+// await waits until the module has been read, or a moment.
+func (m *module) await() {
+	if m.awaited {
+		return
+	}
+	m.awaited = eager == 0 // tests count on each process
+	select {
+	case <-m.ready:
+		return
+	default:
+	}
+	patience := time.NewTimer(patienceForModule + eager*time.Minute)
+	defer patience.Stop()
+	select {
+	case <-m.ready:
+	case <-patience.C:
+	}
 }
 
 // moduleOf returns what is known of the file that a mapping is of, nil if it is none that
@@ -25,9 +51,7 @@ func (s *recordings) moduleOf(at *procfs.Mapping, sp *addressSpace) *module {
 		return nil
 	}
 	m := s.learn(at.Path)
-	if eager != 0 {
-		<-m.ready
-	}
+	m.await()
 	select {
 	case <-m.ready:
 		if m.Module != nil && m.inode == at.Inode {
@@ -47,8 +71,7 @@ func isLibc(path string) bool {
 	return name == "libc.so.6" || strings.HasPrefix(name, "libc-2.")
 }
 
-// learn starts to read a module, if that has not begun. It is called as soon as one is
-// opened.
+// learn starts to read a module, if that has not begun.
 func (s *recordings) learn(path string) *module {
 	m := s.modules[path]
 	if m == nil {
@@ -59,9 +82,12 @@ func (s *recordings) learn(path string) *module {
 	return m
 }
 
-// read reads a module's file.
+// read reads a module's file. Nothing is led to the recorder where that does not work.
 func (m *module) read(path string) {
 	defer close(m.ready)
+	if slots.Try() != nil {
+		return
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return

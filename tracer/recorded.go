@@ -47,6 +47,7 @@ type recordings struct {
 	filters int                // how many seccomp filters a process of the session starts with
 	notable map[uint32]bool    // calls that may be recorded, by number
 	modules map[string]*module // by path; who holds the receiver's lock has them
+	libc    string             // the path of the last that was opened; the same
 	moves   uint               // the observer's; the same
 
 	mu         sync.Mutex
@@ -287,7 +288,7 @@ func (s *recordings) observed(o *observe.Observer, h *hand, c *observe.Call, a *
 		return
 	}
 	if path := a.First.End(); c.Row.Opens() && isLibc(path) && a.First.State == events.StateFile && c.Followed {
-		s.learn(path)
+		s.libc = path
 	}
 	if moves := o.Moves(); moves != s.moves { // a working directory may get another name
 		s.moves = moves
