@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// blockedCalls are the threads whose last call has been let through and may now sleep,
+// blockedCalls are the threads whose last call has been continued and may now sleep,
 // in the kernel, until a signal interrupts it: signal(7). Any other call that a
 // signal finds interrupted was still waiting for its reply, and has not run. The
 // receiver notes them, the tracer thread asks.
@@ -15,7 +15,7 @@ type blockedCalls struct {
 	calls map[int]uint32 // by thread, the call's number
 }
 
-// note notes a call that is about to be let through.
+// note notes a call that is about to be continued.
 func (s *blockedCalls) note(tid int, number uint32, may bool) {
 	if !may && !s.some.Load() {
 		return
@@ -33,7 +33,7 @@ func (s *blockedCalls) note(tid int, number uint32, may bool) {
 	s.some.Store(true)
 }
 
-// has reports whether the call that a thread is in may have been let through.
+// has reports whether the call that a thread is in may have been continued.
 func (s *blockedCalls) has(tid int, number uint32) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -699,7 +699,7 @@ func tracerThreadHelper() {
 	}
 }
 
-// TestTracerThreadEnds: what a tracer has not let go is let go with its thread. The
+// TestTracerThreadEnds: what a tracer has not detached is detached with its thread. The
 // main thread would be kept by the Go runtime, to the process's end.
 func TestTracerThreadEnds(t *testing.T) {
 	out, err := helperCommand("tracerThread").CombinedOutput()

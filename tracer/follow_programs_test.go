@@ -183,7 +183,7 @@ func (k *modelKernel) endVfork(p *modelProcess) {
 	p.vforker = nil
 }
 
-// freeVfork has the child of a vfork, which was let go, exec at last: until then its
+// freeVfork makes the child of a vfork, which was detached, exec at last: until then its
 // parent cannot be stopped.
 func (k *modelKernel) freeVfork() bool {
 	for _, th := range k.sorted(func(th *modelThread) bool { return th.free && th.tid == th.proc.pid }) {

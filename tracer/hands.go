@@ -19,7 +19,7 @@ import (
 //
 // To handle a call is to look at files, and that may take as long as a process likes that
 // serves them: a FUSE server that the command has started answers only when its own calls
-// are let through. So no look-up may stand between a notification and the ability to
+// are continued. So no look-up may stand between a notification and the ability to
 // answer others. The hand that handles a call holds the receiver's lock, and marks each
 // system call that may take long (Enter, Leave). If one does, the watch (watch.go) takes
 // the lock away and has another hand receive; the first waits for the lock when it is

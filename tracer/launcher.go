@@ -305,7 +305,7 @@ func (l *launcher) follow() traceEnd {
 		}
 		if err != nil {
 			if s.cmd.Adopt != nil && err == errNoTracees && !f.rootDone {
-				// Untraced, and nobody's child here. It may have been let out while
+				// Untraced, and nobody's child here. It may have been released while
 				// others were traced: then it is waited for after them.
 				f.endOf(s.root, s.awaitShim(s.root.pid))
 			}

@@ -155,7 +155,7 @@ const restartNoIntr = -513
 
 // settleSignal mends what waiting for a reply changes in a program: a file call
 // that never sleeps interruptibly by itself would give EINTR to a program whose
-// handler has no SA_RESTART. A call that was let through, and sleeps, is left alone. And
+// handler has no SA_RESTART. A call that was continued, and sleeps, is left alone. And
 // it mends what ptrace changes: a signal that is ignored interrupts calls (restarts.go).
 func (k linux) settleSignal(tid int, sig unix.Signal) {
 	regs, ok := interruptedCall(tid)

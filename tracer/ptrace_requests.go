@@ -15,7 +15,7 @@ import (
 )
 
 // ptraceRequest answers a call of ptrace: if it is about a thread that fstrace traces,
-// that is let out first (release_to_debugger.go).
+// that is released first (release_to_debugger.go).
 func (r *receiver) ptraceRequest(n *seccomp.Notification, caller *process, followed bool) error {
 	tid := int(n.PID)
 	target := 0
@@ -57,7 +57,7 @@ func (r *receiver) ptraceByUntraced(id uint64, target int) {
 }
 
 // stopOut stops a tracee to release it, and waits for that. A tracee that takes
-// longer to stop is let out when it does: the signal is on its way, and must not be
+// longer to stop is released when it does: the signal is on its way, and must not be
 // left to it.
 func (r *receiver) stopOut(pid, tid int, patience time.Duration) {
 	const step = time.Millisecond

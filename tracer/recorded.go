@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A ring is where a process records its calls: slots.Ring. Package recorder goes by the name of
-// what it keeps here, as the tests have a recorder of their own.
+// A ring is where a process records its calls: slots.Ring. Package recorder goes by the
+// name of what it keeps here, as the tests have a recorder of their own.
 type ring interface {
 	Drain(c *slots.Counter, begun bool, yield func(*slots.Record)) error
 	Open(slots.Opening)
@@ -25,16 +25,17 @@ type ring interface {
 	Suspect()
 }
 
-// recordings are the second source of accesses, beside notifications: the calls that processes
-// have recorded themselves.
+// recordings are the second source of accesses, beside notifications: the calls that
+// processes have recorded themselves.
 //
-// Collecting gives calls their places in the queue: before each notified call, all that have
-// returned, and before a call that may change something also those that have begun. So what a call made possible comes behind it, of whatever process: it had returned
+// Collecting gives calls their places in the queue: before each notified call, all that
+// have returned, and before a call that may change something also those that have begun.
+// So what a call made possible comes behind it, of whatever process: it had returned
 // before. Within one collection, the numbers of the calls give the order.
 //
-// Looking is what is done for a notified call too, before the change that it precedes is let
-// through. But what the caller was told counts, not what is there by then. A call that has
-// not returned is looked at as a notified one is, and never waited for.
+// Looking is what is done for a notified call too, before the change that it precedes is
+// let through. But what the caller was told counts, not what is there by then. A call
+// that has not returned is looked at as a notified one is, and never waited for.
 //
 // Any goroutine may collect. The one that looks holds the receiver's lock.
 type recordings struct {
@@ -67,8 +68,8 @@ type source struct {
 	ring ring
 	proc *process
 	dir  procfs.Place // where its relative paths begin: settled as long as they may be recorded
-	// early are the calls that were looked at before they had returned, by their numbers. They
-	// belong to who looks.
+	// early are the calls that were looked at before they had returned, by their numbers.
+	// They belong to who looks.
 	early map[uint64]resolve.Result
 	lost  bool
 }
@@ -123,8 +124,8 @@ func (src *source) closeRing() {
 	}
 }
 
-// collect gives the calls that were recorded their places in the queue. It waits for nothing,
-// and is safe for concurrent use.
+// collect gives the calls that were recorded their places in the queue. It waits for
+// nothing, and is safe for concurrent use.
 func (s *recordings) collect(begun bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,8 +172,8 @@ func (s *recordings) collect(begun bool) {
 	s.found = append(s.found, s.batch...)
 }
 
-// suspect has the next collection look at all slots, also of processes that have recorded nothing
-// as far as the session's counter says.
+// suspect has the next collection look at all slots, also of processes that have recorded
+// nothing as far as the session's counter says.
 func (s *recordings) suspect() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -214,8 +215,8 @@ func (s *recordings) blank() *recordedCall {
 	return c
 }
 
-// look looks at the calls that were collected. It is for who holds the receiver's lock: the
-// hand, nil for nobody who would be missed, and its observer.
+// look looks at the calls that were collected. It is for who holds the receiver's lock:
+// the hand, nil for nobody who would be missed, and its observer.
 func (s *recordings) look(o *observe.Observer, h *hand) {
 	for c := s.next(nil); c != nil; c = s.next(c) {
 		if c.entry == nil {
@@ -242,8 +243,8 @@ func (s *recordings) look(o *observe.Observer, h *hand) {
 	}
 }
 
-// next takes the first of the calls that are to be looked at, and takes back one that was, nil for
-// none.
+// next takes the first of the calls that are to be looked at, and takes back one that
+// was, nil for none.
 func (s *recordings) next(last *recordedCall) (c *recordedCall) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,8 +266,8 @@ func (s *recordings) giveUp(c *recordedCall) {
 	s.queue.finish(c.entry, false)
 }
 
-// before is called before a notified call is observed and takes its place. If the call changes
-// nothing, what was collected is looked at when it has been let through.
+// before is called before a notified call is observed and takes its place. If the call
+// changes nothing, what was collected is looked at when it has been continued.
 func (s *recordings) before(o *observe.Observer, h *hand, c *observe.Call) {
 	switch row := c.Row; {
 	case row.Op == events.OpChdir, row.How == syscalls.ByNamespace, row.Has(syscalls.ChangesMounts):
@@ -282,7 +283,7 @@ func (s *recordings) before(o *observe.Observer, h *hand, c *observe.Call) {
 	}
 }
 
-// observed is called when a notified call has been observed, before it is let through.
+// observed is called when a notified call has been observed, before it is continued.
 func (s *recordings) observed(o *observe.Observer, h *hand, c *observe.Call, a *observe.Access, p *process) {
 	if s == nil {
 		return

@@ -7,11 +7,11 @@ import (
 )
 
 // A tracee can have one tracer. When a process inside the session wants to trace
-// another, or to be traced by its parent, that one is let out of fstrace's ptrace
+// another, or to be traced by its parent, that one is released from fstrace's ptrace
 // first; its calls go on being notified. This way gdb, strace and the leak checker
 // of AddressSanitizer work inside a traced command.
 //
-// The ptrace call itself is notified. A tracee can only be let go while it is
+// The ptrace call itself is notified. A tracee can only be detached while it is
 // stopped, by the tracer thread, which sleeps in wait4. So the receiver notes the
 // wish, sends the caller a SIGSTOP, and answers its call in such a way that the
 // kernel starts it again after the signal (-ERESTARTNOINTR). The signal's delivery
@@ -57,7 +57,7 @@ func (w *ptraceRequests) pending(caller int) bool {
 // has one. It then answers the stop itself, or leaves the caller stopped until the target
 // is, and returns true.
 //
-// A caller that is wanted itself, by a debugger of debuggers, is let out rather than
+// A caller that is wanted itself, by a debugger of debuggers, is released rather than
 // held: two that want each other would deadlock.
 func (f *follower) releaseTarget(caller *task, sig unix.Signal) bool {
 	if sig != unix.SIGSTOP {
@@ -81,10 +81,10 @@ func (f *follower) releaseTarget(caller *task, sig unix.Signal) bool {
 }
 
 // letOut lets a stopped tracee go, delivering sig, and resumes who waited for that.
-// One that is about to be stopped by fstrace's own signal is let out at that stop:
+// One that is about to be stopped by fstrace's own signal is released at that stop:
 // the signal would be left to it.
 //
-// A tracee in a group stop runs for a moment when it is let go, until it stops as its
+// A tracee in a group stop runs for a moment when it is detached, until it stops as its
 // group has. A tracer that attaches to a stopped process finds it stopped: ptrace(2). So
 // who waited has to wait for that.
 func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
@@ -111,7 +111,7 @@ func (f *follower) letOut(tid int, sig unix.Signal, inGroupStop bool) {
 	f.freeHeld(tid)
 }
 
-// freeHeld resumes the callers that waited for a tracee to be let out, or to die.
+// freeHeld resumes the callers that waited for a tracee to be released, or to die.
 func (f *follower) freeHeld(target int) {
 	for _, caller := range f.held[target] {
 		f.resumeCaller(caller)

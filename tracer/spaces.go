@@ -139,7 +139,7 @@ func (s *recordings) depart(p *process) {
 	s.open(sp)
 }
 
-// released closes the slots of a process that is about to be let go: nobody would take
+// released closes the slots of a process that is about to be detached: nobody would take
 // back its faults.
 func (s *recordings) released(p *process) {
 	if s == nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // What is learnt of processes that ptrace does not follow, by their calls: those
-// that escaped it, were let out of it, or are traced without it altogether.
+// that escaped it, were released from it, or are traced without it altogether.
 
 // processOf returns the process of a thread, and whether ptrace follows the thread. It
 // enters an unknown thread. nil means that the thread has ended.

@@ -162,7 +162,7 @@ func (m *Done) Decode(b []byte) error {
 	return d.end()
 }
 
-// A Question is put to the guard of an inner fstrace, before a call is let through: see
+// A Question is put to the guard of an inner fstrace, before a call is continued: see
 // Cmd.Guard in package tracer. Each is a packet of its own.
 type Question struct {
 	ID   uint64
@@ -189,7 +189,7 @@ func (q *Question) Decode(b []byte) error {
 	return d.end()
 }
 
-// An Answer says that a question's call may be let through. One with the ID 0 says that
+// An Answer says that a question's call may be continued. One with the ID 0 says that
 // the inner fstrace is at work on the questions that it has.
 type Answer struct{ ID uint64 }
 

@@ -20,7 +20,7 @@ func traced(t *testing.T, program ...string) (string, *harness.Record) {
 	return string(out), harness.ReadRecord(t, file)
 }
 
-// TestAttachToStopped: a stopped process that a debugger attaches to is let out, and is
+// TestAttachToStopped: a stopped process that a debugger attaches to is released, and is
 // stopped when the debugger goes on.
 func TestAttachToStopped(t *testing.T) {
 	const rounds = "50"

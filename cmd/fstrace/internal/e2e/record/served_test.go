@@ -27,7 +27,7 @@ func mountPoint(t *testing.T, dir string) string {
 }
 
 // TestServedInside: a file system may be served from inside the session. Its server makes
-// calls before it answers, which must be let through while a look-up waits for it.
+// calls before it answers, which must be continued while a look-up waits for it.
 func TestServedInside(t *testing.T) {
 	harness.NeedFUSE(t)
 	server := harness.BuildC(t, "gcc", "incomplete/fuse", "-pthread")
