@@ -149,7 +149,7 @@ func (s *Server) sink(n *session, o *Options, cmd *tracer.Cmd) (events.Sink, err
 	if err != nil {
 		return nil, asError(err)
 	}
-	cmd.Guard = m.Guard
+	cmd.Guard, n.abandon = m.Guard, m.Abandon
 	m.Served(cmd.Served)
 	return both{m, sink}, nil
 }

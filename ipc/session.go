@@ -36,6 +36,7 @@ type session struct {
 	label    string // the client's
 	detached bool
 	manifest *bytes.Buffer // what the manifest's recorder writes, nil without one
+	abandon  func(error)   // makes that recorder stop, nil without one
 
 	started chan struct{} // Start has returned
 	done    chan struct{} // the record is whole, and the result known
@@ -180,6 +181,9 @@ func (s *session) cancel(grace time.Duration) {
 		}
 	}
 	s.command().Cancel(grace)
+	if s.abandon != nil {
+		s.abandon(errors.New("cancelled before all files were hashed"))
+	}
 }
 
 // signal signals the command, or its process group.

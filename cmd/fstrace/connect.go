@@ -118,6 +118,9 @@ func (c *connected) execute() int {
 		return c.notRun(err)
 	}
 	cmd := launchedJob{launch}
+	if c.flags.format == "manifest" && c.flags.wait == "root" { // else the daemon may be waiting for processes
+		s.GiveUp = c.giveUp
+	}
 	go s.Forward(cmd)
 	ended := make(chan tracer.Result, 1)
 	go func() { ended <- c.wait(cmd, s) }()
@@ -136,6 +139,14 @@ func (c *connected) execute() int {
 		return c.brokenOff(cmd, ended, err)
 	}
 	return c.end(&rec, <-ended)
+}
+
+// giveUp ends fstrace before the record has come. The daemon stops hashing for a client
+// that is gone.
+func (c *connected) giveUp(sig unix.Signal) {
+	c.output.abort()
+	fmt.Fprintf(os.Stderr, "fstrace: the command ended, but its record could not be written: %s came before all files were hashed\n", unix.SignalName(sig))
+	os.Exit(exitFailed)
 }
 
 // wait waits for the command's end, from the launch on: it can be stopped before it has

@@ -130,6 +130,11 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 func (r *run) run(s *signals.Signals) int {
 	others := otherDescriptors()
 	r.cmd.StartAfter = s.Ready()
+	if r.manifest != nil {
+		s.GiveUp = func(sig unix.Signal) {
+			r.manifest.Abandon(fmt.Errorf("%s came before all files were hashed", unix.SignalName(sig)))
+		}
+	}
 	r.cmd.OnStop = func(sig unix.Signal) { s.CommandStopped(r.cmd, sig) }
 	go s.Forward(r.cmd)
 	if err := r.cmd.Start(); err != nil {

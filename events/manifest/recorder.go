@@ -2,8 +2,10 @@ package manifest
 
 import (
 	"cmp"
+	"context"
 	"io"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/fstrace/fstrace/events"
@@ -29,6 +31,11 @@ type Recorder struct {
 	fold         *fold
 	listings     *listings
 	m            *Manifest
+
+	// hashing is done when no more files are to be read: Abandon.
+	hashing context.Context
+	abandon context.CancelCauseFunc
+	ending  atomic.Bool
 }
 
 // Options are the options of a [Recorder]. The zero value is valid.
@@ -71,7 +78,8 @@ func newRecorder(w io.Writer, o Options, fs fileSystem, now func() time.Time) (*
 		return nil, err
 	}
 	r := &Recorder{w: w, options: o, fs: fs, now: now, patterns: p}
-	r.hasher = newHasher(fs, o.Cache, now)
+	r.hashing, r.abandon = context.WithCancelCause(context.Background())
+	r.hasher = newHasher(contextFS{fs, r.hashing}, o.Cache, now)
 	r.fold = newFold(fs, r.hasher, now)
 	r.listings = r.fold.listings
 	return r, nil
@@ -156,9 +164,19 @@ func (r *Recorder) Close() {
 	r.watch.close()
 }
 
+// Abandon makes a running End stop reading files and return cause; nothing is written
+// then. It has no effect at another time: what changes files waits for their hashes. It may
+// be called concurrently with all other methods.
+func (r *Recorder) Abandon(cause error) {
+	if r.ending.Load() {
+		r.abandon(cause)
+	}
+}
+
 // End looks at what the session left behind, and writes the manifest. It returns the
-// error of the writer.
+// error of the writer, or the cause given to Abandon.
 func (r *Recorder) End(t *events.Trailer) error {
+	r.ending.Store(true)
 	r.hasher.close()
 	r.fold.forgetLast()
 	x := r.outcome()
@@ -176,13 +194,16 @@ func (r *Recorder) End(t *events.Trailer) error {
 	if r.options.Compact {
 		x.m.Processes, x.m.ForgottenProcesses, x.compact = nil, 0, true
 	}
+	if cause := context.Cause(r.hashing); cause != nil {
+		return cause
+	}
 	r.m, r.fold = x.m, nil
 	return x.encode(r.w, all)
 }
 
 func (r *Recorder) outcome() *outcome {
 	return &outcome{
-		fold: r.fold, fs: r.fold.fs, hasher: r.fold.hasher, patterns: &lockedPatterns{patterns: r.patterns},
+		fold: r.fold, fs: contextFS{r.fold.fs, r.hashing}, hasher: r.fold.hasher, patterns: &lockedPatterns{patterns: r.patterns},
 		m: &Manifest{
 			Session: r.header.Session, Argv: r.header.Argv, Cwd: r.header.Cwd, Surroundings: r.surroundings,
 			Root: r.options.Root, Only: r.options.Only, Ignore: r.options.Ignore, Record: r.options.Record,

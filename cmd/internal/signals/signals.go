@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/fstrace/fstrace/tracer/jobcontrol"
 	"golang.org/x/sys/unix"
@@ -27,6 +28,11 @@ type Signals struct {
 	ready   chan struct{}
 	running atomic.Bool // the command is
 	stop    sync.Mutex  // held while this process stops itself
+
+	// GiveUp is called a second after a signal that would end this process has come when the
+	// command had ended: the record may be all but finished by then. nil means that such
+	// signals have no effect. It must be set before Forward is called.
+	GiveUp func(unix.Signal)
 }
 
 // A Job is the command, whichever process traces it.
@@ -83,11 +89,24 @@ func (s *Signals) Launched() {
 func (s *Signals) Forward(cmd Job) {
 	for sig := range s.caught {
 		n, ok := sig.(unix.Signal)
+		if ok && s.GiveUp != nil && ends(n) && cmd.Signal(0) != nil {
+			time.AfterFunc(time.Second, func() { s.GiveUp(n) })
+			continue
+		}
 		if !ok || s.running.Load() && byTerminal(n) && inForeground() {
 			continue
 		}
 		_ = cmd.Signal(n) // it may just have ended
 	}
+}
+
+// ends reports whether a signal is one by which people end a program.
+func ends(sig unix.Signal) bool {
+	switch sig {
+	case unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT:
+		return true
+	}
+	return false
 }
 
 // byTerminal reports whether a signal is one that a terminal sends.
