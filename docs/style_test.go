@@ -108,6 +108,31 @@ func TestWidth(t *testing.T) {
 	}
 }
 
+// commentWidth is the width at which comments of Go files wrap, with tabs of 4.
+const commentWidth = 90
+
+func TestCommentWidth(t *testing.T) {
+	comment := regexp.MustCompile(`(?m)^[\t ]*// .*$`)
+	for _, path := range texts(t) {
+		if filepath.Ext(path) != ".go" {
+			continue
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range comment.FindAllIndex(data, -1) {
+			line := strings.ReplaceAll(string(data[at[0]:at[1]]), "\t", "    ")
+			if strings.Contains(line, "// Code generated ") || !strings.Contains(strings.TrimLeft(line, " /"), " ") {
+				continue
+			}
+			if width := utf8.RuneCountInString(line); width > commentWidth {
+				t.Errorf("%s:%d: %d columns, want at most %d", path, 1+strings.Count(string(data[:at[0]]), "\n"), width, commentWidth)
+			}
+		}
+	}
+}
+
 // TestWalks: each walk through the code in architecture.md is at most 8 files, which
 // declare what it names.
 func TestWalks(t *testing.T) {

@@ -20,8 +20,8 @@ type module struct {
 	sites         map[uint64]struct{} // offsets in the file
 }
 
-// patienceForModule is how long a call waits, once in a session, for a module to be read. A
-// process that is about to make threads may not come again, and a file system that the
+// patienceForModule is how long a call waits, once in a session, for a module to be read.
+// A process that is about to make threads may not come again, and a file system that the
 // session serves itself may not answer.
 const patienceForModule = 5 * time.Millisecond
 

@@ -9,10 +9,11 @@ import (
 
 // What an access finds at a path follows from what was found there before and from what
 // the session has done since. If it does not, somebody else had a hand in it. A call that
-// failed explains much, a call at the same time as another the rest: then nothing is said.
+// failed explains much, a call at the same time as another the rest: then nothing is
+// said.
 
-// expect compares what an access finds at n with what was there before. It is called after
-// correct has undone what calls were foretold to do and did not.
+// expect compares what an access finds at n with what was there before. It is called
+// after correct has undone what calls were foretold to do and did not.
 func (f *fold) expect(n *node, e *events.Event, s events.State, info *events.FileInfo) {
 	switch {
 	case n.tried, len(f.mounted) > 0, e.Time.Before(f.latest):
@@ -140,8 +141,8 @@ func (f *fold) deviates(n *node, e *events.Event, detail string) {
 	f.suspect(n.path(), detail)
 }
 
-// suspect notes that somebody else changed what is at a path, unless the record misses the
-// access that did it.
+// suspect notes that somebody else changed what is at a path, unless the record misses
+// the access that did it.
 func (f *fold) suspect(path, detail string) {
 	f.suspected = append(f.suspected, events.Incomplete{Reason: events.ReasonChanged, Detail: path + ": " + detail})
 }

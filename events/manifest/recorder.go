@@ -165,8 +165,8 @@ func (r *Recorder) Close() {
 }
 
 // Abandon makes a running End stop reading files and return cause; nothing is written
-// then. It has no effect at another time: what changes files waits for their hashes. It may
-// be called concurrently with all other methods.
+// then. It has no effect at another time: what changes files waits for their hashes. It
+// may be called concurrently with all other methods.
 func (r *Recorder) Abandon(cause error) {
 	if r.ending.Load() {
 		r.abandon(cause)

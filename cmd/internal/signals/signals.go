@@ -29,9 +29,9 @@ type Signals struct {
 	running atomic.Bool // the command is
 	stop    sync.Mutex  // held while this process stops itself
 
-	// GiveUp is called a second after a signal that would end this process has come when the
-	// command had ended: the record may be all but finished by then. nil means that such
-	// signals have no effect. It must be set before Forward is called.
+	// GiveUp is called a second after a signal that would end this process has come when
+	// the command had ended: the record may be all but finished by then. nil means that
+	// such signals have no effect. It must be set before Forward is called.
 	GiveUp func(unix.Signal)
 }
 

@@ -60,8 +60,8 @@ func Key(audit, nr uint32) uint64 { return uint64(audit)<<32 | uint64(nr) }
 // Filter returns the filter for this machine, as the kernel wants it: an array of struct
 // sock_filter. Those calls of keyed that carry the key pass it, if key is not nil.
 //
-// The filter without a key is a constant (plain_filter_*.go): to assemble it was a twentieth of
-// the processor time of fstrace -- true.
+// The filter without a key is a constant (plain_filter_*.go): to assemble it was a
+// twentieth of the processor time of fstrace -- true.
 func (x *Index) Filter(key *seccomp.Key, keyed []string) (string, error) {
 	if key == nil {
 		return plainFilter, nil
