@@ -2,10 +2,9 @@ package tracer
 
 import (
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 
+	"github.com/fstrace/fstrace/tracer/internal/procfs"
 	"github.com/fstrace/fstrace/tracer/internal/shim"
 	"golang.org/x/sys/unix"
 )
@@ -94,16 +93,12 @@ func inheritAll() ([]uintptr, error) {
 // those that Cmd.InheritFiles passes on. A program that passes them on may want to close
 // its own after Start, so that a pipe ends when the command closes it.
 func KeptDescriptors() ([]int, error) {
-	entries, err := os.ReadDir("/proc/self/fd")
+	fds, err := procfs.Numbers("/proc/self/fd")
 	if err != nil {
 		return nil, err
 	}
 	var kept []int
-	for _, entry := range entries {
-		fd, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			return nil, err
-		}
+	for _, fd := range fds {
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
 		if err == nil && flags&unix.FD_CLOEXEC == 0 && !shim.StartedClosed(fd) { // EBADF: the one that listed them
 			kept = append(kept, fd)

@@ -1,7 +1,6 @@
 package observe
 
 import (
-	"os"
 	"slices"
 	"strconv"
 	"time"
@@ -16,17 +15,13 @@ import (
 // Descriptors returns the descriptors that a process starts with, and an access for
 // each that leads to a regular file. Those that are close-on-exec are not its own.
 func Descriptors(pid int) (list []events.Descriptor, files []Access, err error) {
-	entries, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/fd")
+	fds, err := procfs.Numbers("/proc/" + strconv.Itoa(pid) + "/fd")
 	if err != nil {
 		return nil, nil, err
 	}
 	var p procfs.Reader
 	defer p.Dirs.Close()
-	for _, entry := range entries {
-		fd, err := strconv.Atoi(entry.Name())
-		if err != nil {
-			continue
-		}
+	for _, fd := range fds {
 		mode, err := p.Mode(pid, fd, "")
 		if err != nil {
 			continue

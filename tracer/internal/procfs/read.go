@@ -73,6 +73,37 @@ func ReadAll(fd int, b []byte) ([]byte, error) {
 	}
 }
 
+// Numbers returns the names in a directory that are numbers: threads or descriptors, in
+// the order of the kernel. os.ReadDir makes objects of them, sorts them, and starts the Go
+// runtime's poller.
+func Numbers(dir string) ([]int, error) {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	defer unix.Close(fd)
+	var list []int
+	var names []string
+	var buf [4 << 10]byte
+	for {
+		n, err := unix.ReadDirent(fd, buf[:])
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("read %s: %w", dir, err)
+		case n <= 0:
+			return list, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names[:0])
+		for _, name := range names {
+			if number, err := strconv.Atoi(name); err == nil {
+				list = append(list, number)
+			}
+		}
+	}
+}
+
 // Argv reads /proc/PID/cmdline. It is empty for a process that has overwritten
 // its arguments, or has none.
 func Argv(pid int) []string {
@@ -96,13 +127,14 @@ func Argv(pid int) []string {
 // FDInfo returns what /proc/PID/fdinfo/FD says under a name, nil if it says nothing:
 // proc_pid_fdinfo(5).
 func FDInfo(pid, fd int, name string) ([]byte, error) {
-	data, err := ReadFile(pid, "fdinfo/"+strconv.Itoa(fd), nil)
+	var room [512]byte // enough for most
+	data, err := ReadFile(pid, "fdinfo/"+strconv.Itoa(fd), room[:])
 	if err != nil {
 		return nil, err
 	}
 	for line := range bytes.Lines(data) {
 		if key, value, _ := bytes.Cut(line, []byte(":")); string(key) == name {
-			return bytes.TrimSpace(value), nil
+			return bytes.Clone(bytes.TrimSpace(value)), nil
 		}
 	}
 	return nil, nil

@@ -63,7 +63,7 @@ func status(t *testing.T, pid int) (ws unix.WaitStatus) {
 
 // TestStub has the stub itself run a program that uses all that an op can do.
 func TestStub(t *testing.T) {
-	b := builder{program: newProgram()}
+	b := builder{program: newProgram(0)}
 	bad, copied, moved, right, compared := b.label(), b.label(), b.label(), b.label(), b.label()
 	text := b.put([]byte("0123456789"))
 	b.add(op{call: syscall.SYS_GETPID, result: argument(copied, 0), failed: bad})

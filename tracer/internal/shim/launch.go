@@ -37,7 +37,7 @@ type builder struct {
 // Encode returns the message to the shim: the calls that it is to make, from its start to
 // its exec.
 func (l *Launch) Encode() []byte {
-	b := builder{program: newProgram(), launch: l}
+	b := builder{program: newProgram(l.dataSize()), launch: l}
 	b.end = b.label()
 	b.call(syscall.SYS_FCNTL, b.end, socket(), number(syscall.F_SETFD), number(syscall.FD_CLOEXEC))
 	if l.Files > 0 {
@@ -54,6 +54,19 @@ func (l *Launch) Encode() []byte {
 	b.place(b.end)
 	b.exit()
 	return b.encode()
+}
+
+// dataSize is about as much as the program has to have for l.
+func (l *Launch) dataSize() int {
+	const others, pointer = 4 << 10, 8
+	size := others + len(l.Filter)
+	for _, s := range l.Argv {
+		size += len(s) + pointer
+	}
+	for _, s := range l.Env {
+		size += len(s) + pointer
+	}
+	return size
 }
 
 // call adds a call, and where to go if it fails.

@@ -92,7 +92,10 @@ func (o operand) plus(bytes int) operand {
 	return o
 }
 
-func newProgram() *program { return &program{labels: []int{-1}} }
+// newProgram returns a program without ops, with room for data.
+func newProgram(dataSize int) *program {
+	return &program{labels: append(make([]int, 0, 64), -1), ops: make([]op, 0, 128), data: make([]byte, 0, dataSize)}
+}
 
 // label makes a label, to be placed.
 func (p *program) label() label {

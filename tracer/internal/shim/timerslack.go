@@ -1,7 +1,6 @@
 package shim
 
 import (
-	"os"
 	"strconv"
 	"syscall"
 
@@ -27,14 +26,19 @@ import (
 // and look for work later than others.
 func restoreSlacks() {
 	_ = RestoreTimerSlack() // this is the main thread
-	f, err := os.Open("/proc/self/task")
+	fd, err := unix.Open("/proc/self/task", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return // nothing is wrong, but slow
 	}
-	defer f.Close()
-	// The kernel lists threads in the order in which they were started.
-	names, err := f.Readdirnames(-1)
-	if err != nil || len(names) < 3 || setSlackHandler(slackSignal) != 0 {
+	defer unix.Close(fd)
+	// The kernel lists threads in the order in which they were started. There are few yet.
+	var buf [4 << 10]byte
+	n, err := unix.ReadDirent(fd, buf[:])
+	if err != nil {
+		return
+	}
+	_, _, names := unix.ParseDirent(buf[:n], -1, nil)
+	if len(names) < 3 || setSlackHandler(slackSignal) != 0 {
 		return
 	}
 	for _, name := range names[2:] {
