@@ -172,6 +172,24 @@ func TestWalks(t *testing.T) {
 	}
 }
 
+// TestExamples: each public package has an example that runs or compiles as a test.
+func TestExamples(t *testing.T) {
+	found := 0
+	for _, path := range texts(t) {
+		if filepath.Base(path) != "doc.go" || strings.Contains(path, "/internal/") || strings.Contains(path, "/testdata/") {
+			continue
+		}
+		found++
+		data, err := os.ReadFile(filepath.Join(filepath.Dir(path), "example_test.go"))
+		if err != nil || !strings.Contains(string(data), "\nfunc Example") {
+			t.Errorf("%s: the package has no example in example_test.go", path)
+		}
+	}
+	if found < 7 {
+		t.Errorf("%d public packages", found)
+	}
+}
+
 // TestPaths: files of the repository that documents name exist. They move.
 func TestPaths(t *testing.T) {
 	path := regexp.MustCompile("[(`]((?:tracer|events|ipc|seccomp|cmd|testdata|docs)/[\\w./*-]*\\w)/?[)`]")
