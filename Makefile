@@ -66,7 +66,7 @@ cross:
 
 N ?= 200
 stress: stressdeps ## storms of threads, stops and terminals, N rounds (200), python's own process tests, heavy programs
-	FSTRACE_STRESS=$(N) $(GO) test -run 'Program|Soak|Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestFollowModel|TestConnect|TestVerdict' -count=1 -timeout=2h ./...
+	FSTRACE_STRESS=$(N) $(GO) test -run 'Program|Soak|Storm|TestPythonTests|TestDelve|TestManifestManyInputs|TestModel|TestFollowModel|TestConnect|TestVerdict|TestCached|TestKilled' -count=1 -timeout=2h ./...
 
 matrix: ## run fstrace on the kernels of testdata/matrix/kernels, emulated, and write docs/platforms.md (hours)
 	testdata/matrix/matrix.sh all

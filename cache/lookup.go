@@ -89,7 +89,8 @@ func (c *Cache) second(ctx context.Context, checker *manifest.Checker, k *taskKe
 	}
 	found, err := checker.Look(set, c.Hashes)
 	if err != nil {
-		return nil, false // something cannot be looked at: the command may say more
+		c.warn(fmt.Errorf("an input cannot be compared: %w", err))
+		return nil, false
 	}
 	messages, err := k.messages(found)
 	if err != nil {
