@@ -118,8 +118,9 @@ func segmentAt(f *elf.File, addr uint64) (b []byte, from uint64, err error) {
 	return nil, 0, errNoTable
 }
 
-// spacesOf returns the stretches between functions.
+// spacesOf returns the stretches between functions, in their place.
 func spacesOf(functions []function) (list []function) {
+	list = functions[:0] // there are fewer
 	end := uint64(0)
 	for i, fn := range functions {
 		if i > 0 && fn.from >= end+gapSize && fn.from-end <= longestSpace {
@@ -138,6 +139,11 @@ const longestSpace = 64
 func (m *Module) scan(code io.ReaderAt, spaces []function) error {
 	const piece = 64 << 10
 	b := make([]byte, piece+longestSpace)
+	n := uint64(0)
+	for _, s := range spaces {
+		n += (s.to - s.from) / gapSize
+	}
+	m.gaps, m.idle = make([]uint64, 0, n), make([][gapSize]byte, 0, n)
 	for from := uint64(0); from < m.size && len(spaces) > 0; from += piece {
 		b := b[:min(uint64(len(b)), m.size-from)]
 		if _, err := code.ReadAt(b, int64(from)); err != nil {
