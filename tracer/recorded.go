@@ -99,15 +99,6 @@ func (c *recordedCall) keep(found resolve.Result) {
 	c.early[c.number] = found
 }
 
-// add has a process's ring drained from now on.
-func (s *recordings) add(r ring, p *process, dir procfs.Place) *source {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	src := &source{ring: r, proc: p, dir: dir, early: make(map[uint64]resolve.Result)}
-	s.sources = append(s.sources, src)
-	return src
-}
-
 // drop ends the collecting from a source. The lock is held.
 func (s *recordings) drop(src *source) {
 	s.sources = slices.DeleteFunc(s.sources, func(o *source) bool { return o == src })

@@ -23,6 +23,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// add adds a process whose ring is drained from now on.
+func (s *recordings) add(r ring, p *process, dir procfs.Place) *source {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	src := &source{ring: r, proc: p, dir: dir, early: make(map[uint64]resolve.Result)}
+	s.sources = append(s.sources, src)
+	return src
+}
+
 // A fakeRing is a ring that a test fills.
 type fakeRing struct {
 	calls []*fakeCall
