@@ -31,7 +31,7 @@ func restoreSlacks() {
 		return // nothing is wrong, but slow
 	}
 	defer unix.Close(fd)
-	// The kernel lists threads in the order in which they were started. There are few yet.
+	// The kernel lists threads in the order in which they were started. There are few.
 	var buf [4 << 10]byte
 	n, err := unix.ReadDirent(fd, buf[:])
 	if err != nil {
