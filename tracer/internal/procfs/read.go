@@ -74,8 +74,8 @@ func ReadAll(fd int, b []byte) ([]byte, error) {
 }
 
 // Numbers returns the names in a directory that are numbers: threads or descriptors, in
-// the order of the kernel. os.ReadDir makes objects of them, sorts them, and starts the Go
-// runtime's poller.
+// the order of the kernel. os.ReadDir makes objects of them, sorts them, and starts the
+// Go runtime's poller.
 func Numbers(dir string) ([]int, error) {
 	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
