@@ -12,8 +12,8 @@ import (
 	"github.com/fstrace/fstrace/testdata/harness"
 )
 
-// TestCancelWhileHashing: a session whose command has ended hashes no more for somebody who
-// cancels it, or is gone; nor does it hold up the server's end.
+// TestCancelWhileHashing: a session whose command has ended hashes no more for somebody
+// who cancels it, or is gone; nor does it hold up the server's end.
 func TestCancelWhileHashing(t *testing.T) {
 	for _, how := range []string{"cancel", "gone", "shutdown"} {
 		t.Run(how, func(t *testing.T) {
