@@ -27,7 +27,7 @@ type lab struct {
 
 	fstrace, floor, loop, paths, stats, usage string
 	hasStrace                                 bool
-	fstraced                                  string // "" if there is none
+	fstraced, fstraceCache                    string // "" if there is none
 }
 
 func newLab(ctx context.Context, o *options) (*lab, error) {
@@ -86,9 +86,12 @@ func (l *lab) fill() error {
 		} else {
 			fmt.Fprintln(os.Stderr, "bench: without a daemon: no fstraced beside", l.fstrace)
 		}
+		if beside := filepath.Join(filepath.Dir(l.fstrace), "fstrace-cache"); exec.Command(beside, "--version").Run() == nil {
+			l.fstraceCache = beside
+		}
 		return nil
 	}
-	for name, to := range map[string]*string{"fstrace": &l.fstrace, "fstraced": &l.fstraced} {
+	for name, to := range map[string]*string{"fstrace": &l.fstrace, "fstraced": &l.fstraced, "fstrace-cache": &l.fstraceCache} {
 		linked := l.path("linked")
 		build := exec.CommandContext(l.ctx, "go", "build", "-trimpath", "-ldflags=-E=fstrace_entry", "-o", linked,
 			"./cmd/"+name) // as the Makefile does

@@ -72,6 +72,7 @@ var benchmarks = []func(*lab, *report) error{
 	benchWork,
 	benchFormats,
 	benchCheck,
+	benchCache,
 	benchPaths,
 	benchEvents,
 	benchTracees,
