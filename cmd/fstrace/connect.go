@@ -119,7 +119,7 @@ func (c *connected) execute() int {
 	}
 	cmd := launchedJob{launch}
 	if c.flags.format == "manifest" && c.flags.wait == "root" { // else the daemon may be waiting for processes
-		s.GiveUp = c.giveUp
+		s.GiveUp = func(sig unix.Signal) { time.AfterFunc(giveUpAfter, func() { c.giveUp(sig) }) }
 	}
 	go s.Forward(cmd)
 	ended := make(chan tracer.Result, 1)

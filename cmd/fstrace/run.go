@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/fstrace/fstrace/cmd/internal/signals"
 	"github.com/fstrace/fstrace/events"
@@ -125,6 +126,10 @@ func newSink(f *flags, out *output, live bool) (events.Sink, error) {
 	return events.Filter(sink, f.only, f.ignore)
 }
 
+// giveUpAfter is how long the record may still take when a signal has come after the
+// command's end.
+const giveUpAfter = time.Second
+
 // run runs the command and returns fstrace's exit status, or does not return if
 // the command was killed by a signal.
 func (r *run) run(s *signals.Signals) int {
@@ -132,7 +137,13 @@ func (r *run) run(s *signals.Signals) int {
 	r.cmd.StartAfter = s.Ready()
 	if r.manifest != nil {
 		s.GiveUp = func(sig unix.Signal) {
-			r.manifest.Abandon(fmt.Errorf("%s came before all files were hashed", unix.SignalName(sig)))
+			const same = 100 * time.Millisecond
+			if r.manifest.Ending() < same { // it may be the one that has ended the command
+				return
+			}
+			time.AfterFunc(giveUpAfter, func() {
+				r.manifest.Abandon(fmt.Errorf("%s came before all files were hashed", unix.SignalName(sig)))
+			})
 		}
 	}
 	r.cmd.OnStop = func(sig unix.Signal) { s.CommandStopped(r.cmd, sig) }

@@ -35,7 +35,7 @@ type Recorder struct {
 	// hashing is done when no more files are to be read: Abandon.
 	hashing context.Context
 	abandon context.CancelCauseFunc
-	ending  atomic.Bool
+	ending  atomic.Int64 // since when End runs, in nanoseconds since 1970; 0 before
 }
 
 // Options are the options of a [Recorder]. The zero value is valid.
@@ -168,15 +168,24 @@ func (r *Recorder) Close() {
 // then. It has no effect at another time: what changes files waits for their hashes. It
 // may be called concurrently with all other methods.
 func (r *Recorder) Abandon(cause error) {
-	if r.ending.Load() {
+	if r.ending.Load() != 0 {
 		r.abandon(cause)
 	}
+}
+
+// Ending returns how long ago End was called, 0 if it was not. It may be called
+// concurrently with all other methods.
+func (r *Recorder) Ending() time.Duration {
+	if since := r.ending.Load(); since != 0 {
+		return time.Since(time.Unix(0, since))
+	}
+	return 0
 }
 
 // End looks at what the session left behind, and writes the manifest. It returns the
 // error of the writer, or the cause given to Abandon.
 func (r *Recorder) End(t *events.Trailer) error {
-	r.ending.Store(true)
+	r.ending.Store(time.Now().UnixNano())
 	r.hasher.close()
 	r.fold.forgetLast()
 	x := r.outcome()

@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/fstrace/fstrace/tracer/jobcontrol"
 	"golang.org/x/sys/unix"
@@ -29,9 +28,9 @@ type Signals struct {
 	running atomic.Bool // the command is
 	stop    sync.Mutex  // held while this process stops itself
 
-	// GiveUp is called a second after a signal that would end this process has come when
-	// the command had ended: the record may be all but finished by then. nil means that
-	// such signals have no effect. It must be set before Forward is called.
+	// GiveUp is called with a signal that would end this process if it comes when the
+	// command has ended, maybe by the same signal. nil means that such signals have no
+	// effect. It must be set before Forward is called.
 	GiveUp func(unix.Signal)
 }
 
@@ -90,7 +89,7 @@ func (s *Signals) Forward(cmd Job) {
 	for sig := range s.caught {
 		n, ok := sig.(unix.Signal)
 		if ok && s.GiveUp != nil && ends(n) && cmd.Signal(0) != nil {
-			time.AfterFunc(time.Second, func() { s.GiveUp(n) })
+			s.GiveUp(n)
 			continue
 		}
 		if !ok || s.running.Load() && byTerminal(n) && inForeground() {
