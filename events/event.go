@@ -101,6 +101,14 @@ type FileInfo struct {
 // Known reports whether f is not the zero FileInfo.
 func (f *FileInfo) Known() bool { return f.Mode != 0 }
 
+// Attributes are new permissions, and a new owner. The zero value is for calls that set
+// neither, or of which it is not known.
+type Attributes struct {
+	HasMode, HasOwner bool
+	Mode              uint32 // permission bits
+	UID, GID          uint32 // ^0 leaves it as it is; both as in the user namespace of the caller
+}
+
 // A Link is a symbolic link that the kernel followed while it resolved a path.
 type Link struct {
 	Path   string // absolute path of the link, with its directory part resolved
@@ -152,6 +160,10 @@ type Event struct {
 	// OtherNamespace means that the call changes mounts, but not in the mount namespace
 	// to which the paths of the record belong. It is not encoded.
 	OtherNamespace bool
+
+	// Sets has what chmod or chown is to set. It is for sinks in this process and is not
+	// encoded.
+	Sets Attributes
 
 	// Left has the directories that the paths pass through and leave by "..". They must
 	// exist. It is for sinks in this process and is not encoded.

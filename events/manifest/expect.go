@@ -13,10 +13,14 @@ import (
 // said.
 
 // expect compares what an access finds at n with what was there before. It is called
-// after correct has undone what calls were foretold to do and did not.
+// after correct has undone what calls were predicted to do and did not.
 func (f *fold) expect(n *node, e *events.Event, s events.State, info *events.FileInfo) {
+	if !e.Time.Before(f.latest) && !f.isDressed(n, e.TID, info) {
+		n = f.note(n)
+		f.suspect(n.path(), redressed)
+	}
 	switch {
-	case n.tried, len(f.mounted) > 0, e.Time.Before(f.latest):
+	case n.attempt == tried, len(f.mounted) > 0, e.Time.Before(f.latest):
 		return
 	case n.status == gone:
 		if was := n.past().taken(); exists(s) && info.Known() && was.Known() && !isSame(was, info) {
@@ -27,25 +31,45 @@ func (f *fold) expect(n *node, e *events.Event, s events.State, info *events.Fil
 		return
 	}
 	o := n.from
+	if s == events.StateDir && n.status == found && f.isOtherDir(n, info) && (!o.away || f.isOver(n, e)) {
+		f.deviates(n, e, "is another directory than when the command came to it before")
+		return
+	}
 	switch {
 	case o.state == events.StateNone, !isCertain(o.state), !isCertain(s):
 	case o.state != s:
-		if o.away && n.status == found && !f.isFull(o) {
+		if o.away && n.status == found && n.attempt != failed && !f.isFull(o) {
 			return // rmdir, say
 		}
 		if s == events.StateAbsent && o.state == events.StateSymlink && isFollowed(e, n) { // ELOOP
 			return
 		}
 		f.deviates(n, e, "was "+o.state.String()+", was "+s.String()+" when the command came to it again")
-	case !o.info.Known() || o.late || !info.Known() || o.away && !isSame(o.info, info):
-	case f.differs(o, e, info):
+	case s == events.StateSymlink && f.leadsElsewhere(o, info):
+		f.deviates(n, e, "led elsewhere when the command came to it again")
+	case !o.info.Known() || o.late || !info.Known() || o.away && n.status == found && !isSame(o.info, info):
+	case f.differs(n, e, info):
 		f.deviates(n, e, "was changed before the command came to it again")
 	}
 }
 
+// isOtherDir reports whether a directory that the session has not made is not the one
+// that was at n before.
+func (f *fold) isOtherDir(n *node, info *events.FileInfo) bool {
+	o := n.from
+	return o.state == events.StateDir && o.info.Known() && !o.late && info.Known() && !isSame(o.info, info) &&
+		!isOn(f.note(n).path(), unix.OVERLAYFS_SUPER_MAGIC)
+}
+
+const redressed = "somebody else changed its attributes"
+
 // vanished compares what an access finds at n with what the session made there and was
 // seen. It is called before correct takes it that it could not be made.
-func (f *fold) vanished(n *node, e *events.Event, s events.State) {
+func (f *fold) vanished(n *node, e *events.Event, s events.State, info *events.FileInfo) {
+	if exists(s) && f.isRemade(n, info) && f.isOver(n, e) {
+		f.deviates(n, e, "somebody else made it after the command had removed it, or renamed it")
+		return
+	}
 	if s != events.StateAbsent || isFollowed(e, n) {
 		return
 	}
@@ -99,16 +123,35 @@ func isFollowed(e *events.Event, n *node) bool {
 	return slices.ContainsFunc(e.Links, func(l events.Link) bool { return l.Path == path })
 }
 
-// differs reports whether what is at o now is not what was found there, as far as the
-// session has learned of it, and the session has not changed that.
-func (f *fold) differs(o *origin, e *events.Event, info *events.FileInfo) bool {
-	own, owned := f.retold[inodeOf(info)], f.written[inodeOf(info)] != nil || o.written
-	switch was := o.info; {
-	case owned:
+// leadsElsewhere reports whether the symbolic link that info is of holds something else
+// than o did. It is known only of links that the session was about to rename or to
+// remove.
+func (f *fold) leadsElsewhere(o *origin, info *events.FileInfo) bool {
+	if o.more.target == "" || !info.Known() {
 		return false
+	}
+	target := f.hasher.target(info)
+	return target != "" && target != o.more.target
+}
+
+// differs reports whether what is at n now is not what was found there, as far as the
+// session has learned of it, and the session has not changed that.
+func (f *fold) differs(n *node, e *events.Event, info *events.FileInfo) bool {
+	o := n.from
+	own, owned := f.retoldBefore(info), f.written[inodeOf(info)] != nil || o.written
+	switch was := o.info; {
+	case o.state == events.StateFile && isSame(was, info) && was.Nlink != info.Nlink && !own.relinked && !owned && !own.attributes && (ruleOf(e).file | o.facts).has(factLinks):
+		return !isOn(n.path(), unix.OVERLAYFS_SUPER_MAGIC) // which gives one name another file
+	case owned: // writing keeps mode and owner
+		return !own.attributes && !o.dressed && isSame(was, info) && attributesOf(was) != attributesOf(info)
 	case own.attributes || o.retold:
-		// Another mode does not change what it holds.
-		return o.state == events.StateFile && !o.retimed && !own.times && (was.Size != info.Size || was.Mtime != info.Mtime)
+		if o.state == events.StateDir {
+			_, stirred := f.stirred[o]
+			return n.status == moved && !isSame(was, info) ||
+				o.facts.has(factNames) && !stirred && !o.retimed && !own.times && was.Mtime != info.Mtime && !isOn(n.path(), unix.F2FS_SUPER_MAGIC)
+		}
+		// Another mode, or name, does not change what it holds.
+		return !o.retimed && !own.times && (was.Size != info.Size || was.Mtime != info.Mtime)
 	case o.state == events.StateDir && o.facts.has(factNames) && (was.Mtime != info.Mtime || was.Ctime != info.Ctime):
 		_, stirred := f.stirred[o]
 		return !stirred
@@ -128,16 +171,16 @@ func (f *fold) differs(o *origin, e *events.Event, info *events.FileInfo) bool {
 
 // deviates notes that somebody else changed what is at n, if nothing else explains it.
 func (f *fold) deviates(n *node, e *events.Event, detail string) {
-	if n.tried || e.Time.Before(f.latest) || len(f.mounted) > 0 {
+	if n.attempt == tried || e.Time.Before(f.latest) || len(f.mounted) > 0 {
 		return
 	}
 	for up := n.parent(); up != nil; up = up.parent() {
-		if up.tried || up.status == found && up.from != nil && up.from.away {
+		if up.attempt == tried || up.status == found && up.from != nil && up.from.away {
 			return
 		}
 	}
 	n = f.note(n)
-	n.tried = true // once is enough
+	n.attempt = tried // once is enough
 	f.suspect(n.path(), detail)
 }
 
@@ -150,7 +193,7 @@ func (f *fold) suspect(path, detail string) {
 // isLost reports whether the session put something at n for certain, and has not taken it
 // away: nothing is there in the end.
 func (x *outcome) isLost(n *node) bool {
-	if n.tried || n.removed || len(x.fold.mounted) > 0 {
+	if n.attempt == tried || n.removed || len(x.fold.mounted) > 0 {
 		return false
 	}
 	if n.status == found {
@@ -176,7 +219,7 @@ func (x *outcome) isLost(n *node) bool {
 func (x *outcome) isExchanged(n *node, s events.State, info *events.FileInfo) bool {
 	o := n.from
 	switch {
-	case n.tried, len(x.fold.mounted) > 0, o == nil, n.status != found && n.status != moved, !isCertain(o.state), o.state == events.StateAbsent:
+	case n.attempt == tried, len(x.fold.mounted) > 0, o == nil, n.status != found && n.status != moved, !isCertain(o.state), o.state == events.StateAbsent && n.attempt != failed:
 		return false
 	case o.state != s:
 		return true
@@ -186,27 +229,68 @@ func (x *outcome) isExchanged(n *node, s events.State, info *events.FileInfo) bo
 	own := x.fold.retold[inodeOf(info)].attributes || x.fold.written[inodeOf(info)] != nil || o.written
 	switch info.Mode & unix.S_IFMT {
 	case unix.S_IFDIR:
-		return n.status == moved && !isSame(o.info, info)
+		return !isSame(o.info, info) && (n.status == moved || !isOn(n.path(), unix.OVERLAYFS_SUPER_MAGIC))
 	}
 	return !own && (o.info.Size != info.Size || o.info.Mtime != info.Mtime)
+}
+
+// isRemade reports whether what is found at n is what the session was to remove or to
+// rename, and yet was changed since: the call has failed then, and the session did
+// nothing else to it.
+func (f *fold) isRemade(n *node, info *events.FileInfo) bool {
+	o := n.from
+	switch {
+	case n.status == gone:
+		o = n.past().left
+	case n.status != found, o == nil, !o.away:
+		return false
+	}
+	was := n.past().was
+	if o == nil || n.attempt == tried || len(f.mounted) > 0 || o.late || !isSame(o.info, info) {
+		return false
+	}
+	own := f.retoldBefore(info)
+	if own.attributes || own.times || o.dressed || o.written || f.written[inodeOf(info)] != nil {
+		return false
+	}
+	if info.Mode&unix.S_IFMT == unix.S_IFDIR {
+		if n.status == found {
+			was = o.info
+		}
+		_, stirred := f.stirred[o]
+		return !stirred && was != nil && info.Ctime != was.Ctime
+	}
+	return n.status == gone && own.names == 1 && was != nil && info.Ctime != was.Ctime
 }
 
 // isRelinked reports whether somebody else changed how many names a file has, if that
 // counts.
 func (x *outcome) isRelinked(n *node, o *origin, info *events.FileInfo) bool {
-	names := x.fold.retold[inodeOf(info)].names
+	own := x.fold.retold[inodeOf(info)]
 	if o.state != events.StateFile || o.info.Nlink == info.Nlink || o.late {
 		return false
 	}
 	// What the session was to remove is still there: it did nothing to the number.
-	return names == 0 && o.facts.has(factLinks) || names == 1 && n.status == gone
+	return !own.relinked && o.facts.has(factLinks) || own.names == 1 && n.status == gone
 }
 
 // isRedressed reports whether somebody else changed the attributes of what is at path.
 func (x *outcome) isRedressed(path string, o *origin, info *events.FileInfo) bool {
-	if !isReowned(o.info, info) || o.late || o.dressed || o.written || x.fold.retold[inodeOf(info)].attributes || len(x.fold.mounted) > 0 {
+	if attributesOf(o.info) == attributesOf(info) && (o.written || !isReowned(o.info, info)) {
+		return false
+	}
+	if o.late || o.dressed || x.fold.retold[inodeOf(info)].attributes || len(x.fold.mounted) > 0 {
 		return false
 	}
 	at := x.fold.paths.find(path)
 	return at == nil || !at.accessed.has(events.OpChattr)
+}
+
+// isOn reports whether path is on a file system of a type. Overlayfs gives a file another
+// inode number when it is first changed; F2FS gives a directory another time when it is
+// moved to another one.
+func isOn(path string, magic int64) bool {
+	var fs unix.Statfs_t
+	err := ignoringEINTR(func() error { return unix.Statfs(path, &fs) })
+	return err == nil && int64(fs.Type) == magic
 }

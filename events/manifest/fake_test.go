@@ -209,7 +209,7 @@ func (f *fakeFS) readDir(path string) (dirList, error) {
 			names = append(names, typedName(stateOf(&x.info, nil), baseOf(name)))
 		}
 	}
-	return dirList{x.info, names}, nil
+	return dirList{info: x.info, names: names}, nil
 }
 
 func (f *fakeFS) open(path string) (file, error) {
@@ -307,19 +307,30 @@ func (p *play) event(e *events.Event) {
 	}
 	look(subject(e), &e.State, &e.Info)
 	look(e.To, &e.ToState, &e.ToInfo)
-	guarded := func(s events.State) bool { return s == events.StateFile || s == events.StateSymlink }
-	switch e.Op {
-	case events.OpWrite, events.OpDelete, events.OpRename:
-		if guarded(e.State) || e.Op == events.OpWrite && e.State == events.StateAbsent {
-			p.guard(e.Op, subject(e), e.Info)
-		}
-		if guarded(e.ToState) {
-			p.guard(e.Op, e.To, e.ToInfo)
+	switch guarded := e.State == events.StateFile || e.State == events.StateSymlink; {
+	case e.Op == events.OpList, e.Op == events.OpDelete, e.Op == events.OpWrite && (guarded || e.State == events.StateAbsent):
+		p.guard(e.Op, subject(e), e.Info)
+	case e.Op == events.OpCreate && e.To != "":
+		p.guardMaking(e.To, e.ToState)
+	case e.Op == events.OpCreate:
+		p.guardMaking(e.Path, e.State)
+	case e.Op == events.OpRename:
+		p.guard(events.OpCreate, e.To, e.ToInfo)
+		p.guard(events.OpRename, e.Path, e.Info)
+		if hasFlag(e, "RENAME_EXCHANGE") {
+			p.guard(events.OpCreate, e.Path, e.Info)
+			p.guard(events.OpRename, e.To, e.ToInfo)
 		}
 	}
 	p.held = append(p.held, e)
 	if !p.late {
 		p.flush()
+	}
+}
+
+func (p *play) guardMaking(path string, s events.State) {
+	if s == events.StateAbsent {
+		p.guard(events.OpChattr, path, events.FileInfo{})
 	}
 }
 

@@ -23,6 +23,8 @@ type fold struct {
 	renamed []renaming
 	written map[inode]*writing  // what the session may have written to, by whatever name
 	retold  map[inode]retelling // files of which it may have changed the change time
+	dressed map[inode]dressing  // files of which it may have changed mode or owner
+	earlier [2]earlier          // of the files whose names or attributes the event may change
 	stirred map[*origin]stir    // directories in which it may have made or removed names
 	gaps    []events.Incomplete
 	// suspected are changes that the session's own accesses do not explain. They count
@@ -46,8 +48,8 @@ type renaming struct {
 func newFold(fs fileSystem, h *hasher, now func() time.Time) *fold {
 	p := newPaths()
 	return &fold{
-		fs: fs, hasher: h, listings: newListings(fs), now: now, stirred: make(map[*origin]stir), paths: p, tree: newTree(p),
-		written: make(map[inode]*writing), retold: make(map[inode]retelling), volatile: make(map[string]struct{}),
+		fs: fs, hasher: h, listings: newListings(fs, h.owns, now), now: now, stirred: make(map[*origin]stir), paths: p, tree: newTree(p),
+		written: make(map[inode]*writing), retold: make(map[inode]retelling), dressed: make(map[inode]dressing), volatile: make(map[string]struct{}),
 		forgotten: newForgetter(),
 	}
 }
@@ -62,6 +64,7 @@ func (f *fold) event(e *events.Event) {
 }
 
 func (f *fold) step(e *events.Event) {
+	f.earlier = [2]earlier{}
 	if e.IsProcess() {
 		f.processes.step(e)
 		if f.processes.isFull() {
@@ -167,6 +170,7 @@ func (f *fold) inspect(e *events.Event, r *rule, path string, s events.State, in
 		f.listings.take(path, false)
 	}
 	if r.on(s) == dresses {
+		f.dress(e, info)
 		if n = f.note(n); n.from != nil {
 			n.from.retold, n.from.dressed = true, true
 			n.from.retimed = n.from.retimed || setsTimes[e.Syscall]
@@ -218,8 +222,8 @@ func (f *fold) isOutside(e *events.Event, path string, s events.State, info *eve
 // touch notes what an access found at n. It returns the origin of what it found,
 // nil if that was not there before the session or holds what the session wrote.
 func (f *fold) touch(n *node, e *events.Event, s events.State, info *events.FileInfo) *origin {
-	f.vanished(n, e, s)
-	f.correct(n, s, info)
+	f.vanished(n, e, s, info)
+	f.correct(n, e, s, info)
 	f.expect(n, e, s, info)
 	switch {
 	case n.status == made:
@@ -297,6 +301,9 @@ func (f *fold) origin(n *node, s events.State, info *events.FileInfo) *origin {
 			f.noteForgotten(o, info)
 		}
 		o.state = s
+		if !f.isAsListed(o) {
+			f.suspect(n.path(), "came or went after the command had listed the directory")
+		}
 	}
 	if (!o.info.Known() || o.late) && info.Known() && s == o.state {
 		if l := o.more.listing; l != nil && !isSame(&l.info, info) {

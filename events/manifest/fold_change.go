@@ -47,6 +47,7 @@ func (f *fold) make(n *node, e *events.Event, path string, s events.State, info 
 	f.overwrite(n, e, ruleMake.learns(s), path, s, info)
 	below := n.below
 	f.tree.replace(n, made, nil)
+	n.begins(e)
 	if s == events.StateAbsent && below != nil {
 		n.adopt(below)
 	}
@@ -131,9 +132,10 @@ func (f *fold) delete(e *events.Event) {
 		f.look(n, e, rule, e.Path, e.State, &e.Info)
 		return
 	}
-	f.correct(n, e.State, &e.Info)
+	f.correct(n, e, e.State, &e.Info)
 	left := n.from
 	f.overwrite(n, e, rule.learns(e.State), e.Path, e.State, &e.Info)
+	n.begins(e)
 	f.note(n)
 	// A directory is removed only if it is empty, which is not known: what was in
 	// it has been removed by name. If it is made again, that is seen.
@@ -165,6 +167,9 @@ func (f *fold) rename(e *events.Event) {
 	f.access(at, e, e.Path, e.State)
 	f.access(toAt, e, e.To, e.ToState)
 	swap := hasFlag(e, "RENAME_EXCHANGE")
+	if e.State == events.StateDir {
+		defer f.listings.take(e.Path, false)
+	}
 	if e.ToState == events.StateDir {
 		defer f.listings.take(e.To, false)
 	}
@@ -186,6 +191,8 @@ func (f *fold) rename(e *events.Event) {
 		_, from = f.tree.find(e.Path)
 	}
 	f.forgotten.removals++
+	from.begins(e)
+	to.begins(e)
 	from.edit().movedAt, to.edit().movedAt = e.Time.UnixNano(), e.Time.UnixNano()
 	if swap {
 		f.carryForgotten(at, toAt)
@@ -202,7 +209,7 @@ func (f *fold) rename(e *events.Event) {
 			f.carryForgotten(at, toAt)
 		}
 		rest := f.tree.move(from, to)
-		from.edit().exchanged = false
+		from.edit().exchanged = exists(e.ToState)
 		rest.edit().was = infoCopy(&e.Info)
 		f.note(rest)
 		f.renamed = append(f.renamed, renaming{a, from})
@@ -262,7 +269,7 @@ func (f *fold) canRename(e *events.Event, from, to *node, swap bool) bool {
 // and what it would have put there is where it was: ENOENT.
 func (f *fold) lacksDir(e *events.Event, to *node) bool {
 	for up := to.parent(); up != nil; up = up.parent() {
-		if up.status == found && up.from != nil && !up.tried && (up.from.state == events.StateAbsent || up.from.state == events.StateFile) {
+		if up.status == found && up.from != nil && up.attempt != tried && (up.from.state == events.StateAbsent || up.from.state == events.StateFile) {
 			return true
 		}
 	}

@@ -79,22 +79,37 @@ func (f *fold) list(o *origin, e *events.Event, path string) {
 	// What the tracer saw as the call was made is better than the time of the call: files
 	// are stamped by a clock that is some milliseconds behind.
 	l.late, l.lateBy = r.info.Mtime >= e.Time.UnixNano(), r.info.Ctime >= e.Time.UnixNano()
-	if e.Info.Known() && isSame(&e.Info, &r.info) {
-		l.late, l.lateBy = r.info.Mtime != e.Info.Mtime, r.info.Ctime != e.Info.Ctime
-		l.alone = e.Op == events.OpList && f.stirred[o].isDone(e)
+	stirred, isStirred := f.stirred[o]
+	before := &e.Info
+	switch {
+	case r.before.Known():
+		before = &r.before
+	case !before.Known() && !isStirred && !o.late:
+		before = o.info // as it was opened
 	}
+	if before.Known() && isSame(before, &r.info) {
+		l.late, l.lateBy = r.info.Mtime != before.Mtime, r.info.Ctime != before.Ctime
+		l.alone = e.Op == events.OpList && (!isStirred || f.isDone(stirred, e))
+	}
+	l.late = l.late || r.changing
 	l.names, l.readHash = r.names, hashNames(r.names) // now, while the command runs
 }
 
 // A stir is what the session has done to the names in a directory.
 type stir struct {
-	tid   int
-	mixed bool // more than one thread did
+	pid, tid int
+	mixed    bool // more than one thread may have been about it at once
 }
 
 // isDone reports whether all that was done is over as e is made: a thread makes one call
-// after the other.
-func (s stir) isDone(e *events.Event) bool { return !s.mixed && (s.tid == 0 || s.tid == e.TID) }
+// after the other, and a process that has ended makes none.
+func (f *fold) isDone(s stir, e *events.Event) bool {
+	if s.mixed || s.tid == e.TID {
+		return !s.mixed
+	}
+	_, running := f.processes.now[s.pid]
+	return !running
+}
 
 // stir notes that e may make or remove a name in the directory of n.
 func (f *fold) stir(n *node, e *events.Event) {
@@ -103,7 +118,6 @@ func (f *fold) stir(n *node, e *events.Event) {
 		return
 	}
 	s, ok := f.stirred[up.from]
-	s.mixed = s.mixed || ok && s.tid != e.TID
-	s.tid = e.TID
-	f.stirred[up.from] = s
+	mixed := ok && !f.isDone(s, e)
+	f.stirred[up.from] = stir{e.PID, e.TID, mixed}
 }

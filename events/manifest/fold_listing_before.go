@@ -41,6 +41,23 @@ func (x *outcome) names(o *origin, dir string, now []string) []string {
 	return list
 }
 
+// isAsListed reports whether what the session finds at o when it first comes to it agrees
+// with what it has listed in the directory before.
+func (f *fold) isAsListed(o *origin) bool {
+	if o.parent == nil || !isCertain(o.state) {
+		return true
+	}
+	l := o.parent.more.listing
+	if l == nil || l.unread || l.late || l.readHash == "" || len(f.mounted) > 0 || f.forgotten.names[o.parent] != nil {
+		return true
+	}
+	i, listed := slices.BinarySearchFunc(l.names, o.name, func(typed, name string) int { return strings.Compare(nameOf(typed), name) })
+	if !listed {
+		return !exists(o.state)
+	}
+	return exists(o.state) && l.names[i][0] == typeLetters[o.state]
+}
+
 // isAsBefore reports whether names would return now, which is sorted, and sees that
 // sooner.
 func (x *outcome) isAsBefore(o *origin, dir string, now []string) bool {

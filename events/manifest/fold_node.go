@@ -13,16 +13,29 @@ type node struct {
 	change *change // nil of most; edit returns one that may be changed
 
 	status status
-	seen   bool // of a made one: that it is there was seen, not only foretold
+	seen   bool // of a made one: that it is there was seen, not only predicted
 	noted  bool // it is in the fold's list of changes
 	listed bool // of a made one: the session listed it
 	linked bool // of a made one: it is another name of a file
 	// removed: of a made one: a directory that the session then removed, or tried to.
 	removed bool
-	// tried: a call was predicted to put something here, or to remove it, and did not,
-	// or another process undid it. What is here from now on is not predicted.
-	tried bool
+	attempt attempt
+
+	// pid and tid are of the last call that was predicted to change what is here.
+	pid, tid int32
 }
+
+// An attempt is what is known of the last call that was to put something at a node, or to
+// take it away.
+type attempt uint8
+
+const (
+	predicted attempt = iota // nothing but that it was made
+	failed                   // it is over, and has not done so
+	// tried: it has not done so, but may still be running, or somebody else undid it.
+	// What is there from now on is not predicted.
+	tried
+)
 
 // A dir has the nodes in a directory. It stays the same if the directory gets another
 // name, and is dropped with all that is in it if something is put over it.
@@ -43,6 +56,8 @@ type change struct {
 	// unmoved: of a gone one: where what was here should have gone, and was not found. So
 	// it should be here.
 	unmoved string
+	// over: of a gone one: what the session had put where what was here went.
+	over *node
 }
 
 type status uint8
@@ -114,8 +129,8 @@ func (d *dir) path() string {
 	return d.node.path()
 }
 
-// adopt takes in what the session was foretold to put into a directory before it was
-// foretold to make the directory: of two calls at once, either may be told of first.
+// adopt takes in what the session was predicted to put into a directory before it was
+// predicted to make the directory: of two calls at once, either may be told of first.
 func (n *node) adopt(below *dir) {
 	for _, c := range below.nodes {
 		if c.status == made {
@@ -139,7 +154,7 @@ func (t *tree) replace(n *node, s status, from *origin) {
 	t.forget(n)
 	n.status, n.from, n.below, n.seen, n.listed, n.linked, n.removed = s, from, nil, false, false, false, false
 	if n.change != nil {
-		n.change.left, n.change.went, n.change.exchanged, n.change.unmoved = nil, nil, false, ""
+		n.change.left, n.change.went, n.change.exchanged, n.change.unmoved, n.change.over = nil, nil, false, "", nil
 	}
 }
 
@@ -147,8 +162,11 @@ func (t *tree) replace(n *node, s status, from *origin) {
 func (t *tree) move(n, to *node) (rest *node) {
 	t.forget(n)
 	t.forget(to)
-	rest = &node{in: n.in, name: n.name, status: gone}
+	rest = &node{in: n.in, name: n.name, status: gone, pid: n.pid, tid: n.tid}
 	rest.change = &change{left: n.from, went: n}
+	if to.status != found {
+		rest.change.over = to
+	}
 	n.in.put(rest)
 	n.in, n.name = to.in, to.name
 	n.in.put(n)
@@ -169,6 +187,13 @@ func (t *tree) comeBack(n *node, s status, from *origin) {
 	if w := n.past().went; w != nil && w.from == from && (w.status == moved || w.status == made) && !w.isAbove(n) {
 		below = w.below
 		t.replace(w, found, t.home(w))
+		if o := n.past().over; o != nil && o.in == w.in && o.name == w.name {
+			w.status, w.from, w.seen, w.listed, w.linked, w.removed = o.status, o.from, o.seen, o.listed, o.linked, o.removed
+			w.attempt = max(w.attempt, o.attempt)
+			if w.change = o.change; o.below != nil {
+				w.below, o.below.node = o.below, w
+			}
+		}
 	}
 	t.replace(n, s, from)
 	if n.below = below; below != nil {

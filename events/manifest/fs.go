@@ -27,8 +27,9 @@ type fileSystem interface {
 // A dirList is a directory, as it was before it was read, and the names in it as
 // Entry.Names has them, unsorted.
 type dirList struct {
-	info  events.FileInfo
-	names []string
+	info     events.FileInfo
+	names    []string
+	changing bool // it was changed as it was read
 }
 
 type file interface {

@@ -24,6 +24,7 @@ type retelling struct {
 	mode, uid, gid uint32
 	attributes     bool   // it may have changed these
 	times          bool   // it may have set these
+	relinked       bool   // it may have changed how many names it has
 	names          uint32 // how many of its names it may have made, removed or changed
 	nlink          uint32 // how many names it had before the first of these
 }
@@ -37,13 +38,15 @@ func (f *fold) noteInodes(e *events.Event) {
 	default: // what is there stays as it is
 		return
 	}
-	for _, info := range []*events.FileInfo{&e.Info, &e.ToInfo} {
+	for i, info := range []*events.FileInfo{&e.Info, &e.ToInfo} {
 		delete(f.forgotten.isDead, inodeOf(info)) // another file has its inode number
 		attributes := e.Op == events.OpChattr && info.Known()
 		if info.Mode&unix.S_IFMT != unix.S_IFREG && info.Mode&unix.S_IFMT != unix.S_IFLNK && !attributes {
 			continue
 		}
 		r, ok := f.retold[inodeOf(info)]
+		f.earlier[i] = earlier{inodeOf(info), r}
+		r.relinked = r.relinked || e.Op == events.OpCreate || e.Op == events.OpDelete || i == 1 && !hasFlag(e, "RENAME_EXCHANGE")
 		if !ok || attributes && !r.attributes {
 			r.mode, r.uid, r.gid, r.attributes = info.Mode, info.UID, info.GID, attributes
 		}
@@ -59,8 +62,10 @@ func (f *fold) noteInodes(e *events.Event) {
 	removed := &e.Info
 	switch {
 	case e.Op == events.OpDelete:
+		f.undress(removed)
 	case e.Op == events.OpRename && !hasFlag(e, "RENAME_EXCHANGE"):
 		removed = &e.ToInfo
+		f.undress(removed)
 	case e.Op == events.OpCreate && e.To != "": // a hard link
 		if w := f.written[inodeOf(&e.Info)]; w != nil && e.Info.Known() {
 			w.names++
@@ -72,6 +77,23 @@ func (f *fold) noteInodes(e *events.Event) {
 	if w := f.written[inodeOf(removed)]; w != nil && removed.Known() {
 		w.names--
 	}
+}
+
+// An earlier is what a retelling was before the event that is taken in.
+type earlier struct {
+	inode
+	retelling
+}
+
+// retoldBefore returns what the session had done to a file before the event that is taken
+// in.
+func (f *fold) retoldBefore(info *events.FileInfo) retelling {
+	for i := range f.earlier {
+		if info.Known() && f.earlier[i].inode == inodeOf(info) {
+			return f.earlier[i].retelling
+		}
+	}
+	return f.retold[inodeOf(info)]
 }
 
 // mounts notes a call after which paths may lead elsewhere, and nobody is able to tell

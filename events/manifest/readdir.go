@@ -34,7 +34,8 @@ func (f osFS) readDir(path string) (dirList, error) {
 			return err
 		})
 		if err == nil && n <= 0 {
-			return dirList{info, found.list()}, nil
+			after, err := osFile(fd).stat()
+			return dirList{info: info, names: found.list(), changing: after.Mtime != info.Mtime}, err
 		}
 		if err == nil {
 			err = f.appendNames(&found, path, buf[:n])

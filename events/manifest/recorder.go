@@ -132,7 +132,8 @@ func (r *Recorder) Guard(op events.Op, path string, info events.FileInfo) {
 	if isVolatile(path) || r.options.Cache.isWriting(op, &info) {
 		return
 	}
-	if r.listings.guard(op, path, info.Mode&unix.S_IFMT == unix.S_IFDIR && !r.hasher.owns(path)); op == events.OpList {
+	named := op != events.OpWrite || !info.Known()
+	if r.listings.guard(op, path, &info, info.Mode&unix.S_IFMT == unix.S_IFDIR && !r.hasher.owns(path), named); op == events.OpList {
 		return
 	}
 	switch info.Mode & unix.S_IFMT {

@@ -141,8 +141,12 @@ func (x *outcome) settle(o *origin, path string) *problem {
 		return nil
 	}
 	if o.retold { // with another mode, owner or time it is still there
-		if info, err := x.fs.lstat(path); stateOf(&info, err) == events.StateAbsent && exists(o.state) {
+		info, err := x.fs.lstat(path)
+		if stateOf(&info, err) == events.StateAbsent && exists(o.state) {
 			return changed("was " + o.state.String() + ", is absent now")
+		}
+		if err == nil && isSame(o.info, &info) && x.isRedressed(path, o, &info) {
+			return changed(redressed)
 		}
 		return nil
 	}

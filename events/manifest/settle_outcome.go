@@ -78,7 +78,7 @@ func (x *outcome) missing(n *node, path string) {
 	if x.isLost(n) || x.isUnmoved(n) {
 		x.lost = append(x.lost, n)
 	}
-	if n.tried {
+	if n.attempt != predicted {
 		x.unmade = append(x.unmade, path)
 	}
 	switch {
@@ -114,16 +114,23 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	was := o != nil && exists(o.state)
 	// What was made here may have got the inode number of what was here before.
 	same := was && o.state == s && isSame(o.info, info) && (n.status != made || o.info.Ctime == info.Ctime)
+	if !x.fold.isDressed(n, 0, info) {
+		x.fold.suspect(path, redressed)
+	}
 	switch {
-	case n.status == made && !n.tried && s != events.StateDir && info.Nlink > 1 && x.fold.retold[inodeOf(info)].names == 0:
+	case n.status == made && n.attempt != tried && s != events.StateDir && info.Nlink > 1 && x.fold.retold[inodeOf(info)].names == 0:
 		x.changed(path, "somebody else gave it another name")
 	case !same:
+	case x.fold.isRemade(n, info):
+		x.changed(path, "somebody else made it")
 	case x.isRelinked(n, o, info):
 		x.changed(path, "somebody else made or removed another name of it")
 	case x.isRedressed(path, o, info):
-		x.changed(path, "somebody else changed its attributes")
+		x.changed(path, redressed)
 	}
 	switch {
+	case n.status == gone && x.isAt(n.past().went, info):
+		x.changed(path, "somebody else made it")
 	case same && s != events.StateFile:
 		if isReowned(o.info, info) || x.isRetimed(path, o.info, info) {
 			x.put(n, path, s, info, false)
@@ -137,7 +144,7 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 	case was && o.state == s && !o.info.Known() && n.status == found && !o.written:
 		// A directory or a link that nobody looked at closely.
 	case n.status == moved && n.from != nil && n.from.state == s && x.isRedressed(path, n.from, info):
-		x.changed(path, "somebody else changed its attributes")
+		x.changed(path, redressed)
 	case n.status == gone && !stayed(n, info):
 		x.changed(path, "somebody else made it")
 	case x.isExchanged(n, s, info):
@@ -151,6 +158,20 @@ func (x *outcome) standing(n *node, path string, s events.State, info *events.Fi
 			x.along(n, path, time.Unix(0, n.past().movedAt))
 		}
 	}
+}
+
+// isAt reports whether the file that info is of is at n, too: it cannot have been renamed
+// to there and still be where it was.
+func (x *outcome) isAt(n *node, info *events.FileInfo) bool {
+	if n == nil || info.Mode&unix.S_IFMT == unix.S_IFDIR {
+		return false
+	}
+	path := n.path()
+	if path == "" {
+		return false
+	}
+	there, err := x.fs.lstat(path)
+	return err == nil && isSame(&there, info)
 }
 
 // isReowned reports whether a file has other permission bits, or another owner.
@@ -202,7 +223,11 @@ func (x *outcome) along(dir *node, path string, at time.Time) {
 		if !exists(s) {
 			continue
 		}
-		x.fold.correct(child, s, &info) // it could not be removed, say
+		x.fold.correct(child, nil, s, &info) // it could not be removed, say
+		if o := child.from; child.status == found && o != nil && o.known && isCertain(o.state) && o.state != s && !o.away {
+			x.fold.suspect(below, "was "+o.state.String()+", is "+s.String()+" now")
+			continue
+		}
 		if child.status != found || child.from == nil {
 			continue // has been noted by itself
 		}

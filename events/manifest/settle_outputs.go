@@ -35,6 +35,9 @@ func (x *outcome) describe() {
 				x.changed(path, "read link: "+err.Error())
 			}
 			out.Target = target
+			if n := out.node; n != nil && n.from != nil && n.status == moved && n.from.state == out.State && n.from.more.target != "" && n.from.more.target != target {
+				x.fold.suspect(path, "leads elsewhere now")
+			}
 		case events.StateDir:
 			if out.facts.has(factNames) {
 				x.listOutput(out)

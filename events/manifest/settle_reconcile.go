@@ -4,17 +4,19 @@ import (
 	"github.com/fstrace/fstrace/events"
 )
 
-// correct sees whether what an access found can be, after what was foretold of
+// correct sees whether what an access found can be, after what was predicted of
 // earlier calls; one of them has failed, otherwise. A process that looked at the
 // same time as another made the change is taken for a failure as well: at the end
 // it is seen what really is there.
-func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
+//
+// The event is nil at the end, when all calls are over.
+func (f *fold) correct(n *node, e *events.Event, s events.State, info *events.FileInfo) {
 	if !exists(s) {
 		switch {
 		case s != events.StateAbsent:
 		case n.status == moved, n.status == made: // it could not be moved here, or made
 			was := f.tree.home(n)
-			n.tried = true
+			f.undone(n, e)
 			f.unmove(n)
 			if was != nil && exists(was.state) { // it had been removed before
 				f.tree.replace(n, gone, nil)
@@ -30,22 +32,55 @@ func (f *fold) correct(n *node, s events.State, info *events.FileInfo) {
 		switch past := n.past(); {
 		case past.left != nil:
 			if isBack(past.left, info) {
+				if w := past.went; w != nil {
+					f.undone(w, e)
+				}
 				f.tree.comeBack(n, found, past.left)
-				n.tried = true
+				f.undone(n, e)
 			}
 		case past.was != nil && *info == *past.was:
 			f.tree.comeBack(n, made, nil)
-			n.seen, n.tried = true, true
+			n.seen = true
+			f.undone(n, e)
 		}
 	case made, moved:
 		if o := f.tree.home(n); o != nil && o != n.from && exists(o.state) && isBack(o, info) {
 			f.tree.replace(n, found, o)
-			n.tried = true
+			f.undone(n, e)
 		}
 	case found:
 		if n.from == nil {
-			f.revive(n)
+			f.revive(n, e)
 		}
+	}
+}
+
+// undone notes that the last call that was to change what is at n has not done so. If it
+// is over, it has failed, and n is as it was.
+func (f *fold) undone(n *node, e *events.Event) {
+	switch {
+	case !f.isOver(n, e):
+		n.attempt = tried
+	case n.attempt == predicted:
+		n.attempt = failed
+	}
+}
+
+// isOver reports whether the last call that was to change what is at n is over as e is
+// made: a thread makes one call after the other, and a process that has ended makes none.
+func (f *fold) isOver(n *node, e *events.Event) bool {
+	if e == nil || int(n.tid) == e.TID {
+		return true
+	}
+	_, running := f.processes.now[int(n.pid)]
+	return n.pid != 0 && !running
+}
+
+// begins notes that e is to change what is at n.
+func (n *node) begins(e *events.Event) {
+	n.pid, n.tid = int32(e.PID), int32(e.TID)
+	if n.attempt == failed {
+		n.attempt = predicted
 	}
 }
 
@@ -69,9 +104,9 @@ func (x *outcome) isUnmoved(n *node) bool {
 	return err != nil || !isSame(c.left.info, &info)
 }
 
-// revive undoes the foretold renaming of a directory: there is still something in
+// revive undoes the predicted renaming of a directory: there is still something in
 // it, under its old name.
-func (f *fold) revive(n *node) {
+func (f *fold) revive(n *node, e *events.Event) {
 	for up := n.parent(); up != nil; up = up.parent() {
 		if up.status == made {
 			return
@@ -80,7 +115,7 @@ func (f *fold) revive(n *node) {
 			continue
 		}
 		left := up.past().left
-		up.tried = true
+		f.undone(up, e)
 		if left == nil { // the session's own
 			up.status = made
 			return

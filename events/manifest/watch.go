@@ -402,7 +402,7 @@ func (x *outcome) strangers(w *watcher) {
 func (x *outcome) isUndressed(path string) bool {
 	const integrity = "security.ima" // which the kernel itself sets
 	out := x.outputs[path]
-	if out == nil || out.node == nil || out.node.status != made || out.node.tried {
+	if out == nil || out.node == nil || out.node.status != made || out.node.attempt == tried {
 		return false
 	}
 	if at := x.fold.paths.find(path); at != nil && at.accessed.has(events.OpChattr) {

@@ -26,6 +26,7 @@ type Access struct {
 	opaque         bool   // what the call names could not be read
 	result         string // as of events.Event
 	otherNamespace bool   // it changes mounts, but none that fstrace sees
+	sets           events.Attributes
 
 	First, second resolve.Result
 	Target        string           // what a new symbolic link holds
@@ -102,7 +103,7 @@ func (m *Maker) Make(a *Access, yield func(*events.Event)) {
 			e.ABI = a.abi.Name
 		}
 	}
-	e.OtherNamespace = a.otherNamespace
+	e.OtherNamespace, e.Sets = a.otherNamespace, a.sets
 	if a.opaque {
 		e.State = events.StateUnknown
 	}

@@ -108,6 +108,9 @@ func (o *Observer) Observe(c *Call, a *Access) bool {
 		if c.Row.Flags != syscalls.None && c.Row.FlagType != syscalls.FlagsNone {
 			a.flags, a.hasFlags = c.arg(c.Row.Flags), true
 		}
+		if c.Row.Op == events.OpChattr {
+			a.sets = c.sets()
+		}
 		err = o.read(c, &o.view, a)
 		o.noteLost(c, a)
 	}
@@ -135,6 +138,22 @@ func (o *Observer) Observe(c *Call, a *Access) bool {
 
 // arg returns an argument by its number in the table.
 func (c *Call) arg(n int8) uint64 { return c.Row.Argument(&c.Args, n, c.ABI) }
+
+// sets returns what chmod or chown is to set. Other ABIs have calls with narrower
+// arguments.
+func (c *Call) sets() (s events.Attributes) {
+	const permissions = 0o7777
+	if c.ABI.Name != syscalls.NativeABI {
+		return s
+	}
+	if n := c.Row.Mode; n != 0 {
+		s.HasMode, s.Mode = true, uint32(c.arg(n))&permissions
+	}
+	if n := c.Row.Owner; n != 0 {
+		s.HasOwner, s.UID, s.GID = true, uint32(c.arg(n)), uint32(c.arg(n+1))
+	}
+	return s
+}
 
 // Sleeps reports whether the call may sleep in the kernel until a signal interrupts it.
 // Opening a file or directory does not; opening a FIFO, or a device, does.

@@ -22,6 +22,10 @@ type Row struct {
 	follow   followRule
 	empty    emptyRule
 
+	// Mode and Owner are the arguments that hold new permissions, and the new user with
+	// the new group behind it; 0 for none.
+	Mode, Owner int8
+
 	does  Effects           // what else it does, or may do
 	wide  int8              // an argument of 64 bits with others of the table behind it; 0 for none
 	where *seccomp.Argument // which of the calls are notified; nil for all
