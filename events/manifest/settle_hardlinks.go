@@ -63,6 +63,9 @@ func (x *outcome) aliases() {
 		}
 		content := contentOf(&info) != contentOf(o.info)
 		if content || o.facts.has(factLinks) && info.Nlink != o.info.Nlink || isReowned(o.info, &info) {
+			if x.isRedressed(path, o, &info) {
+				x.changed(path, redressed)
+			}
 			x.put(nil, path, events.StateFile, &info, content)
 		}
 	}

@@ -280,6 +280,7 @@ func TestVerdictOutsiderRows(t *testing.T) {
 		{"a file that unlink f/ cannot remove", "echo x >f", "unlink f/; cat f/; MEET; unlink f/; :", "rm f; mkdir f", ""},
 		{"a link that runs in a circle", "ln -s l/l l", "echo x >l; MEET; echo x >l", "rm l; ln -s c l", "rm l c; ln -s l/l l"},
 		{"a mode that was set, and set again", "echo x >f", "chmod 700 f; MEET", "chmod 755 f", ""},
+		{"a mode of a file that got another name", "echo x >f", "ln f g; MEET", "chmod 600 f", ""},
 		{"an owner that was set, and set again", "echo x >f", "chown 5 f; MEET", "chown 6 f", ""},
 		{"a mode that was set, and the directory replaced", "mkdir d", "chmod 600 d; MEET", "rm -r d; mkdir d", ""},
 		{"an exchanged link replaced", "mkdir d; ln -s a c", exchange + "; MEET; " + exchange, "rm d; ln -s b d", "rm -r c d; mkdir d; ln -s a c"},
