@@ -47,6 +47,9 @@ func (f *fold) learnOnly(e *events.Event, r *rule, path string, s events.State, 
 	}
 	at, n := f.tree.look(path)
 	f.access(at, e, path, s)
+	if up := n.parent(); r.parent && up != nil && up.from != nil {
+		up.from.names = true // it may fail there first
+	}
 	f.look(n, e, r, path, s, info)
 	if s == events.StateDir {
 		f.listings.take(path, false)

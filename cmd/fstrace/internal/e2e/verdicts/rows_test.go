@@ -175,6 +175,7 @@ var failureRows = []verdictRow{
 	both(1, "a directory that is left by dots", "mkdir -p b/a; echo 1 >f", "cat b/a/../../f", "rmdir b/a"),
 	both(1, "made beside a directory that is left by dots", "mkdir -p b/a", "(echo 1 >b/a/../n) 2>/dev/null && echo ok || echo failed", "rmdir b/a"),
 	both(1, "refused beside a directory that is left by dots", "mkdir -p b/a", "unlink b/a/../n 2>&1 || true", "rmdir b/a; echo >b/a"),
+	both(1, "rename below absent to a dot", "mkdir -p b/b/a", `python3 -I -c 'import os; os.rename("a/a/a", ".")' 2>/dev/null && echo ok || echo failed`, "ln -s b/b a").needs("python3"),
 	both(1, "renamed within itself", "mkdir a", "mv a a/b 2>/dev/null && echo ok || echo failed; ls", "rmdir a"),
 	both(1, "denied by a directory", "mkdir -m 755 e", "echo x >e/o 2>/dev/null && echo cached || echo no cache", "chmod 777 e").unprivileged(),
 	both(1, "allowed by a directory", "mkdir -m 777 e", "echo x >e/o 2>/dev/null && echo cached || echo no cache", "chmod 755 e").unprivileged(),
