@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -116,9 +117,37 @@ func (p *project) hits(argv ...string) harness.Outcome {
 	p.t.Helper()
 	out, r := p.run(argv...)
 	if !r.Hit {
-		p.t.Fatalf("%q: %+v; it should have been restored\n%s%s", argv, r, out.Stderr, p.explain(argv...))
+		p.t.Fatalf("%q: %+v; it should have been restored\n%s%s%s", argv, r, out.Stderr, p.explain(argv...), p.pathSets())
 	}
 	return out
+}
+
+// pathSets returns the path sets in the store, without what is in /usr.
+func (p *project) pathSets() string {
+	p.t.Helper()
+	files, err := filepath.Glob(filepath.Join(p.store, "cas", "*", "*"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, name := range files {
+		var set struct {
+			Paths []struct {
+				Path  string
+				Facts []string
+			}
+		}
+		if b, err := os.ReadFile(name); err != nil || json.Unmarshal(b, &set) != nil || set.Paths == nil {
+			continue
+		}
+		fmt.Fprintln(&text, "path set:")
+		for _, x := range set.Paths {
+			if !strings.HasPrefix(x.Path, "/usr/") {
+				fmt.Fprintln(&text, " ", x.Path, x.Facts)
+			}
+		}
+	}
+	return text.String()
 }
 
 // refused checks that a command runs, that its result is not kept, and why.

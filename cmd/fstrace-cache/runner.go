@@ -26,8 +26,8 @@ type runner struct {
 	cmd     *tracer.Cmd
 }
 
-// giveUpAfter is how long storing a result may still take when a signal has come after the
-// command's end.
+// giveUpAfter is how long storing a result may still take when a signal has come after
+// the command's end.
 const giveUpAfter = time.Second
 
 // A launched is a command that tells the signals when it runs.
@@ -65,8 +65,8 @@ func (r *runner) run(ctx context.Context, stdout, stderr io.Writer) (*manifest.M
 		}
 	}
 	r.cmd, r.signals = cmd, signals.Catch()
-	// What is stored is whole at any moment, so this program may end by the signal. It may
-	// be the one that has ended the command; then there is time to return its status.
+	// What is stored is whole at any moment, so this program may end by the signal. It
+	// may be the one that has ended the command; then there is time to return its status.
 	r.signals.GiveUp = func(sig unix.Signal) { time.AfterFunc(giveUpAfter, func() { jobcontrol.KillSelf(sig) }) }
 	cmd.StartAfter = r.signals.Ready()
 	cmd.OnStop = func(sig unix.Signal) { r.signals.CommandStopped(cmd, sig) }
