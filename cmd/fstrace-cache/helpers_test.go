@@ -28,7 +28,8 @@ func newProject(t *testing.T) *project {
 	base := harness.OpenDir(t)
 	p := &project{t: t, exe: harness.FstraceCache.Install(t, base), dir: filepath.Join(base, "src"), store: filepath.Join(base, "store")}
 	harness.Mkdir(t, p.dir)
-	p.env = []string{"XDG_CACHE_HOME=" + filepath.Join(base, "hashes")}
+	// gcc asks for the directory that PWD names: that of the test, by chance.
+	p.env = []string{"XDG_CACHE_HOME=" + filepath.Join(base, "hashes"), "PWD=/"}
 	return p
 }
 

@@ -190,9 +190,15 @@ func (c *connected) notRun(err error) int {
 func (c *connected) notBegun(status unix.WaitStatus, err error) int {
 	var refused *ipc.Error
 	ended := errors.As(err, &refused) && refused.ProcessEnded()
-	if status.Signaled() && !ended && !errors.Is(err, ipc.ErrGone) {
+	isGone := errors.Is(err, ipc.ErrGone)
+	switch {
+	case status.Signaled() && !ended && !isGone:
 		c.output.abort()
 		return endLike(status)
+	case status.Signaled() && isGone: // it may have executed the command just before
+		c.output.abort()
+		fmt.Fprintln(os.Stderr, "fstrace: fstraced has ended while it started the command: if the command had begun, it was killed, and there is no record; start fstraced again")
+		return exitFailed
 	}
 	return c.notRun(err)
 }
