@@ -32,6 +32,7 @@ const (
 	RefusedOutput     RefusalReason = "an output cannot be restored"
 	RefusedInput      RefusalReason = "an input cannot be compared"
 	RefusedChanged    RefusalReason = "an output changed after the run"
+	RefusedKey        RefusalReason = "the command cannot be a key"
 	RefusedStore      RefusalReason = "the store"
 )
 

@@ -52,7 +52,7 @@ func (t *Task) action(o *Options, input Digest) (*repb.Action, *repb.Command, er
 	})
 	b, err := encode(command)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the command cannot be a key: %w", err)
+		return nil, nil, refuse(RefusedKey, "%v", err)
 	}
 	return &repb.Action{
 		CommandDigest: DigestOf(b).message(), InputRootDigest: input.message(), Salt: []byte(keyVersion),

@@ -175,6 +175,7 @@ func TestNotKept(t *testing.T) {
 			q.refused(c.reason, c.detail, "sh", "-c", c.script)
 		})
 	}
+	p.refused("the command cannot be a key", "UTF-8", "sh", "-c", "echo \xff")
 	if harness.NeedTool(t, "python3") != "" {
 		p.refused("the command may have used an external source", "network",
 			"python3", "-c", "import socket\ntry: socket.create_connection(('127.0.0.1', 9))\nexcept OSError: pass")

@@ -74,6 +74,3 @@ func DecodePathSet(document []byte, places Places) (*PathSet, error) {
 	}
 	return p, nil
 }
-
-// Len returns the number of paths.
-func (p *PathSet) Len() int { return len(p.questions) }
