@@ -253,6 +253,29 @@ func TestRoot(t *testing.T) {
 	q.runs(compile...)
 }
 
+// TestUnreadable: a path in a directory that the user may not search is an input like
+// others.
+func TestUnreadable(t *testing.T) {
+	harness.NeedRoot(t, "to be another user")
+	p := newProject(t)
+	closed := filepath.Join(filepath.Dir(p.dir), "closed")
+	if err := os.Mkdir(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{p.dir, filepath.Dir(p.dir)} {
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	trial := harness.Trial{Dir: p.dir, Env: p.env, User: harness.Nobody}
+	for _, want := range []string{"ran and kept", "restored", "restored"} {
+		out := trial.Run(t, []string{p.exe, "run", "-v", "--dir", p.store, "--", "sh", "-c", "test -e " + closed + "/x || echo no"})
+		if out.Stdout != "no\n" || !strings.Contains(out.Stderr, want) {
+			t.Errorf("%q, %q, want %q", out.Stdout, out.Stderr, want)
+		}
+	}
+}
+
 // TestVerify: a command that is not deterministic is found.
 func TestVerify(t *testing.T) {
 	p := newProject(t)

@@ -82,8 +82,8 @@ func NewPathSet(m *Manifest, o PathSetOptions) (*PathSet, error) {
 	p.eachFound(m, o, func(e *Entry, facts factSet) { p.add(e, facts) })
 	slices.SortFunc(p.questions, func(a, b question) int { return strings.Compare(a.path, b.path) })
 	for i := range m.Inputs {
-		if e := &m.Inputs[i]; e.State == events.StateUnknown || e.Shared {
-			return nil, fmt.Errorf("%w: the state of %s is not known", ErrNoPathSet, events.Quote(e.Path))
+		if e := &m.Inputs[i]; e.Shared {
+			return nil, fmt.Errorf("%w: others may write to %s", ErrNoPathSet, events.Quote(e.Path))
 		}
 	}
 	return p, nil
@@ -265,8 +265,8 @@ func (c *comparison) look(path string, f factSet) (Entry, error) {
 	info := &id.FileInfo
 	e := newEntry(path, stateOf(info, err))
 	switch e.State {
-	case events.StateUnknown:
-		return e, fmt.Errorf("%s: %w", path, err)
+	case events.StateUnknown: // as in a directory that may not be searched
+		return e, nil
 	case events.StateAbsent:
 		e.Error = lookupErrorOf(err).String()
 		return e, nil
