@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/fstrace/fstrace/cache"
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/spf13/cobra"
 )
@@ -20,7 +21,7 @@ func newExplain(f *flags, status *int) *cobra.Command {
 		Use:   "explain [flags] -- command [argument ...]",
 		Short: "Report why a command would run",
 		Long:  explainHelp,
-		Args:  wantCommand,
+		Args:  commandline.WantCommand("fstrace cache explain"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			*status = exitUnsure
 			j, err := newJob(f, args)

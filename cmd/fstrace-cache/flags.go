@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/fstrace/fstrace/cache"
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events/manifest"
 	"golang.org/x/sys/unix"
 )
@@ -53,7 +54,7 @@ func (f *flags) options(dir string) (*cache.Options, error) {
 		Touch: f.touch, Inside: []string{dir}, External: []manifest.ExternalKind{manifest.ExternalRandom}, Warn: f.warn,
 	}
 	if f.root != "" {
-		root, err := realDirectory(f.root)
+		root, err := commandline.RealDirectory(f.root)
 		if err != nil {
 			return nil, fmt.Errorf("--root %s: %w", f.root, err)
 		}
@@ -94,36 +95,8 @@ func parseMap(pair string) (manifest.Place, error) {
 	if !ok || !regexp.MustCompile(placeNames).MatchString(name) {
 		return manifest.Place{}, errors.New("must be NAME=DIR, with a name of letters, digits and dashes")
 	}
-	dir, err := realDirectory(dir)
+	dir, err := commandline.RealDirectory(dir)
 	return manifest.Place{Name: name, Dir: dir}, err
-}
-
-// realDirectory returns a directory's path without symbolic links.
-func realDirectory(name string) (string, error) {
-	path, err := filepath.Abs(name)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	if err != nil {
-		return "", reason(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", reason(err)
-	}
-	if !info.IsDir() {
-		return "", errors.New("not a directory")
-	}
-	return path, nil
-}
-
-// reason takes off what package os says of the operation and the path.
-func reason(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }
 
 func (f *flags) warn(err error) {

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/spf13/cobra"
 )
@@ -53,7 +53,7 @@ func newRoot(status *int) *cobra.Command {
 		Short:         "Skip a command that would do the same again",
 		Long:          longHelp,
 		Example:       examples,
-		Version:       version(),
+		Version:       commandline.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -92,24 +92,4 @@ func (f *flags) addTaskFlags(cmd *cobra.Command) {
 	flags.BoolVarP(&f.verbose, "verbose", "v", false, "print whether the result was found, and why it was not kept")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "print no warnings")
 	cmd.MarkFlagsMutuallyExclusive("quiet", "verbose")
-}
-
-// wantCommand insists on "--": what follows is the command's, whatever it looks like.
-func wantCommand(cmd *cobra.Command, args []string) error {
-	switch dash := cmd.ArgsLenAtDash(); {
-	case dash > 0 || dash < 0 && len(args) > 0:
-		return fmt.Errorf("unexpected argument %q before \"--\": the command comes after it, as in fstrace cache %s -- %s", args[0], cmd.Name(), args[0])
-	case len(args) == 0:
-		return fmt.Errorf("no command: give one after \"--\", as in fstrace cache %s -- gcc -c main.c", cmd.Name())
-	}
-	return nil
-}
-
-// version is what the build knows of itself.
-func version() string {
-	v := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v = info.Main.Version
-	}
-	return v
 }

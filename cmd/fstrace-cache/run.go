@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fstrace/fstrace/cache"
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/spf13/cobra"
 )
 
@@ -23,7 +24,7 @@ func newRun(f *flags, status *int) *cobra.Command {
 		Use:   "run [flags] -- command [argument ...]",
 		Short: "Run a command, or restore what it made before",
 		Long:  runHelp,
-		Args:  wantCommand,
+		Args:  commandline.WantCommand("fstrace cache run"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			j, err := newJob(f, args)
 			if err != nil {

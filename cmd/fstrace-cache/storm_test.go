@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -51,15 +52,12 @@ func (p *project) storm(round, i int) {
 	}
 	argv := []string{"run", "-q", "--root", dir, "--times", "ignore", "--ignore-former-outputs", "--dir", p.store, "--", "sh", "-c", script}
 	if rnd.IntN(2) == 0 {
-		cmd := exec.Command(p.exe, argv...)
+		// It is killed at any moment.
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(rnd.IntN(60))*time.Millisecond)
+		cmd := exec.CommandContext(ctx, p.exe, argv...)
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), p.env...)
-		if err := cmd.Start(); err != nil {
-			p.t.Error(err)
-			return
-		}
-		time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond) // any moment will do
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		_ = cmd.Run()
+		cancel()
 		for n := 1; n <= 8; n++ {
 			// A command that is killed may leave half a file. A restoration does not, but
 			// which of them it was is not known here.

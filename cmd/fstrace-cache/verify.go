@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/fstrace/fstrace/cache"
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/spf13/cobra"
 )
 
@@ -21,7 +22,7 @@ func newVerify(f *flags, status *int) *cobra.Command {
 		Use:   "verify [flags] -- command [argument ...]",
 		Short: "Run a command again and compare the results",
 		Long:  verifyHelp,
-		Args:  wantCommand,
+		Args:  commandline.WantCommand("fstrace cache verify"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			*status = exitUnsure
 			j, err := newJob(f, args)

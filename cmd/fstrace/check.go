@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/spf13/cobra"
@@ -169,7 +170,7 @@ func (f *checkFlags) compare(name string, cache *manifest.Cache, check checkFunc
 	}
 	if f.root != "" {
 		var err error
-		if o.Root, err = realDirectory(f.root); err != nil {
+		if o.Root, err = commandline.RealDirectory(f.root); err != nil {
 			return nil, fmt.Errorf("--root %s: %w", f.root, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/cmd/internal/signals"
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/events/summary"
@@ -92,7 +93,7 @@ func (c *connected) request(l *tracer.Launch) (*ipc.RunRequest, error) {
 		q.Options.Compact, q.Options.EnvValues = f.compact, f.envValues
 		if f.root != "" {
 			var err error
-			if q.Options.Root, err = realDirectory(f.root); err != nil {
+			if q.Options.Root, err = commandline.RealDirectory(f.root); err != nil {
 				return nil, fmt.Errorf("--root %s: %w", f.root, err)
 			}
 		}

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events/manifest"
 )
 
@@ -15,7 +15,7 @@ func newManifest(f *flags, out *output) (*manifest.Recorder, error) {
 	o := manifest.Options{Only: f.only, Ignore: f.ignore, Compact: f.compact, EnvironmentValues: f.envValues}
 	if f.root != "" {
 		var err error
-		if o.Root, err = realDirectory(f.root); err != nil {
+		if o.Root, err = commandline.RealDirectory(f.root); err != nil {
 			return nil, fmt.Errorf("--root %s: %w", f.root, err)
 		}
 	}
@@ -24,25 +24,6 @@ func newManifest(f *flags, out *output) (*manifest.Recorder, error) {
 		o.Record = recordPath(f.output)
 	}
 	return manifest.NewRecorder(out, o)
-}
-
-// realDirectory returns a directory's path without symbolic links.
-func realDirectory(name string) (string, error) {
-	path, err := filepath.Abs(name)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	if err != nil {
-		return "", cause(err)
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", cause(err)
-	}
-	if !info.IsDir() {
-		return "", errors.New("not a directory")
-	}
-	return path, nil
 }
 
 // recordPath is where a record called name will be, "" if it has no place of its
@@ -72,7 +53,7 @@ func readManifest[T any](name string, read func(io.Reader) (T, error)) (result T
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return result, fmt.Errorf("open manifest %s: %w", name, cause(err))
+			return result, fmt.Errorf("open manifest %s: %w", name, commandline.Cause(err))
 		}
 		defer f.Close()
 		in = f

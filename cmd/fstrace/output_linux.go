@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"golang.org/x/sys/unix"
 )
 
@@ -75,7 +76,7 @@ func (o *output) open() error {
 		case errors.Is(err, unix.ENOENT):
 			return o.create(path, nil)
 		case err != nil:
-			return cause(err)
+			return commandline.Cause(err)
 		case info.Mode().IsRegular():
 			return o.create(path, info)
 		case info.Mode()&os.ModeSymlink == 0:
@@ -87,7 +88,7 @@ func (o *output) open() error {
 		}
 		target, err := os.Readlink(path)
 		if err != nil {
-			return cause(err)
+			return commandline.Cause(err)
 		}
 		if !filepath.IsAbs(target) {
 			dir, _ := filepath.Split(path)
@@ -140,7 +141,7 @@ func (o *output) duplicate(fd int) error {
 func (o *output) direct(path string) error {
 	file, err := os.OpenFile(path, os.O_WRONLY|unix.O_NOCTTY, 0)
 	o.file = file
-	return cause(err)
+	return commandline.Cause(err)
 }
 
 // create makes the file that will be at path; old is what is there now, or nil.
@@ -161,7 +162,7 @@ func (o *output) create(path string, old os.FileInfo) error {
 		err = o.createNamed()
 	}
 	if err == nil && old != nil {
-		err = cause(o.file.Chmod(old.Mode().Perm()))
+		err = commandline.Cause(o.file.Chmod(old.Mode().Perm()))
 	}
 	if err != nil {
 		o.abort()
@@ -219,7 +220,7 @@ func (o *output) withTempName(try func(temp string) error) error {
 func (o *output) Write(b []byte) (int, error) {
 	n, err := o.file.Write(b)
 	if err != nil {
-		err = fmt.Errorf("write record %s: %w", o.name, cause(err))
+		err = fmt.Errorf("write record %s: %w", o.name, commandline.Cause(err))
 	}
 	return n, err
 }
@@ -248,7 +249,7 @@ func (o *output) publish() error {
 	}
 	// Some file systems report only now that a write failed: close(2).
 	if err := o.file.Close(); err != nil {
-		return cause(err)
+		return commandline.Cause(err)
 	}
 	if o.dir == dirNone {
 		return nil
@@ -285,16 +286,6 @@ func (o *output) isStdout() bool { return o.file == os.Stdout }
 func (o *output) isStandard() bool { return o.file == os.Stdout || o.file == os.Stderr }
 
 func procPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
-
-// cause takes off what os says of the operation and the path: our messages name
-// both as the user knows them.
-func cause(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
-}
 
 // ignoringEINTR calls open again if a signal came first, as package os does.
 func ignoringEINTR(open func() (int, error)) (int, error) {

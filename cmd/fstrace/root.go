@@ -2,12 +2,11 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"os"
-	"runtime/debug"
 	"time"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/cmd/internal/signals"
 	"github.com/spf13/cobra"
 )
@@ -68,10 +67,10 @@ func newRoot(status *int) *cobra.Command {
 		Short:         "Record every file access of a command",
 		Long:          longHelp,
 		Example:       examples,
-		Version:       version(),
+		Version:       commandline.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          wantCommand,
+		Args:          commandline.WantCommand("fstrace"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("connect") {
 				c, err := newConnected(f, args)
@@ -137,27 +136,6 @@ func completeWords(cmd *cobra.Command, flag string, words ...string) {
 	if err != nil {
 		panic(err) // a flag that does not exist
 	}
-}
-
-// wantCommand insists on "--": what follows is the command's, whatever it looks
-// like.
-func wantCommand(cmd *cobra.Command, args []string) error {
-	switch dash := cmd.ArgsLenAtDash(); {
-	case dash > 0 || dash < 0 && len(args) > 0:
-		return fmt.Errorf("unexpected argument %q before \"--\": the command comes after it, as in fstrace -- %s", args[0], args[0])
-	case len(args) == 0:
-		return errors.New("no command: give one after \"--\", as in fstrace -- cat /etc/hostname; see fstrace --help")
-	}
-	return nil
-}
-
-// version is what the build knows of itself.
-func version() string {
-	v := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v = info.Main.Version
-	}
-	return v
 }
 
 // defaultRecorder is the default of --recorder. Tests set it by -ldflags=-X.

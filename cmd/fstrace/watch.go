@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/spf13/cobra"
@@ -70,7 +71,7 @@ func watch(w io.Writer, client *ipc.Client, session, format string, from uint64)
 	if errors.Is(err, ipc.ErrGone) {
 		return errors.New("fstraced has ended: the record is cut off, and the session's command was killed")
 	}
-	return cause(err)
+	return commandline.Cause(err)
 }
 
 // letStop lets the terminal stop this process: here is no command to be stopped first

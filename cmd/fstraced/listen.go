@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/ipc"
 	"golang.org/x/sys/unix"
 )
@@ -159,7 +160,7 @@ func socketOrNothing(name string) error {
 	case errors.Is(err, unix.ENOENT):
 		return nil
 	case err != nil:
-		return cause(err)
+		return commandline.Cause(err)
 	case info.Mode().Type() != os.ModeSocket:
 		return errors.New("the file exists and is not a socket")
 	}
@@ -180,7 +181,7 @@ func lockFile(name string) (lock *os.File, made bool, err error) {
 			}
 		}
 		if err != nil {
-			return nil, false, fmt.Errorf("open the lock %s: %w", name, cause(err))
+			return nil, false, fmt.Errorf("open the lock %s: %w", name, commandline.Cause(err))
 		}
 		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 			lock.Close()
@@ -208,7 +209,7 @@ func takeOver(name string, forOthers bool) (*net.UnixListener, error) {
 			return nil, errors.New("another process is listening")
 		}
 		if err := os.Remove(name); err != nil {
-			return nil, cause(err)
+			return nil, commandline.Cause(err)
 		}
 	}
 	mode := 0o177
@@ -232,16 +233,7 @@ func realSpool(dir string) (string, error) {
 		err = unix.ENOTDIR
 	}
 	if err != nil {
-		return "", fmt.Errorf("--spool-dir %s: %w", dir, cause(err))
+		return "", fmt.Errorf("--spool-dir %s: %w", dir, commandline.Cause(err))
 	}
 	return dir, nil
-}
-
-// cause takes off what os says of the operation and the path.
-func cause(err error) error {
-	var path *os.PathError
-	if errors.As(err, &path) {
-		return path.Err
-	}
-	return err
 }

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/spf13/cobra"
 )
@@ -58,7 +58,7 @@ func newRoot(f *flags) *cobra.Command {
 		Use:           "fstraced [flags]",
 		Short:         "Run commands for clients and record every file access",
 		Long:          longHelp,
-		Version:       version(),
+		Version:       commandline.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -155,13 +155,4 @@ func parseSize(s string) (int64, error) {
 		return 0, fmt.Errorf("%q is not a size (for example 64M)", s)
 	}
 	return n << unit, nil
-}
-
-// version is what the build knows of itself.
-func version() string {
-	v := "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		v = info.Main.Version
-	}
-	return v
 }

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"sync"
 
+	"github.com/fstrace/fstrace/cmd/internal/commandline"
 	"github.com/fstrace/fstrace/events/manifest"
 	"github.com/fstrace/fstrace/ipc"
 	"github.com/fstrace/fstrace/tracer"
@@ -49,7 +50,7 @@ func serve(f *flags) error {
 	}
 	defer l.Close()
 	config := ipc.Config{
-		Version: version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace, DrainTime: f.drainTime,
+		Version: commandline.Version(), Socket: name, Limits: f.limits, Spool: f.spoolDir, Grace: f.grace, DrainTime: f.drainTime,
 		Cache: manifest.UserCache(), Log: log,
 		Ballast: make([]byte, ballast),
 	}
